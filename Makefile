@@ -1,0 +1,57 @@
+# Every target sets up what it needs: the first call builds .venv from requirements.lock, later calls start at once.
+PYTHON ?= python3
+PY := .venv/bin/python
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/src
+export DVC_NO_ANALYTICS := true
+PRESET ?=
+SET ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro report test lint format bench lock clean
+
+help:  ## show this list
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@echo
+	@echo "  make repro PRESET=irt-cub200 SET='irt.lambda=0.3 irt.train.steps=500'"
+	@echo "                overlay presets/irt-cub200.yaml and single values on params.yaml, then run"
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; name another with make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: .venv/.installed  ## create .venv and install the locked dependencies
+
+repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.html
+	@if [ -n "$(PRESET)$(SET)" ]; then $(PY) src/stages/preset.py $(PRESET) $(SET); fi
+	.venv/bin/dvc repro $(ARGS)
+	@echo "Done. Open reports/index.html in a browser."
+
+report: setup  ## rebuild the report alone
+	.venv/bin/dvc repro --single-item report
+
+test: setup  ## run the tests (ARGS='-m slow' for the slow ones)
+	$(PY) -m pytest $(ARGS)
+
+lint: setup  ## check format, style and types
+	.venv/bin/ruff format --check src tests
+	.venv/bin/ruff check src tests
+	.venv/bin/mypy
+
+format: setup  ## format the code and apply safe fixes
+	.venv/bin/ruff check --fix src tests
+	.venv/bin/ruff format src tests
+
+bench: setup  ## time the hot paths beside what they are measured against
+	$(PY) -m fieldmark.bench $(ARGS)
+
+lock: setup  ## resolve the dependencies again and rewrite requirements.lock
+	$(PY) -m pip install --quiet uv
+	.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --group dev --output-file requirements.lock pyproject.toml
+
+clean:  ## remove .venv, caches and interrupted runs (data, models and reports stay)
+	rm -rf .venv .resume .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Fieldmark: five methods for fine-grained and long-tailed visual recognition."""

@@ -1,0 +1,1 @@
+"""Data: sources, the packed image store, the manifest, splits, validation, loading."""

@@ -1,0 +1,63 @@
+"""Which pictures make up batch number n: pure functions of a seed, so that a resumed run sees the same."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.int64]
+
+
+class Sampler(Protocol):
+    """Maps a step number to the indices of its batch; knows nothing of what came before."""
+
+    batch_size: int
+
+    def batch(self, step: int) -> Indices:
+        """Return the `batch_size` indices of batch number `step`, counted from 0."""
+
+
+class ShuffledSampler:
+    """Passes over all `size` items in a new order each epoch; an epoch's last batch runs into the next."""
+
+    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+        if size < 1:
+            raise ValueError("there is nothing to sample from: the training split is empty")
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self._order: tuple[int, Indices] | None = None
+
+    def batch(self, step: int) -> Indices:
+        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+        epochs, offsets = np.divmod(positions, self.size)
+        return np.array([self._permutation(e)[o] for e, o in zip(epochs, offsets, strict=True)], np.int64)
+
+    def _permutation(self, epoch: int) -> Indices:
+        if self._order is None or self._order[0] != epoch:
+            self._order = (epoch, _generator(self.seed, epoch).permutation(self.size))
+        return self._order[1]
+
+
+class ClassBalancedSampler:
+    """P classes x K pictures: every batch holds `images_per_class` pictures of each class it draws.
+
+    Classes follow a new random order each pass. A class with fewer than K pictures repeats some.
+    """
+
+    def __init__(self, labels: Indices, batch_size: int, images_per_class: int, seed: int) -> None:
+        if batch_size % images_per_class:
+            raise ValueError(f"batch_size {batch_size} is no multiple of images_per_class {images_per_class}")
+        self.batch_size, self.images_per_class, self.seed = batch_size, images_per_class, seed
+        self.members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._classes = ShuffledSampler(len(self.members), batch_size // images_per_class, seed)
+
+    def batch(self, step: int) -> Indices:
+        generator = _generator(self.seed, step, 1)
+        picked = [self._pick(self.members[c], generator) for c in self._classes.batch(step)]
+        return np.concatenate(picked)
+
+    def _pick(self, members: Indices, generator: np.random.Generator) -> Indices:
+        return generator.choice(members, self.images_per_class, replace=len(members) < self.images_per_class)
+
+
+def _generator(*key: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))

@@ -1,0 +1,173 @@
+"""CUB-200-2011 (Wah et al. 2011): 11,788 photographs of 200 bird species, with the captions of Reed et al. 2016.
+
+For non-commercial research and teaching; the photographs belong to their photographers.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.download import download, download_folder
+from fieldmark.datasets.listing import check_listing, existing_folder, write_listing
+from fieldmark.datasets.records import Record
+from fieldmark.errors import UserError
+from fieldmark.params import Block
+
+URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
+SIZE = 1_150_585_339
+SHA256 = "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081"
+TABLES = ("images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
+CAPTIONS = 10  # sentences per photograph
+log = logging.getLogger(__name__)
+
+
+class Cub200Params(Block):
+    """`path` is a folder in the official layout (the one with images.txt, or its parent); None downloads it.
+
+    `captions` is a folder that holds `text_c10` at any depth, unpacked from cvpr2016_cub.tar.gz; None goes
+    without captions.
+    """
+
+    path: str | None = None
+    captions: str | None = None
+
+
+class Cub200:
+    """The official photographs, classes, split and boxes; the group of a class is the last word of its name."""
+
+    Params = Cub200Params
+
+    def __init__(self, params: Cub200Params) -> None:
+        self.params = params
+
+    @property
+    def promises(self) -> Mapping[str, bool]:
+        """Boxes always; captions when a folder of captions is named."""
+        return {"captions": self.params.captions is not None, "boxes": True, "masks": False}
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing."""
+        if self.params.path is None:
+            archive = download_folder(destination) / "CUB_200_2011.tgz"
+            download(URL, archive, sha256=SHA256, size=SIZE)
+            unpack(archive, destination)
+            return
+        folder = self._folder(destination)
+        write_listing(folder, self._files(folder), destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs in the order of images.txt."""
+        folder = self._folder(raw)
+        if self.params.path is not None:
+            check_listing(folder, self._files(folder), raw)
+        return iter(_records(folder, self._captions()))
+
+    def _folder(self, raw: Path) -> Path:
+        path = self.params.path
+        outer = raw if path is None else existing_folder(path, "cub200.path")
+        inner = outer / "CUB_200_2011"
+        folder = inner if (inner / "images.txt").is_file() else outer
+        for name in (*TABLES, "images"):
+            if not (folder / name).exists():
+                raise UserError(f"{folder} is not CUB-200-2011 in its official layout: {name} is missing")
+        return folder
+
+    def _captions(self) -> Path | None:
+        if self.params.captions is None:
+            return None
+        folder = existing_folder(self.params.captions, "cub200.captions")
+        found = [folder] if folder.name == "text_c10" else sorted(folder.rglob("text_c10"))
+        if not found:
+            raise UserError(f"cub200.captions: there is no folder text_c10 in {folder}")
+        return found[0]
+
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the files that the records are made of, in a fixed order. Raises UserError for missing ones."""
+        pictures = [folder / "images" / place for place in _table(folder / "images.txt").values()]
+        absent = [str(path.relative_to(folder)) for path in pictures if not path.is_file()]
+        if absent:
+            raise UserError(
+                f"{folder}: {len(absent)} pictures of images.txt are missing: {', '.join(absent[:3])}"
+                f"{', ...' if len(absent) > 3 else ''}"
+            )
+        captions = self._captions()
+        sentences = [] if captions is None else sorted(captions.glob("*/[!.]*.txt"))
+        return [folder / name for name in TABLES] + pictures + sentences
+
+
+SOURCE = Cub200
+
+
+def _records(folder: Path, captions: Path | None) -> list[Record]:
+    images, names, labels, split, boxes = (_table(folder / name) for name in TABLES)
+    records = []
+    for key, place in images.items():
+        name = _look_up(names, _look_up(labels, key, folder / TABLES[2]), folder / TABLES[1])
+        records.append(
+            Record(
+                id=place,
+                image=folder / "images" / place,
+                class_name=name,
+                group=name.rpartition(".")[2].rpartition("_")[2],
+                split="train" if _look_up(split, key, folder / TABLES[3]) == "1" else "test",
+                box=_box(_look_up(boxes, key, folder / TABLES[4]), key, folder / TABLES[4]),
+                captions=()
+                if captions is None
+                else read_captions(captions / Path(place).with_suffix(".txt")),
+            )
+        )
+    _warn_of_few_captions(records if captions else [])
+    return records
+
+
+def read_captions(path: Path) -> tuple[str, ...]:
+    """Return the sentences of one photograph, one per line; none when there is no file.
+
+    Some files hold bytes that are no UTF-8: these are dropped, with the blank that follows them.
+    """
+    if not path.is_file():
+        return ()
+    text = (
+        path.read_bytes().decode("utf-8", errors="replace").replace("\ufffd\ufffd", "").replace("\ufffd", "")
+    )
+    return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
+
+
+def _warn_of_few_captions(records: list[Record]) -> None:
+    few = [record.id for record in records if len(record.captions) < CAPTIONS]
+    if few:
+        log.warning("%d photographs have fewer than %d captions, first %s", len(few), CAPTIONS, few[0])
+
+
+def _table(path: Path) -> dict[str, str]:
+    """Read lines of `<id> <value>`. Raises UserError for a line of another form or an id that comes twice."""
+    table: dict[str, str] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8") from None
+    for number, line in enumerate(lines, start=1):
+        key, _, value = line.strip().partition(" ")
+        if not line.strip():
+            continue
+        if not value or key in table:
+            raise UserError(
+                f"{path}: line {number} should be '<id> <value>' with a new id, it is '{line[:60]}'"
+            )
+        table[key] = value.strip()
+    return table
+
+
+def _look_up(table: dict[str, str], key: str, path: Path) -> str:
+    if key not in table:
+        raise UserError(f"{path} has no line for id {key}")
+    return table[key]
+
+
+def _box(text: str, key: str, path: Path) -> tuple[float, float, float, float]:
+    try:
+        x, y, width, height = (float(part) for part in text.split())
+    except ValueError:
+        raise UserError(f"{path}: the box of id {key} should be four numbers, it is '{text}'") from None
+    return x, y, width, height

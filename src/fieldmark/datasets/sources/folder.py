@@ -1,0 +1,149 @@
+"""A folder of one's own photographs: one folder per class, or a CSV that names path, label and split."""
+
+import csv
+import logging
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from fieldmark.datasets.listing import check_listing, existing_folder, is_picture, write_listing
+from fieldmark.datasets.records import Record
+from fieldmark.errors import UserError
+from fieldmark.params import Block
+
+SPLITS = ("train", "test", "val", "query", "gallery")
+log = logging.getLogger(__name__)
+
+
+class FolderParams(Block):
+    """`path` is the folder. Without `csv`, pictures lie in `<class>/<picture>`.
+
+    `csv` names a file in the folder with the columns path (relative to the folder), label and, if wanted,
+    split (train, test, val, query, gallery or empty); other columns are ignored, and so are pictures that it
+    does not name.
+    """
+
+    path: str
+    csv: str | None = None
+
+
+class Folder:
+    """Pictures read where they are; nothing is copied."""
+
+    Params = FolderParams
+    promises = {"captions": False, "boxes": False, "masks": False}
+
+    def __init__(self, params: FolderParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Check the folder and record its listing. Raises UserError for whatever is wrong with it."""
+        records = self._read()
+        write_listing(self._folder(), self._files(records), destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the pictures in the order of the CSV, or sorted by path."""
+        records = self._read()
+        check_listing(self._folder(), self._files(records), raw)
+        return iter(records)
+
+    def _folder(self) -> Path:
+        return existing_folder(self.params.path, "folder.path")
+
+    def _read(self) -> list[Record]:
+        folder = self._folder()
+        return _from_classes(folder) if self.params.csv is None else _from_csv(folder, self.params.csv)
+
+    def _files(self, records: list[Record]) -> list[Path]:
+        listed = [] if self.params.csv is None else [self._folder() / self.params.csv]
+        return listed + [record.image for record in records if isinstance(record.image, Path)]
+
+
+SOURCE = Folder
+
+
+def _from_classes(folder: Path) -> list[Record]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    pictures = [path for path in files if is_picture(path)]
+    if not pictures:
+        raise UserError(f"folder.path: {folder} holds no picture; it should hold <class>/<picture>")
+    if len(pictures) < len(files):
+        log.info("%d files in %s are no pictures and are ignored", len(files) - len(pictures), folder)
+    places = [path.relative_to(folder) for path in pictures]
+    wrong = [place for place in places if len(place.parts) != 2]
+    if wrong:
+        raise UserError(
+            f"folder.path: pictures must lie in <class>/<picture>, but {len(wrong)} do not: {_few(wrong)}; "
+            "put them in class folders, or name a CSV in folder.csv"
+        )
+    return [Record(id=place.as_posix(), image=folder / place, class_name=place.parts[0]) for place in places]
+
+
+def _from_csv(folder: Path, name: str) -> list[Record]:
+    path = folder / name
+    rows = _read_rows(path)
+    places = [posixpath.normpath(row["path"].strip()) for row in rows]
+    _check_places(places, folder, path)
+    return [
+        Record(
+            id=place,
+            image=folder / place,
+            class_name=_label(row, number, path),
+            split=_split(row, number, path),
+        )
+        for number, (row, place) in enumerate(zip(rows, places, strict=True), start=2)
+    ]
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the CSV into one dict per row. Raises UserError when columns or values are missing."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, restval="")
+            columns = reader.fieldnames or []
+            rows = list(reader)
+    except FileNotFoundError:
+        raise UserError(f"folder.csv: there is no file {path}") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
+    missing = [column for column in ("path", "label") if column not in columns]
+    if missing:
+        raise UserError(
+            f"{path} has no column '{missing[0]}'; its columns are {', '.join(columns) or 'none'}"
+        )
+    if not rows:
+        raise UserError(f"{path} names no picture")
+    return rows
+
+
+def _check_places(places: list[str], folder: Path, path: Path) -> None:
+    outside = [place for place in places if place.startswith(("/", "..")) or place == "."]
+    if outside:
+        raise UserError(f"{path}: paths must be relative to {folder} and inside it, not {_few(outside)}")
+    twice = [place for place, count in Counter(places).items() if count > 1]
+    if twice:
+        raise UserError(f"{path} names {len(twice)} pictures more than once: {_few(twice)}")
+    absent = [place for place in places if not (folder / place).is_file()]
+    if absent:
+        raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {_few(absent)}")
+
+
+def _label(row: dict[str, str], number: int, path: Path) -> str:
+    label = row["label"].strip()
+    if not label:
+        raise UserError(f"{path}: row {number} has no label")
+    return label
+
+
+def _split(row: dict[str, str], number: int, path: Path) -> str | None:
+    split = (row.get("split") or "").strip()
+    if split and split not in SPLITS:
+        raise UserError(
+            f"{path}: row {number} has the split '{split}'; it may be {', '.join(SPLITS)} or empty"
+        )
+    return split or None
+
+
+def _few(items: list[Path] | list[str]) -> str:
+    return ", ".join(str(item) for item in items[:3]) + (", ..." if len(items) > 3 else "")

@@ -1,0 +1,47 @@
+"""Exponential moving averages of weights."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.no_grad()
+def move_towards(target: nn.Module, source: nn.Module, decay: float) -> None:
+    """target <- decay * target + (1 - decay) * source for parameters; buffers are copied."""
+    for old, new in zip(target.parameters(), source.parameters(), strict=True):
+        old.lerp_(new.detach(), 1.0 - decay)
+    for old, new in zip(target.buffers(), source.buffers(), strict=True):
+        old.copy_(new)
+
+
+class AveragedWeights:
+    """The moving average of a module's trainable parameters."""
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay = module, decay
+        self.shadow = {name: value.detach().clone() for name, value in self._trained()}
+
+    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
+        return ((name, value) for name, value in self.module.named_parameters() if value.requires_grad)
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the average by one step."""
+        for name, value in self._trained():
+            self.shadow[name].lerp_(value.detach(), 1.0 - self.decay)
+
+    @torch.no_grad()
+    def copy_to_module(self) -> None:
+        """Replace the module's parameters by their averages."""
+        for name, value in self._trained():
+            value.copy_(self.shadow[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averages by parameter name."""
+        return dict(self.shadow)
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore averages saved by `state_dict`."""
+        for name, value in state.items():
+            self.shadow[name].copy_(value)

@@ -1,0 +1,52 @@
+"""Mid-training state, kept outside DVC's outputs and keyed by what determines the result."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fieldmark.files import atomic_path, sha256_file
+
+RESUME = Path(".resume")
+SOURCE = Path(__file__).resolve().parents[1]
+
+
+def fingerprint(params: Any, inputs: Iterable[Path]) -> str:
+    """Hash the parameters, the input files and the library's own code into one short hex key."""
+    digest = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode())
+    for path in [*inputs, *sorted(SOURCE.rglob("*.py"))]:
+        digest.update(sha256_file(path).encode())
+    digest.update(torch.__version__.encode())
+    return digest.hexdigest()[:16]
+
+
+class CheckpointFolder:
+    """Where one training run keeps its latest state."""
+
+    def __init__(self, root: Path, run: str, key: str) -> None:
+        self.folder = root / run / key
+
+    @property
+    def path(self) -> Path:
+        """The file of the latest state."""
+        return self.folder / "state.pt"
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write a state; a kill in the middle leaves the previous one."""
+        with atomic_path(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the latest state on the CPU, or None when there is none."""
+        if not self.path.exists():
+            return None
+        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        return state
+
+    def clear(self) -> None:
+        """Forget every state of this run, those of other fingerprints too."""
+        shutil.rmtree(self.folder.parent, ignore_errors=True)

@@ -1,0 +1,74 @@
+"""What params.yaml says as a whole: the wiring of methods, and a check of everything before anything runs."""
+
+from typing import Any
+
+from fieldmark.datasets.params import named_items, read_datasets
+from fieldmark.datasets.splits import SplitParams, read_splits
+from fieldmark.engine.method import MethodParams
+from fieldmark.engine.params import RuntimeParams
+from fieldmark.engine.pretraining import BackboneParams
+from fieldmark.engine.variants import known_methods, load_method
+from fieldmark.errors import UserError
+from fieldmark.params import Block, nearest, parse, pick
+
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods")
+
+
+class Wiring(Block):
+    """One item of `methods:`: which split and backbone a method works on. `dataset` is the split's."""
+
+    split: str
+    dataset: str
+    backbone: str
+
+
+def read_runtime(params: dict[str, Any]) -> RuntimeParams:
+    """Return the `runtime:` block."""
+    return parse(RuntimeParams, params.get("runtime", {}), "runtime")
+
+
+def read_backbone(params: dict[str, Any], name: str) -> BackboneParams:
+    """Return one item of `backbones:`."""
+    own = parse(BackboneParams, pick(named_items(params, "backbones"), name, "backbones"), f"backbones.{name}")
+    _same_dataset(params, own.split, own.dataset, f"backbones.{name}")
+    return own
+
+
+def read_wiring(params: dict[str, Any], name: str) -> Wiring:
+    """Return one item of `methods:`. Raises UserError when it names what is not there."""
+    wiring = parse(Wiring, pick(named_items(params, "methods"), name, "methods"), f"methods.{name}")
+    _same_dataset(params, wiring.split, wiring.dataset, f"methods.{name}")
+    pick(named_items(params, "backbones"), wiring.backbone, "backbones")
+    return wiring
+
+
+def read_method(params: dict[str, Any], name: str) -> MethodParams:
+    """Return a method's own block."""
+    method = load_method(name)
+    return parse(method.Params, pick(params, name, "params.yaml"), name)
+
+
+def check_params(params: dict[str, Any]) -> None:
+    """Read every block of params.yaml. Raises UserError for the first thing that is wrong."""
+    known = [*SECTIONS, *known_methods()]
+    for key in params:
+        if key not in known:
+            raise UserError(f"unknown block {key}{nearest(key, known)}")
+    read_runtime(params)
+    read_datasets(params)
+    read_splits(params)
+    for name in named_items(params, "backbones"):
+        read_backbone(params, name)
+    for name in named_items(params, "methods"):
+        read_wiring(params, name)
+        read_method(params, name)
+
+
+def _same_dataset(params: dict[str, Any], split: str, dataset: str, where: str) -> None:
+    splits: dict[str, SplitParams] = read_splits(params)
+    if split not in splits:
+        raise UserError(f"{where}.split: there is no split '{split}'{nearest(split, list(splits))}")
+    if splits[split].dataset != dataset:
+        raise UserError(
+            f"{where}.dataset is '{dataset}', but split '{split}' is of data set '{splits[split].dataset}'"
+        )

@@ -1,0 +1,37 @@
+"""Parameters of training, shared by every method, and the runtime settings that change no result."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fieldmark.params import Block
+
+
+class TrainParams(Block):
+    """How a method is trained. Everything here changes the result."""
+
+    steps: int = Field(ge=0)  # optimiser steps
+    batch_size: int = Field(64, ge=1)
+    images_per_class: int | None = Field(None, ge=1)  # None: plain shuffling; else P x K batches
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
+    schedule: Literal["constant", "cosine", "onecycle"] = "constant"
+    warmup_steps: int = Field(0, ge=0)
+    accumulate: int = Field(1, ge=1)  # micro-batches per step
+    clip_norm: float | None = Field(None, gt=0)
+    ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the averaged weights; None: off
+    precision: Literal["fp32", "bf16"] = "fp32"
+    freeze_batchnorm: bool = False
+    seed: int = Field(0, ge=0)
+
+
+class RuntimeParams(Block):
+    """Where and how to run. Nothing here changes a result, so no stage depends on it."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = Field(1, ge=1)  # processes, one device each
+    nodes: int = Field(1, ge=1)
+    workers: int = Field(1, ge=0)  # loader processes per device
+    checkpoint_seconds: float = Field(30.0, ge=0)

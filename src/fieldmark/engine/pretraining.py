@@ -1,0 +1,68 @@
+"""Where backbones come from: trained on a labelled split, or taken with their weights; always scored."""
+
+from typing import Any
+
+import torch
+from pydantic import Field, model_validator
+
+from fieldmark.datasets.transforms import ImageParams
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.classifier import Classifier
+from fieldmark.engine.inference import run_over
+from fieldmark.engine.method import Subset, Task
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.variants import train_on
+from fieldmark.engine.watch import Point
+from fieldmark.evaluation.bootstrap import interval
+from fieldmark.evaluation.retrieval import rank_queries
+from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone
+from fieldmark.vision.pooling import Pooling, pool
+
+
+class BackboneParams(NetworkParams):
+    """One item of `backbones:`: a network, and either its weights or how to train it on a split."""
+
+    dataset: str  # the split's
+    split: str  # trained on its "train" pictures when no weights are named; scored on its "test" pictures
+    images: ImageParams
+    pooling: Pooling = "average"
+    train: TrainParams | None = None
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+
+    @model_validator(mode="after")
+    def _weights_or_training(self) -> "BackboneParams":
+        if (self.weights is None) == (self.train is None):
+            raise ValueError("name either weights (a file, or 'library') or a train block")
+        return self
+
+
+def pretrain(
+    params: BackboneParams, task: Task, checkpoints: CheckpointFolder, name: str
+) -> tuple[Backbone, dict[str, Any], list[Point]]:
+    """Return the backbone, its scores on the split's test pictures, and its training curve (may be empty)."""
+    torch.manual_seed(params.train.seed if params.train else 0)
+    backbone = create_backbone(params, params.images.size)
+    test = task.subset("test", "query", "gallery")
+    metrics, curve = {}, []
+    if params.train:
+        model = Classifier(
+            backbone, len(task.subset("train").class_names), params.pooling, params.label_smoothing
+        )
+        curve = train_on(model, params.images, params.train, task, checkpoints, name)
+        metrics["top1"] = _top1(model, params, task, test)
+    metrics["recall@1"] = _recall(backbone, params, task, test)
+    return backbone, metrics, curve
+
+
+def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -> dict[str, float]:
+    """Share of test pictures whose class is scored highest."""
+    logits = run_over(model, model.logits, task, test, params.images, "test")
+    right = logits.argmax(1).numpy() == test.labels
+    return interval(right, test.labels).as_dict()
+
+
+def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> dict[str, float]:
+    """Recall@1 of the pooled features among the test pictures, leave-one-out."""
+    vectors = run_over(backbone, lambda x: pool(backbone(x), params.pooling), task, test, params.images, "test")
+    results = rank_queries(vectors, test.labels)
+    return interval(results.recall(1)[results.valid], test.labels[results.valid]).as_dict()

@@ -1,0 +1,31 @@
+"""Learning-rate schedules as functions of the step, so that resuming needs no state."""
+
+import math
+
+from fieldmark.engine.params import TrainParams
+
+ONECYCLE_RISE = 0.3  # part of training in which the one-cycle rate rises
+ONECYCLE_START = 0.04  # first rate as a fraction of the peak
+FINAL_FRACTION = 0.01  # last rate of the one-cycle schedule as a fraction of the peak
+
+
+def learning_rate(params: TrainParams, step: int) -> float:
+    """Return the learning rate of optimiser step `step`, counted from 0."""
+    if step < params.warmup_steps:
+        return params.lr * (step + 1) / params.warmup_steps
+    done = (step - params.warmup_steps) / max(1, params.steps - params.warmup_steps)
+    return params.lr * _factor(params.schedule, min(1.0, done))
+
+
+def _factor(schedule: str, done: float) -> float:
+    if schedule == "constant":
+        return 1.0
+    if schedule == "cosine":
+        return _cosine(1.0, 0.0, done)
+    if done < ONECYCLE_RISE:
+        return _cosine(ONECYCLE_START, 1.0, done / ONECYCLE_RISE)
+    return _cosine(1.0, FINAL_FRACTION, (done - ONECYCLE_RISE) / (1 - ONECYCLE_RISE))
+
+
+def _cosine(first: float, last: float, done: float) -> float:
+    return last + (first - last) * 0.5 * (1.0 + math.cos(math.pi * done))

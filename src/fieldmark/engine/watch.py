@@ -1,0 +1,102 @@
+"""Following the losses: training curve, live metrics, and an early end for a run that has gone wrong."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive import Live
+from torch import Tensor, nn
+
+from fieldmark.errors import UserError
+from fieldmark.files import write_text
+
+WINDOW = 10  # steps per point of the training curve
+EXPLOSION = 1e3  # a loss this many times its first level has exploded
+
+Point = dict[str, float]
+
+
+class LossWatch:
+    """Collects each step's losses on the device and reads them once per window, so as not to wait for it."""
+
+    def __init__(self, module: nn.Module, history: list[Point]) -> None:
+        self.module, self.history = module, history
+        self.pending: list[tuple[int, dict[str, Tensor]]] = []
+
+    def add(self, step: int, losses: dict[str, Tensor]) -> None:
+        """Remember the losses of a step without reading them."""
+        self.pending.append((step, {name: value.detach().float() for name, value in losses.items()}))
+
+    def read(self, lr: float) -> Point:
+        """Check all pending losses and append their mean to the history. Raises UserError on a bad one."""
+        names = list(self.pending[0][1])
+        table = torch.stack([torch.stack([losses[n] for n in names]) for _, losses in self.pending]).cpu()
+        for (step, _), row in zip(self.pending, table.tolist(), strict=True):
+            self._check(step, dict(zip(names, row, strict=True)))
+        means = dict(zip(names, table.mean(0).tolist(), strict=True))
+        point: Point = {"step": self.pending[-1][0] + 1, "lr": lr, **means}
+        self.pending.clear()
+        self.history.append(point)
+        return point
+
+    def _check(self, step: int, losses: dict[str, float]) -> None:
+        wrong = sorted((n for n, v in losses.items() if not math.isfinite(v)), key=lambda n: n == "loss")
+        if wrong:
+            raise UserError(
+                f"step {step + 1}: loss '{wrong[0]}' is {losses[wrong[0]]}{self._first_bad_weight()}; "
+                "lower train.lr or set train.clip_norm"
+            )
+        first = abs(self.history[0]["loss"]) if self.history else math.inf
+        if abs(losses["loss"]) > EXPLOSION * (first + 1.0):
+            worst = max((n for n in losses if n != "loss"), key=lambda n: abs(losses[n]), default="loss")
+            raise UserError(
+                f"step {step + 1}: the loss exploded to {losses['loss']:.3g} (it began at {first:.3g}), most of "
+                f"it from '{worst}'; lower train.lr or set train.clip_norm"
+            )
+
+    def _first_bad_weight(self) -> str:
+        for name, parameter in self.module.named_parameters():
+            if not bool(torch.isfinite(parameter).all()):
+                return f" and weight {name} is no longer finite"
+        return ""
+
+
+class LiveCurve:
+    """Writes the training curve to `live/<run>` while it grows, for DVCLive's viewers."""
+
+    def __init__(self, folder: Path, resumed: bool) -> None:
+        self.live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None, resume=resumed)
+
+    def add(self, point: Point) -> None:
+        """Log one point of the curve."""
+        self.live.step = int(point["step"])
+        for name, value in point.items():
+            if name != "step":
+                self.live.log_metric(name, value, plot=True)
+        self.live.make_summary()
+
+    def close(self) -> None:
+        """Write what is still open."""
+        self.live.end()
+
+
+def no_curve() -> Any:
+    """Return a stand-in for processes that do not log."""
+
+    class Silent:
+        def add(self, point: Point) -> None: ...
+
+        def close(self) -> None: ...
+
+    return Silent()
+
+
+def write_curves(path: Path, curves: dict[str, list[Point]]) -> None:
+    """Write training curves as CSV: one row per variant, loss and point; only the header without curves."""
+    lines = ["variant,step,loss,value"]
+    for variant, points in curves.items():
+        for point in points:
+            named = {name: value for name, value in point.items() if name not in ("step", "lr")}
+            lines += [f"{variant},{int(point['step'])},{name},{value:.6g}" for name, value in named.items()]
+    write_text(path, "\n".join(lines) + "\n")

@@ -1,0 +1,5 @@
+"""The one exception that is shown to a user as a single line."""
+
+
+class UserError(Exception):
+    """A mistake that the user can mend. The message is one line: what is wrong and how to mend it."""

@@ -1,0 +1,50 @@
+"""Checked inputs of the retrieval measures: finite embeddings of unit length, comparable labels."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Array: TypeAlias = npt.NDArray[Any]
+NAMED_ROWS = 5
+
+
+def unit_rows(embeddings: Tensor | Array, name: str) -> Tensor:
+    """Return (N, D) embeddings in float64 with rows of length one; a zero row stays zero.
+
+    The result stays on the embeddings' device, except on one without float64 (MPS), where it goes to the CPU.
+    Raises ValueError for another rank than two and for rows that are not finite, naming them.
+    """
+    rows = torch.as_tensor(embeddings).detach()
+    if rows.ndim != 2:
+        raise ValueError(f"{name} must have shape (rows, dimensions), it has {tuple(rows.shape)}")
+    rows = (rows.cpu() if rows.device.type == "mps" else rows).to(torch.float64)
+    _refuse_non_finite(rows, name)
+    if rows.numel() == 0:
+        return rows
+    # Dividing by the largest entry first keeps the squares of very large and very small entries in range.
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    rows = rows / torch.where(largest > 0, largest, 1.0)
+    norms = rows.norm(dim=1, keepdim=True)
+    return rows / torch.where(norms > 0, norms, 1.0)
+
+
+def label_array(labels: Any, rows: int, name: str) -> Array:
+    """Return labels (numbers or strings; tensor, array or list) as an array of shape (rows,).
+
+    Raises ValueError when there is not one label for each row.
+    """
+    array: Array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+    if array.shape != (rows,):
+        raise ValueError(f"{name} must have shape ({rows},), one label a row; it has {array.shape}")
+    return array
+
+
+def _refuse_non_finite(rows: Tensor, name: str) -> None:
+    bad = (~rows.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        shown = ", ".join(str(row) for row in bad[:NAMED_ROWS])
+        more = f" and {len(bad) - NAMED_ROWS} more" if len(bad) > NAMED_ROWS else ""
+        raise ValueError(f"{name}: NaN or infinite values in row {shown}{more} of {len(rows)}")

@@ -1,0 +1,110 @@
+"""Confidence intervals by resampling classes.
+
+Queries of one class succeed and fail together, so queries are no independent draws. The cluster bootstrap
+draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap Methods and their
+Application, 1997, section 3.8) and takes the mean over all queries of the classes drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.retrieval import RetrievalResults
+
+RESAMPLES = 2000
+LEVEL = 0.95
+DRAWS_AT_ONCE = 2**21
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and its percentile interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Return `value`, `low` and `high` as written to a metrics file."""
+        return asdict(self)
+
+
+def interval(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Return the mean of `values` (N,) with its 95 % percentile interval over resampled clusters.
+
+    `clusters` (N,) names the class of each value. With a single cluster the values themselves are resampled:
+    that is all there is. The same seed and clusters give the same resamples, whatever the values.
+    Raises ValueError for no values, values that are not finite, and shapes that differ.
+    """
+    array, codes = _checked(values, clusters)
+    counts = np.bincount(codes).astype(np.float64)
+    sums = np.bincount(codes, weights=array)
+    means = _resampled_means(sums, counts, resamples, np.random.default_rng(seed))
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(array.mean()), float(low), float(high))
+
+
+def paired_difference(
+    first: Any, second: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval:
+    """Return mean(first - second) with its interval; both (N,) are measured on the same queries."""
+    left, right = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if left.shape != right.shape:
+        raise ValueError(
+            f"a paired difference needs the same queries, shapes are {left.shape} and {right.shape}"
+        )
+    return interval(left - right, clusters, resamples=resamples, seed=seed)
+
+
+def retrieval_intervals(results: RetrievalResults, ks: Sequence[int] = (1, 2, 4, 8)) -> dict[str, Interval]:
+    """Return every measure of `results` by name with its interval over classes (needs one valid query)."""
+    valid = results.valid
+    labels = results.query_labels[valid]
+    return {name: interval(values[valid], labels) for name, values in results.values(ks).items()}
+
+
+def retrieval_difference(
+    first: RetrievalResults, second: RetrievalResults, measure: str = "recall@1"
+) -> Interval:
+    """Return `measure` of `first` minus that of `second`, paired by query, with its interval over classes.
+
+    Raises ValueError when the two did not search for the same queries, and for an unknown measure.
+    """
+    same = np.array_equal(first.query_labels, second.query_labels)
+    if not (same and np.array_equal(first.valid, second.valid)):
+        raise ValueError("a paired difference needs results on the same queries")
+    ks = (int(measure.removeprefix("recall@")),) if measure.startswith("recall@") else ()
+    known = first.values(ks)
+    if measure not in known:
+        raise ValueError(f"unknown measure {measure!r}; known: recall@<k>, {', '.join(known)}")
+    valid = first.valid
+    return paired_difference(
+        known[measure][valid], second.values(ks)[measure][valid], first.query_labels[valid]
+    )
+
+
+def _checked(values: Any, clusters: Any) -> tuple[Array, Array]:
+    array: Array = np.asarray(values, dtype=np.float64)
+    names: Array = np.asarray(clusters)
+    if array.ndim != 1 or array.shape != names.shape:
+        raise ValueError(
+            f"values and clusters must both have shape (N,), they have {array.shape}, {names.shape}"
+        )
+    if array.size == 0 or not np.isfinite(array).all():
+        raise ValueError("an interval needs at least one value, and finite ones")
+    codes: Array = np.unique(names, return_inverse=True)[1]
+    return array, codes if codes.max() > 0 else np.arange(array.size)
+
+
+def _resampled_means(sums: Array, counts: Array, resamples: int, rng: np.random.Generator) -> Array:
+    """Return (resamples,) means over clusters drawn with replacement, from cluster sums and counts (C,)."""
+    means = np.empty(resamples)
+    step = max(DRAWS_AT_ONCE // len(sums), 1)
+    for start in range(0, resamples, step):
+        block = means[start : start + step]
+        drawn = rng.integers(len(sums), size=(len(block), len(sums)))
+        block[:] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
+    return means

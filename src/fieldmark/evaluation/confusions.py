@@ -1,0 +1,77 @@
+"""Which classes are found and which are taken for which: per-class recall and the hardest pairs."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.retrieval import RetrievalResults
+
+
+@dataclass(frozen=True)
+class ClassRecall:
+    """Recall@k of each class, worst first: labels, recall and queries all have shape (C,)."""
+
+    labels: Array
+    recall: Array
+    queries: Array
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A class and the class it is most often taken for at rank 1.
+
+    `share` is `count` over the class's valid queries; `query` and `neighbour` are rows of the clearest case
+    (the wrong neighbour of the highest similarity), for a picture of it.
+    """
+
+    label: Any
+    taken_for: Any
+    count: int
+    share: float
+    query: int
+    neighbour: int
+
+
+def class_recall(results: RetrievalResults, k: int = 1) -> ClassRecall:
+    """Return recall@k per class over its valid queries, worst class first, then by label."""
+    labels, codes = np.unique(results.query_labels[results.valid], return_inverse=True)
+    queries = np.bincount(codes, minlength=len(labels))
+    hits = np.bincount(codes, weights=results.recall(k)[results.valid], minlength=len(labels))
+    recall = hits / np.maximum(queries, 1)
+    order = np.argsort(recall, kind="stable")
+    return ClassRecall(labels[order], recall[order], queries[order])
+
+
+def hardest_confusions(results: RetrievalResults, n: int = 8) -> list[Confusion]:
+    """Return the n (class, wrong class) pairs with the largest share of rank-1 errors, largest first.
+
+    Needs results with at least one neighbour kept; fewer than n pairs come back when fewer occur.
+    """
+    if results.neighbours.shape[1] == 0:
+        return []
+    totals: Mapping[Any, int] = Counter(results.query_labels[results.valid].tolist())
+    cases: dict[tuple[Any, Any], list[int]] = {}
+    for query in np.flatnonzero(results.valid & ~results.correct[:, 0]).tolist():
+        pair = (results.query_labels[query], results.gallery_labels[results.neighbours[query, 0]])
+        cases.setdefault(pair, []).append(query)
+    found = [_confusion(results, pair, queries, totals) for pair, queries in cases.items()]
+    return sorted(found, key=lambda one: (-one.share, -one.count, str(one.label), str(one.taken_for)))[:n]
+
+
+def _confusion(
+    results: RetrievalResults, pair: tuple[Any, Any], queries: list[int], totals: Mapping[Any, int]
+) -> Confusion:
+    label, taken_for = (one.item() if isinstance(one, np.generic) else one for one in pair)
+    clearest = max(queries, key=lambda query: (results.similarities[query, 0], -query))
+    return Confusion(
+        label=label,
+        taken_for=taken_for,
+        count=len(queries),
+        share=len(queries) / totals[label],
+        query=clearest,
+        neighbour=int(results.neighbours[clearest, 0]),
+    )

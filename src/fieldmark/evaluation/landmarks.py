@@ -1,0 +1,91 @@
+"""The revisited Oxford and Paris protocol (F. Radenovic et al., CVPR 2018, arXiv 1803.11285)."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from fieldmark.evaluation.arrays import Array
+
+Indices = Sequence[Any]
+Protocol = Literal["easy", "medium", "hard"]
+
+# protocol -> (positives, ignored)
+PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "easy": (("easy",), ("hard", "junk")),
+    "medium": (("easy", "hard"), ("junk",)),
+    "hard": (("hard",), ("easy", "junk")),
+}
+
+
+def revisited_map(
+    similarity: Tensor | Array, easy: Indices, hard: Indices, junk: Indices, protocol: Protocol
+) -> float:
+    """Return the mean average precision, 0 to 1, over the queries that have positives (0 when none has).
+
+    similarity (database, queries); easy, hard and junk hold, for each query, its database rows of that kind.
+    See `revisited_average_precision`, whose errors it shares.
+    """
+    precision = revisited_average_precision(similarity, easy, hard, junk, protocol)
+    counted = precision[~np.isnan(precision)]
+    return float(counted.mean()) if counted.size else 0.0
+
+
+def revisited_average_precision(
+    similarity: Tensor | Array, easy: Indices, hard: Indices, junk: Indices, protocol: Protocol
+) -> Array:
+    """Return (queries,) average precisions by the trapezoid rule, NaN for queries without positives.
+
+    Ignored images are taken out of the ranking first. Equal similarities rank negatives first, so that a
+    constant similarity earns nothing by luck. Raises ValueError for an unknown protocol, NaN, rows outside
+    the database, lists that do not match the queries, and images that are both positive and ignored.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}; it is {protocol!r}")
+    scores = np.asarray(
+        similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity, np.float64
+    )
+    if scores.ndim != 2 or np.isnan(scores).any():
+        raise ValueError(f"similarity must be (database, queries) without NaN, its shape is {scores.shape}")
+    lists = {"easy": easy, "hard": hard, "junk": junk}
+    for name, rows in lists.items():
+        if len(rows) != scores.shape[1]:
+            raise ValueError(f"{name} must hold one list a query: {scores.shape[1]}, it holds {len(rows)}")
+    wanted, ignored = PROTOCOLS[protocol]
+    return np.array(
+        [
+            _average_precision(
+                scores[:, query],
+                _mask([lists[name][query] for name in wanted], len(scores), query),
+                _mask([lists[name][query] for name in ignored], len(scores), query),
+                query,
+            )
+            for query in range(scores.shape[1])
+        ]
+    )
+
+
+def _mask(parts: list[Any], database: int, query: int) -> Array:
+    """Return (database,) bool with the rows of `parts` set."""
+    mask = np.zeros(database, dtype=bool)
+    for part in parts:
+        rows = np.asarray(part, dtype=np.int64).reshape(-1)
+        if rows.size and (rows.min() < 0 or rows.max() >= database):
+            raise ValueError(f"query {query} names rows outside a database of {database} images")
+        mask[rows] = True
+    return mask
+
+
+def _average_precision(scores: Array, positive: Array, ignored: Array, query: int) -> float:
+    if (positive & ignored).any():
+        raise ValueError(f"query {query}: an image is both positive and ignored")
+    if not positive.any():
+        return float("nan")
+    found = np.sort(scores[positive])[::-1]
+    negatives = np.sort(scores[~positive & ~ignored])
+    order = np.arange(len(found))
+    ranks = order + len(negatives) - np.searchsorted(negatives, found)  # from 0; negatives first among equals
+    before = np.where(ranks > 0, order / np.maximum(ranks, 1), 1.0)
+    after = (order + 1) / (ranks + 1)
+    return float(((before + after) / 2).mean())

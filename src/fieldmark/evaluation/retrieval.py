@@ -1,0 +1,196 @@
+"""Retrieval measures: recall@k, MAP@R, R-precision and mAP, from the ranks of each query's positives.
+
+Ties. Similarities that differ by less than 2**-40 count as equal, and among equals the negatives rank first.
+A model that maps every picture to one point therefore scores as badly as a ranking can, never by luck.
+
+With p_1 >= ... >= p_R the similarities of a query's R positives and n_k the number of negatives at least as
+similar as p_k, the rank of the k-th positive is k + n_k. Every measure follows from these ranks, so no full
+ranking is ever sorted: memory is bounded by one block of queries against the gallery.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fieldmark.evaluation.arrays import Array, label_array, unit_rows
+
+TIE_STEPS = 2.0**40  # similarities are compared on a grid of this many steps: far below float32 resolution
+BLOCK_ELEMENTS = 2**22  # similarities held at once; a block takes about ten times as many bytes
+
+
+@dataclass(frozen=True)
+class RetrievalResults:
+    """What each of N queries retrieved from a gallery of G (leave-one-out: the gallery is the queries).
+
+    first_rank        (N,) int64: rank of the first positive, from 1; 0 where `valid` is False
+    ap, ap_at_r       (N,) float64: average precision over the full ranking, and cut at rank R
+    r_precision       (N,) float64: share of positives among the first R
+    valid             (N,) bool: False for queries without a positive in the gallery; their values are 0
+    query_labels      (N,), gallery_labels (G,): labels as given
+    neighbours        (N, K) int64: gallery rows by falling similarity; similarities (N, K) float64
+    """
+
+    first_rank: Array
+    ap: Array
+    ap_at_r: Array
+    r_precision: Array
+    valid: Array
+    query_labels: Array
+    gallery_labels: Array
+    neighbours: Array
+    similarities: Array
+
+    def recall(self, k: int) -> Array:
+        """Return (N,) float64: 1 where a positive is among the first k (or all, past the gallery), else 0."""
+        return (self.valid & (self.first_rank <= k)).astype(np.float64)
+
+    def values(self, ks: Sequence[int] = (1, 2, 4, 8)) -> dict[str, Array]:
+        """Return the (N,) values behind each measure by name; the measure is their mean over `valid`."""
+        return {
+            **{f"recall@{k}": self.recall(k) for k in ks},
+            "map@r": self.ap_at_r,
+            "r_precision": self.r_precision,
+            "map": self.ap,
+        }
+
+    @property
+    def correct(self) -> Array:
+        """(N, K) bool: whether each neighbour has the query's label."""
+        if self.neighbours.size == 0:
+            return np.zeros(self.neighbours.shape, dtype=bool)
+        matches: Array = self.gallery_labels[self.neighbours] == self.query_labels[:, None]
+        return matches
+
+
+def retrieval_metrics(
+    queries: Tensor | Array,
+    query_labels: Tensor | Array | Sequence[int],
+    gallery: Tensor | Array | None = None,
+    gallery_labels: Tensor | Array | Sequence[int] | None = None,
+    ks: Sequence[int] = (1, 2, 4, 8),
+) -> dict[str, float]:
+    """Return `recall@k` for each k, `map@r`, `r_precision`, `map` and `skipped`, by cosine similarity.
+
+    queries (N, D) and gallery (G, D) need not be normalised. Without a gallery each query is searched among
+    the other queries (leave-one-out, excluded by index: an exact duplicate still counts). Queries without a
+    positive are left out of the means and counted in `skipped`; when none is left the measures are 0.
+    A k past the gallery's size means the whole gallery. Raises ValueError for NaN or infinite rows (named),
+    for shapes that do not fit and for k below 1.
+    """
+    if any(k < 1 for k in ks):
+        raise ValueError(f"every k of recall@k must be at least 1, ks is {tuple(ks)}")
+    results = rank_queries(queries, query_labels, gallery, gallery_labels, neighbours=0)
+    counted = max(int(results.valid.sum()), 1)
+    metrics = {name: float(values.sum() / counted) for name, values in results.values(ks).items()}
+    return metrics | {"skipped": float((~results.valid).sum())}
+
+
+def rank_queries(
+    queries: Tensor | Array,
+    query_labels: Tensor | Array | Sequence[int],
+    gallery: Tensor | Array | None = None,
+    gallery_labels: Tensor | Array | Sequence[int] | None = None,
+    neighbours: int = 10,
+) -> RetrievalResults:
+    """Rank a gallery (G, D) for each query (N, D) and keep its `neighbours` nearest rows.
+
+    Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved).
+    """
+    if (gallery is None) != (gallery_labels is None):
+        raise ValueError("gallery and gallery_labels go together: give both or neither")
+    alone = gallery is None
+    rows = unit_rows(queries, "queries")
+    labels = label_array(query_labels, len(rows), "query_labels")
+    others = rows if gallery is None else unit_rows(gallery, "gallery").to(rows.device)
+    other_labels = labels if alone else label_array(gallery_labels, len(others), "gallery_labels")
+    if rows.shape[1] != others.shape[1]:
+        raise ValueError(f"queries have {rows.shape[1]} dimensions, the gallery has {others.shape[1]}")
+    codes, other_codes = _codes(labels, other_labels, rows.device)
+    kept = max(min(neighbours, len(others) - alone), 0)
+    columns = _Columns(len(rows), kept)
+    step = max(BLOCK_ELEMENTS // max(len(others), 1), 1)
+    for start in range(0, len(rows) if len(others) else 0, step):
+        block = slice(start, min(start + step, len(rows)))
+        positive = codes[block, None] == other_codes[None, :]
+        keys = (rows[block] @ others.T * TIE_STEPS).round()
+        # Half a step keeps a positive behind the negatives it is tied with.
+        keys -= 0.5 * positive
+        if alone:
+            own = torch.arange(block.stop - block.start, device=rows.device)
+            keys[own, own + start] = -torch.inf
+            positive[own, own + start] = False
+        columns.fill(block, keys, positive)
+    return RetrievalResults(
+        **columns.measures,
+        query_labels=labels,
+        gallery_labels=other_labels,
+        neighbours=columns.neighbours,
+        similarities=columns.similarities,
+    )
+
+
+class _Columns:
+    """The per-query arrays of RetrievalResults, filled block by block."""
+
+    def __init__(self, queries: int, kept: int) -> None:
+        self.measures: dict[str, Array] = {
+            name: np.zeros(queries) for name in ("ap", "ap_at_r", "r_precision")
+        }
+        self.measures["first_rank"] = np.zeros(queries, dtype=np.int64)
+        self.measures["valid"] = np.zeros(queries, dtype=bool)
+        self.neighbours = np.zeros((queries, kept), dtype=np.int64)
+        self.similarities = np.zeros((queries, kept))
+        self._kept = kept
+
+    def fill(self, block: slice, keys: Tensor, positive: Tensor) -> None:
+        """Measure queries `block`, given ranking keys and the mask of positives, both (B, G)."""
+        ranks, counts = _positive_ranks(keys, positive)
+        for name, values in _measures(ranks, counts).items():
+            self.measures[name][block] = values.cpu().numpy()
+        best, index = keys.topk(self._kept, dim=1)
+        self.neighbours[block] = index.cpu().numpy()
+        self.similarities[block] = (best.ceil() / TIE_STEPS).cpu().numpy()
+
+
+def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Number the labels of both sides alike, whatever their type."""
+    _, codes = np.unique(np.concatenate([labels, other_labels]), return_inverse=True)
+    numbers = torch.as_tensor(codes.reshape(-1), device=device)
+    return numbers[: len(labels)], numbers[len(labels) :]
+
+
+def _positive_ranks(keys: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (B, Rmax) ranks of each query's positives, nearest first, and (B,) how many there are.
+
+    Ranks past a query's own count are meaningless. Rows that must not be retrieved have key -inf.
+    """
+    counts = positive.sum(dim=1)
+    most = int(counts.max())
+    # Ascending "distances": the nearest positive first, +inf as padding.
+    ladder = -torch.where(positive, keys, -torch.inf).topk(most, dim=1).values
+    distances = torch.where(positive, torch.inf, -keys)
+    rung = torch.searchsorted(ladder, distances)
+    above = torch.zeros(len(keys), most + 1, dtype=torch.int64, device=keys.device)
+    above.scatter_add_(1, rung, torch.ones_like(rung))
+    order = torch.arange(1, most + 1, device=keys.device)
+    return order + above[:, :most].cumsum(dim=1), counts
+
+
+def _measures(ranks: Tensor, counts: Tensor) -> dict[str, Tensor]:
+    """Turn ranks (B, Rmax) of positives and their counts (B,) into measures (B,), 0 without positives."""
+    order = torch.arange(1, ranks.shape[1] + 1, device=ranks.device)
+    real = order <= counts[:, None]
+    within = real & (ranks <= counts[:, None])
+    precision = order.double() / ranks
+    total = counts.clamp(min=1).double()
+    first = ranks[:, 0] if ranks.shape[1] else torch.zeros_like(counts)
+    return {
+        "ap": (precision * real).sum(dim=1) / total,
+        "ap_at_r": (precision * within).sum(dim=1) / total,
+        "r_precision": within.sum(dim=1) / total,
+        "first_rank": first * (counts > 0),
+        "valid": counts > 0,
+    }

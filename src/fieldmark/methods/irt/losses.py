@@ -1,0 +1,64 @@
+"""The losses of IRT: contrastive over pairs, and the KoLeo entropy regulariser.
+
+Source: El-Nouby et al., "Training Vision Transformers for Image Retrieval", arXiv 2102.05644.
+"""
+
+import torch
+from torch import Tensor
+
+SAME_PICTURE = 1.0 - 1e-5  # a memory entry this similar, of the same class, is the query itself
+
+
+def contrastive_loss(
+    embeddings: Tensor,
+    labels: Tensor,
+    reference: Tensor | None = None,
+    reference_labels: Tensor | None = None,
+    margin: float = 0.5,
+) -> Tensor:
+    """Eq. 1: sum over pairs of [1 - s]+ (same class) or [s - margin]+ (other class), divided by N.
+
+    `embeddings` (N, D) and `reference` (M, D) have unit length; `labels` (N,), `reference_labels` (M,).
+    Without a reference the batch is compared with itself, self pairs left out by index. With a reference
+    (the memory), pairs of the same class with similarity above 1 - 1e-5 are left out: the picture itself.
+    An empty batch has loss 0. Raises ValueError when shapes disagree or the reference has no labels.
+    """
+    if reference is not None and reference_labels is None:
+        raise ValueError("a reference needs reference_labels")
+    others = embeddings if reference is None else reference
+    other_labels = labels if reference_labels is None else reference_labels
+    if len(labels) != len(embeddings) or len(other_labels) != len(others):
+        raise ValueError("embeddings and labels differ in length")
+    if len(embeddings) == 0:
+        return embeddings.sum()
+    with torch.autocast(embeddings.device.type, enabled=False):
+        similarity = _full(embeddings) @ _full(others).T
+    same = labels[:, None] == other_labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device) if reference is None else None
+    positive = same & ~itself if itself is not None else same & (similarity.detach() <= SAME_PICTURE)
+    pulled = torch.where(positive, 1.0 - similarity, 0.0).clamp(min=0.0)
+    pushed = torch.where(same, 0.0, similarity - margin).clamp(min=0.0)
+    return (pulled.sum() + pushed.sum()) / len(embeddings)
+
+
+def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
+    """Eq. 5: mean of -log of the distance to the nearest other row; rows are normalised inside.
+
+    `embeddings` (N, D). Neighbours are found within the batch whatever the label, without gradient;
+    the distance to them has one. Fewer than two rows have no neighbour: the loss is 0.
+    """
+    if len(embeddings) < 2:
+        return embeddings.sum() * 0.0
+    with torch.autocast(embeddings.device.type, enabled=False):
+        rows = torch.nn.functional.normalize(_full(embeddings), dim=1, eps=eps)
+        with torch.no_grad():
+            similarity = rows @ rows.T
+            similarity.fill_diagonal_(-torch.inf)
+            nearest = similarity.argmax(dim=1)
+        distance = torch.nn.functional.pairwise_distance(rows, rows[nearest], eps=eps)
+        return -torch.log(distance + eps).mean()
+
+
+def _full(values: Tensor) -> Tensor:
+    """Raise half precision to float32; float64 stays."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

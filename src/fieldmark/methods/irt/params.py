@@ -1,0 +1,36 @@
+"""The `irt:` block of `params.yaml`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fieldmark.engine.method import MethodParams
+from fieldmark.params import Block
+from fieldmark.vision.pooling import Pooling
+
+Variant = Literal["O", "L", "R"]
+
+
+class MemoryParams(Block):
+    """The cross-batch memory."""
+
+    fraction: float = Field(1.0, ge=0.0, le=1.0)  # size as a fraction of the training set; 0: no memory
+    start: int = Field(0, ge=0)  # first step whose loss looks into the memory
+    momentum: float | None = Field(None, ge=0.0, lt=1.0)  # entries from a momentum encoder; None: from the model
+
+
+class IrtParams(MethodParams):
+    """IRT (arXiv 2102.05644), section 3. Defaults are the paper's for category-level retrieval."""
+
+    variants: tuple[Variant, ...] = ("O", "L", "R")  # frozen, contrastive only, with KoLeo
+    lambda_: float = Field(0.7, ge=0.0, alias="lambda")  # weight of KoLeo in variant R
+    margin: float = Field(0.5, ge=-1.0, lt=1.0)  # beta: similarity below which a negative costs nothing
+    pooling: Pooling = "cls"
+    dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
+    memory: MemoryParams = MemoryParams()
+
+    @model_validator(mode="after")
+    def _some_variant(self) -> "IrtParams":
+        if not self.variants or len(set(self.variants)) < len(self.variants):
+            raise ValueError("variants must name at least one of O, L, R, each once")
+        return self

@@ -1,0 +1,145 @@
+"""Backbones: one call for networks of timm, torchvision, open_clip and for weights in a local file."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_folder, write_json
+from fieldmark.params import Block
+from fieldmark.vision.libraries import Features, Library, build_trunk, probe
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
+LIBRARY_WEIGHTS = "library"
+
+
+class NetworkParams(Block):
+    """Which network, in its library's own words."""
+
+    library: Library = "timm"
+    arch: str
+    options: dict[str, Any] = Field(default_factory=dict)  # the library's own constructor arguments
+    weights: str | None = None  # a .safetensors file, or "library" for the library's pretrained weights
+    mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: the library's
+    std: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """All that is needed to build the network again; `dim` and `stride` are known without running it."""
+
+    library: Library
+    arch: str
+    options: dict[str, Any]
+    dim: int
+    stride: int
+    has_cls: bool
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Backbone(nn.Module):
+    """A network without classifier that normalises its own input."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, trunk: nn.Module, spec: BackboneSpec) -> None:
+        super().__init__()
+        self.trunk, self.spec = trunk, spec
+        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: Tensor) -> Features:
+        """Images (B, 3, H, W), uint8 or float in [0, 1] -> features of dimension `spec.dim`."""
+        out: Features = self.trunk(self.normalise(images))
+        return out
+
+    def tap(self, images: Tensor, stage: int) -> Tensor:
+        """Images as for `forward` -> the map (B, C, h, w) after stage `stage`; 1 is the first block."""
+        out: Tensor = self.trunk.tap(self.normalise(images), stage)  # type: ignore[operator]
+        return out
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Bring uint8 or [0, 1] pictures to the mean and deviation the network was trained with."""
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        return (scaled - self.mean) / self.std
+
+
+def create_backbone(params: NetworkParams, size: int) -> Backbone:
+    """Build the network of `params` for pictures of `size` px, with its weights when it names any.
+
+    Raises UserError for an unknown architecture or option and for weights that do not fit.
+    """
+    trunk = build_trunk(params.library, params.arch, params.options, params.weights == LIBRARY_WEIGHTS)
+    if params.weights not in (None, LIBRARY_WEIGHTS):
+        _load_weights(trunk, Path(str(params.weights)))
+    dim, stride, has_cls = probe(trunk, size)
+    mean, std = params.mean or trunk.mean, params.std or trunk.std
+    spec = BackboneSpec(
+        params.library, params.arch, params.options, dim, stride, has_cls, tuple(mean), tuple(std)
+    )
+    return Backbone(trunk, spec)
+
+
+def save_backbone(backbone: Backbone, folder: Path) -> None:
+    """Write weights and description to `folder`, atomically."""
+    with atomic_folder(folder) as temporary:
+        save_file(contiguous(backbone.trunk.state_dict()), temporary / WEIGHTS)
+        write_json(temporary / DESCRIPTION, asdict(backbone.spec))
+
+
+def load_backbone(folder: Path) -> Backbone:
+    """Read a backbone that `save_backbone` wrote. Raises UserError when it is not there."""
+    if not (folder / DESCRIPTION).exists():
+        raise UserError(f"{folder} holds no backbone; run dvc repro pretrain@{folder.name}")
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    backbone = backbone_from_spec(BackboneSpec(**description))
+    backbone.trunk.load_state_dict(load_file(folder / WEIGHTS))
+    return backbone
+
+
+def backbone_from_spec(spec: BackboneSpec) -> Backbone:
+    """Build the network of a description, with random weights."""
+    return Backbone(build_trunk(spec.library, spec.arch, spec.options), spec)
+
+
+def freeze_batchnorm(module: nn.Module) -> None:
+    """Keep every BatchNorm at its stored statistics: a small batch must not disturb pretrained ones."""
+    for child in module.modules():
+        if isinstance(child, nn.modules.batchnorm._BatchNorm):
+            child.eval()
+
+
+def contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy a state dict to the CPU in a form safetensors accepts: contiguous, no shared memory."""
+    return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
+
+
+def _load_weights(trunk: nn.Module, path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"weights file {path} does not exist")
+    try:
+        state = load_file(path)
+    except SafetensorError as error:
+        raise UserError(f"{path} is no safetensors file ({error}); convert other formats first") from None
+    network: nn.Module = trunk.network  # type: ignore[assignment]
+    own = set(network.state_dict())
+    missing = sorted(own - set(state) - _counters(own))
+    if missing:
+        raise UserError(f"{path} lacks {len(missing)} of the network's {len(own)} tensors, first {missing[0]}")
+    wrong = [name for name in sorted(own & set(state)) if network.state_dict()[name].shape != state[name].shape]
+    if wrong:
+        raise UserError(f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed")
+    network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+
+
+def _counters(names: set[str]) -> set[str]:
+    return {name for name in names if name.endswith("num_batches_tracked")}

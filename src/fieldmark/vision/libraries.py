@@ -1,0 +1,162 @@
+"""One face for the networks of timm, torchvision and open_clip: pictures in, tokens or a map out."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import timm
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models.feature_extraction import create_feature_extractor
+
+from fieldmark.errors import UserError
+
+Library = Literal["timm", "torchvision", "open_clip"]
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a backbone sees: `map` (B, D, h, w), and `cls` (B, D) where the network has such a token."""
+
+    map: Tensor
+    cls: Tensor | None = None
+
+
+class Trunk(nn.Module, ABC):
+    """A network without its classifier."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Features:
+        """Normalised images (B, 3, H, W) -> features after the last layer (and its norm)."""
+
+    @abstractmethod
+    def tap(self, images: Tensor, stage: int) -> Tensor:
+        """Normalised images (B, 3, H, W) -> map (B, C, h, w) after stage `stage` (1 = first block)."""
+
+
+class TimmTrunk(Trunk):
+    """Any timm model that offers `forward_intermediates`."""
+
+    def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
+        super().__init__()
+        if not timm.is_model(arch):
+            raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
+        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **options)
+        self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
+        self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))
+
+    def forward(self, images: Tensor) -> Features:
+        out = self.network.forward_features(images)
+        if out.ndim == 3:
+            rows, columns = self.network.patch_embed.dynamic_feat_size(images.shape[-2:])
+            patches = out[:, self.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
+            return Features(patches, out[:, 0] if self.prefix else None)
+        return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
+
+    def network_is_nchw(self, out: Tensor) -> bool:
+        """Tell channel-first maps from the channel-last ones of windowed transformers."""
+        return bool(out.shape[1] == self.network.num_features)
+
+    def tap(self, images: Tensor, stage: int) -> Tensor:
+        maps = self.network.forward_intermediates(
+            images, indices=[stage], intermediates_only=True, stop_early=True
+        )
+        first: Tensor = maps[0]
+        return first
+
+
+class TorchvisionTrunk(Trunk):
+    """torchvision's ResNets and the CNNs that keep their layers under `features`."""
+
+    mean, std = IMAGENET
+
+    def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
+        super().__init__()
+        if arch not in torchvision.models.list_models(module=torchvision.models):
+            raise UserError(f"torchvision has no classification model '{arch}'")
+        network = torchvision.models.get_model(arch, weights="DEFAULT" if pretrained else None, **options)
+        nodes = ["layer1", "layer2", "layer3", "layer4"] if hasattr(network, "layer4") else None
+        if nodes is None and not hasattr(network, "features"):
+            raise UserError(f"torchvision's '{arch}' has no feature map to take; use the timm model instead")
+        self.nodes = nodes or [f"features.{name}" for name, _ in network.features.named_children()]
+        self.network = create_feature_extractor(network, return_nodes=self.nodes)
+
+    def forward(self, images: Tensor) -> Features:
+        return Features(self.network(images)[self.nodes[-1]])
+
+    def tap(self, images: Tensor, stage: int) -> Tensor:
+        first = 1 if self.nodes[0].startswith("layer") else 0
+        out: Tensor = self.network(images)[self.nodes[stage - first]]
+        return out
+
+
+class OpenClipTrunk(Trunk):
+    """The image tower of an open_clip model; `cls` is the class token before CLIP's projection."""
+
+    def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
+        super().__init__()
+        import open_clip
+
+        if arch not in open_clip.list_models():
+            raise UserError(f"open_clip has no model '{arch}'; python -c 'import open_clip' lists them")
+        tags = open_clip.list_pretrained_tags_by_model(arch) if pretrained else []
+        model = open_clip.create_model(arch, pretrained=tags[0] if tags else None, **options)
+        self.network = model.visual
+        self.mean = tuple(self.network.image_mean or open_clip.OPENAI_DATASET_MEAN)
+        self.std = tuple(self.network.image_std or open_clip.OPENAI_DATASET_STD)
+
+    def forward(self, images: Tensor) -> Features:
+        out = self.network.forward_intermediates(
+            images, indices=1, normalize_intermediates=True, output_extra_tokens=True
+        )
+        prefix = out.get("image_intermediates_prefix")
+        return Features(out["image_intermediates"][-1], prefix[-1][:, 0] if prefix else None)
+
+    def tap(self, images: Tensor, stage: int) -> Tensor:
+        out = self.network.forward_intermediates(
+            images, indices=[stage - 1], stop_early=True, intermediates_only=True
+        )
+        first: Tensor = out["image_intermediates"][0]
+        return first
+
+
+TRUNKS: dict[Library, type[TimmTrunk] | type[TorchvisionTrunk] | type[OpenClipTrunk]] = {
+    "timm": TimmTrunk,
+    "torchvision": TorchvisionTrunk,
+    "open_clip": OpenClipTrunk,
+}
+
+
+def build_trunk(library: Library, arch: str, options: dict[str, Any], pretrained: bool = False) -> Trunk:
+    """Build a network by its library's name for it. Raises UserError for an unknown name or option."""
+    try:
+        return TRUNKS[library](arch, options, pretrained)
+    except TypeError as error:
+        raise UserError(f"{library} model '{arch}' refuses its options {options}: {error}") from None
+    except (OSError, ConnectionError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(
+            f"the weights of {library} model '{arch}' cannot be fetched ({reason}); name a local .safetensors file"
+        ) from None
+
+
+def probe(trunk: Trunk, size: int) -> tuple[int, int, bool]:
+    """Return (dim, stride, has a cls token), found by one forward pass on a blank `size` x `size` picture."""
+    was_training = trunk.training
+    trunk.eval()
+    with torch.no_grad():
+        features = trunk(torch.zeros(1, 3, size, size))
+    trunk.train(was_training)
+    return features.map.shape[1], round(size / features.map.shape[-1]), features.cls is not None
+
+
+def _similar(arch: str) -> list[str]:
+    names: list[str] = timm.list_models(f"*{arch.split('_')[0]}*")
+    return names[:5]

@@ -1,0 +1,37 @@
+"""From a map or tokens to one vector per picture."""
+
+from typing import Literal
+
+from torch import Tensor
+
+from fieldmark.errors import UserError
+from fieldmark.vision.libraries import Features
+
+Pooling = Literal["cls", "average", "max", "gem"]
+GEM_POWER = 3.0
+GEM_FLOOR = 1e-6
+
+
+def pool(features: Features, pooling: Pooling) -> Tensor:
+    """Pool features to (B, D). All but "cls" pool the places of the map; the cls token is left out.
+
+    Raises UserError for "cls" on a network without such a token.
+    """
+    if pooling == "cls":
+        if features.cls is None:
+            raise UserError("pooling 'cls' needs a transformer with a class token; use average, max or gem")
+        return features.cls
+    places = features.map.flatten(2)
+    if pooling == "average":
+        return places.mean(2)
+    if pooling == "max":
+        return places.amax(2)
+    return generalised_mean(places)
+
+
+def generalised_mean(places: Tensor, power: float = GEM_POWER) -> Tensor:
+    """GeM over (B, D, M): mean of the p-th powers, then the p-th root (Radenovic et al. 2018, eq. 3).
+
+    Values below a small floor count as that floor, so that negative activations have no p-th root to take.
+    """
+    return places.clamp(min=GEM_FLOOR).pow(power).mean(2).pow(1.0 / power)

@@ -1,0 +1,35 @@
+"""What every stage script shares: one argument, the parameters, opened data, one-line errors."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fieldmark.errors import UserError
+from fieldmark.params import read_yaml
+
+PARAMS = Path("params.yaml")
+
+
+def run(stage: Callable[[str, dict[str, Any]], None], description: str, name_help: str) -> None:
+    """Parse `name`, read `params.yaml` and call `stage(name, params)`; a UserError becomes one line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("name", help=name_help)
+    arguments = parser.parse_args()
+    guarded(lambda: stage(arguments.name, read_yaml(PARAMS)))
+
+
+def guarded(action: Callable[[], None]) -> None:
+    """Run `action`; print a user's mistake as one line and exit with status 1."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        action()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        place = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"error: {error.strerror or error}{place}; mend that and run the same command again")
+    except KeyboardInterrupt:
+        sys.exit("interrupted; run the same command again to go on")

@@ -1,0 +1,36 @@
+"""Opening what training and evaluation stages read."""
+
+from pathlib import Path
+from typing import Any
+
+from fieldmark.datasets.manifest import read_manifest
+from fieldmark.datasets.splits import read_split, read_splits
+from fieldmark.datasets.store import ImageStore
+from fieldmark.engine.configuration import read_method, read_runtime, read_wiring
+from fieldmark.engine.method import MethodParams, Task
+from fieldmark.params import pick
+
+BACKBONES = Path("models/backbones")
+
+
+def open_task(params: dict[str, Any], split: str, backbone: str = "") -> tuple[Task, list[Path]]:
+    """Open a split with its pictures; return the task and the files that its results depend on."""
+    own = pick(read_splits(params), split, "splits")
+    data, split_file = Path("data/prepared") / own.dataset, Path(f"data/splits/{split}.parquet")
+    task = Task(
+        store=ImageStore.open(data),
+        manifest=read_manifest(data / "manifest.parquet"),
+        split=read_split(split_file),
+        ks=own.ks,
+        backbone=BACKBONES / backbone,
+        runtime=read_runtime(params),
+    )
+    return task, [data / "manifest.parquet", split_file]
+
+
+def open_method(name: str, params: dict[str, Any]) -> tuple[MethodParams, Task, list[Path]]:
+    """Return a method's parameters, its task, and the files that its results depend on."""
+    wiring = read_wiring(params, name)
+    own = read_method(params, name)
+    task, inputs = open_task(params, wiring.split, wiring.backbone)
+    return own, task, [*inputs, BACKBONES / wiring.backbone / "weights.safetensors"]

@@ -1,0 +1,20 @@
+"""Check all of params.yaml before anything is computed."""
+
+import argparse
+from pathlib import Path
+
+from _stage import PARAMS, guarded
+
+from fieldmark.engine.configuration import check_params
+from fieldmark.files import write_text
+from fieldmark.params import read_yaml
+
+
+def main() -> None:
+    check_params(read_yaml(PARAMS))
+    write_text(Path("data/params.checked"), "every block of params.yaml is known and in range\n")
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    guarded(main)

@@ -1,0 +1,40 @@
+"""Make the backbone that params.yaml names: train it, or take it with its weights, and score it."""
+
+from pathlib import Path
+from typing import Any
+
+from _stage import run
+from _task import open_task
+
+from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.engine.configuration import read_backbone
+from fieldmark.engine.pretraining import pretrain
+from fieldmark.engine.watch import write_curves
+from fieldmark.files import write_json
+
+from fieldmark.vision.backbones import save_backbone
+
+
+def main(name: str, params: dict[str, Any]) -> None:
+    own = read_backbone(params, name)
+    task, inputs = open_task(params, own.split)
+    checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", fingerprint(own.model_dump(), inputs))
+    backbone, metrics, curve = pretrain(own, task, checkpoints, f"pretrain-{name}")
+    save_backbone(backbone, Path("models/backbones") / name)
+    write_curves(Path(f"reports/history/pretrain-{name}.csv"), {"pretrain": curve} if curve else {})
+    write_json(
+        Path(f"reports/backbones/{name}.json"),
+        {
+            "name": name,
+            "arch": f"{own.library}: {own.arch}",
+            "weights": own.weights or f"trained here on split '{own.split}'",
+            "parameters": sum(p.numel() for p in backbone.parameters()),
+            "split": own.split,
+            "metrics": metrics,
+        },
+    )
+    checkpoints.clear()
+
+
+if __name__ == "__main__":
+    run(main, __doc__ or "", "a backbone of params.yaml, such as vit")

@@ -1,0 +1,25 @@
+"""Train every variant of a method on its split, starting from its backbone."""
+
+from pathlib import Path
+from typing import Any
+
+from _stage import run
+from _task import open_method
+
+from fieldmark.engine.checkpoint import RESUME, fingerprint
+from fieldmark.engine.variants import clear_states, train_variants
+from fieldmark.engine.watch import write_curves
+from fieldmark.files import atomic_folder
+
+
+def main(name: str, params: dict[str, Any]) -> None:
+    own, task, inputs = open_method(name, params)
+    key = fingerprint(own.model_dump(), inputs)
+    with atomic_folder(Path("models") / name) as folder:
+        curves = train_variants(name, own, task, folder, RESUME, key)
+    write_curves(Path(f"reports/history/{name}.csv"), curves)
+    clear_states(name, RESUME)
+
+
+if __name__ == "__main__":
+    run(main, __doc__ or "", "a method of params.yaml, such as irt")

@@ -1,0 +1,104 @@
+"""A run that is killed and started again must end with the weights of an uninterrupted one."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny import SIDE, make_task
+
+from fieldmark.datasets.transforms import ImageParams
+from fieldmark.engine.checkpoint import CheckpointFolder, fingerprint
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.variants import train_on
+from fieldmark.methods.irt.method import Irt
+from fieldmark.methods.irt.params import IrtParams, MemoryParams
+
+STEPS = 40
+
+
+def irt_params(**train: object) -> IrtParams:
+    fields = {"steps": STEPS, "batch_size": 6, "images_per_class": 2, "lr": 1e-3, "ema": 0.9, **train}
+    return IrtParams(
+        images=ImageParams(size=SIDE, jitter=0.2),
+        train=TrainParams(**fields),
+        memory=MemoryParams(momentum=0.9),
+    )
+
+
+def run(folder: Path, task_folder: Path, workers: int = 0, **train: object) -> Irt:
+    """Train the tiny IRT, resuming from whatever `folder` holds."""
+    params = irt_params(**train)
+    task = make_task(task_folder, workers=workers)
+    torch.manual_seed(0)
+    method = Irt.build(params, task)
+    train_on(method, params.images, params.train, task, CheckpointFolder(folder, "irt", "key"), "test")
+    return method
+
+
+def equal(a: Irt, b: Irt) -> bool:
+    pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
+    return all(
+        name == other and (torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y)
+        for (name, x), (other, y) in pairs
+    )
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_killed_at_random_points_ends_like_an_uninterrupted_run(tmp_path: Path) -> None:
+    whole = run(tmp_path / "whole", tmp_path / "a")
+    program = (
+        "import sys; sys.path[:0] = sys.argv[3:]; from pathlib import Path; "
+        "from engine.test_resume import run; run(Path(sys.argv[1]), Path(sys.argv[2]))"
+    )
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+    kills = 0
+    generator = random.Random(0)
+    for attempt in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, str(tmp_path / "cut"), str(tmp_path / f"b{attempt}"), *paths],
+            stderr=subprocess.DEVNULL,
+        )
+        state = tmp_path / "cut/irt/key/state.pt"
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while child.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.005)
+        time.sleep(generator.random() * 0.1)
+        if child.poll() is None:
+            os.kill(child.pid, signal.SIGKILL)
+            kills += 1
+        child.wait()
+    assert kills > 0, "every run ended before it could be killed"
+    assert equal(whole, run(tmp_path / "cut", tmp_path / "c"))
+
+
+def test_workers_do_not_change_the_result(tmp_path: Path) -> None:
+    none, two = (run(tmp_path / f"r{n}", tmp_path / f"t{n}", workers=n, steps=10) for n in (0, 2))
+    assert equal(none, two)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
+    first = run(tmp_path / "r", tmp_path / "a", steps=10)
+    state = tmp_path / "r/irt/key/state.pt"
+    before = state.stat().st_mtime_ns
+    assert equal(first, run(tmp_path / "r", tmp_path / "b", steps=10))
+    assert state.stat().st_mtime_ns == before
+
+
+def test_fingerprint_follows_params_and_inputs(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_text("one")
+    key = fingerprint({"lr": 1}, [data])
+    assert key == fingerprint({"lr": 1}, [data])
+    assert key != fingerprint({"lr": 2}, [data])
+    data.write_text("two")
+    assert key != fingerprint({"lr": 1}, [data])
