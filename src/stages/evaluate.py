@@ -6,7 +6,7 @@ from typing import Any
 from _stage import run
 from _task import open_method
 
-from fieldmark.engine.variants import load_method, load_variants
+from fieldmark.engine.variants import load_evaluation, load_variants
 from fieldmark.files import atomic_folder, write_json
 
 
@@ -14,7 +14,7 @@ def main(name: str, params: dict[str, Any]) -> None:
     own, task, _ = open_method(name, params)
     models = load_variants(name, own, Path("models") / name)
     with atomic_folder(Path("reports/figures") / name) as figures:
-        metrics = load_method(name).evaluate(models, own, task, figures)
+        metrics = load_evaluation(name)(models, own, task, figures)
     wiring = params["methods"][name]
     write_json(Path(f"reports/metrics/{name}.json"), {"method": name, **wiring, **metrics})
 

@@ -11,7 +11,6 @@ from fieldmark.engine.configuration import read_backbone
 from fieldmark.engine.pretraining import pretrain
 from fieldmark.engine.watch import write_curves
 from fieldmark.files import write_json
-
 from fieldmark.vision.backbones import save_backbone
 
 

@@ -16,8 +16,8 @@ from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder, fingerprint
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.variants import train_on
-from fieldmark.methods.irt.method import Irt
-from fieldmark.methods.irt.params import IrtParams, MemoryParams
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 
 STEPS = 40
 

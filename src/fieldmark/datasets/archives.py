@@ -17,8 +17,8 @@ _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EO
 def unpack(archive: Path, destination: Path) -> None:
     """Unpack a tar (plain, gz, bz2, xz) or zip into the folder `destination`.
 
-    The folder appears whole or not at all. Raises UserError for absolute paths, '..', links that lead outside, links in a zip, devices, encrypted
-    or damaged archives.
+    The folder appears whole or not at all. Raises UserError for absolute paths, '..', links that lead
+    outside, links in a zip, devices, and encrypted or damaged archives.
     """
     try:
         with atomic_folder(destination) as folder:

@@ -13,14 +13,16 @@ from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder, write_json
 
 FILE = "source.json"
-PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .tif .tiff .ppm .pgm .avif .jp2 .tga .ico".split()
+PICTURE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".avif", ".jp2", ".tga", ".ico"),
 )
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a file's name is that of a picture; hidden files (`._x.jpg` of macOS) are not."""
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+    """Say whether a relative path is that of a picture; what is hidden (`._x.jpg` of macOS) is none."""
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
 
 
 def existing_folder(path: str, parameter: str) -> Path:
@@ -52,4 +54,4 @@ def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:
     for file in files:
         digest.update(f"{file.as_posix()}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
         count += 1
-    return {"path": str(folder.resolve()), "files": count, "listing_sha256": digest.hexdigest()}
+    return {"path": str(folder), "files": count, "listing_sha256": digest.hexdigest()}

@@ -100,7 +100,9 @@ def sequential_slices(size: int, batch_size: int) -> list[Slice]:
     ]
 
 
-def loader(dataset: PictureDataset, slices: Sequence[Slice], workers: int, pin: bool = False) -> Iterator[Batch]:
+def loader(
+    dataset: PictureDataset, slices: Sequence[Slice], workers: int, pin: bool = False
+) -> Iterator[Batch]:
     """Iterate over the batches of `slices` in order, prefetched by `workers` processes (0: none)."""
     return iter(
         DataLoader(

@@ -17,7 +17,9 @@ class ImageParams(Block):
     size: int = Field(128, ge=16, le=2048)  # side of the square network input
     resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `size`
     shape: Literal["square", "shorter_side"] = "square"  # what `resize` does to the aspect ratio
-    crop: Literal["random", "random_resized", "centre"] = "random_resized"  # in training; tests crop the centre
+    crop: Literal["random", "random_resized", "centre"] = (
+        "random_resized"  # in training; tests crop the centre
+    )
     scale: tuple[float, float] = (0.3, 1.0)  # area of the random resized crop, as a fraction
     flip: bool = True
     jitter: float = Field(0.0, ge=0.0, le=1.0)  # strength of brightness, contrast and saturation changes

@@ -11,8 +11,8 @@ def move_towards(target: nn.Module, source: nn.Module, decay: float) -> None:
     """target <- decay * target + (1 - decay) * source for parameters; buffers are copied."""
     for old, new in zip(target.parameters(), source.parameters(), strict=True):
         old.lerp_(new.detach(), 1.0 - decay)
-    for old, new in zip(target.buffers(), source.buffers(), strict=True):
-        old.copy_(new)
+    for kept, current in zip(target.buffers(), source.buffers(), strict=True):
+        kept.copy_(current)
 
 
 class AveragedWeights:

@@ -5,8 +5,7 @@ from typing import Any
 from fieldmark.datasets.params import named_items, read_datasets
 from fieldmark.datasets.splits import SplitParams, read_splits
 from fieldmark.engine.method import MethodParams
-from fieldmark.engine.params import RuntimeParams
-from fieldmark.engine.pretraining import BackboneParams
+from fieldmark.engine.params import BackboneParams, RuntimeParams
 from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
@@ -29,7 +28,9 @@ def read_runtime(params: dict[str, Any]) -> RuntimeParams:
 
 def read_backbone(params: dict[str, Any], name: str) -> BackboneParams:
     """Return one item of `backbones:`."""
-    own = parse(BackboneParams, pick(named_items(params, "backbones"), name, "backbones"), f"backbones.{name}")
+    own = parse(
+        BackboneParams, pick(named_items(params, "backbones"), name, "backbones"), f"backbones.{name}"
+    )
     _same_dataset(params, own.split, own.dataset, f"backbones.{name}")
     return own
 

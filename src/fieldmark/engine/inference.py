@@ -32,7 +32,9 @@ def run_over(
     dataset = PictureDataset(task.store, subset.rows, subset.labels, test_transform(images))
     slices = sequential_slices(len(subset), INFERENCE_BATCH)
     parts = []
-    for batch in progress(loader(dataset, slices, task.runtime.workers), total=len(slices), desc=desc, unit="batch"):
+    for batch in progress(
+        loader(dataset, slices, task.runtime.workers), total=len(slices), desc=desc, unit="batch"
+    ):
         parts.append(function(batch["images"].to(device)).float().cpu())
     out = torch.cat(parts)
     if len(out) != len(subset):

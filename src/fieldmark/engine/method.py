@@ -101,7 +101,12 @@ class Trainable(nn.Module, ABC):
 
 
 class Method(Trainable):
-    """A published method: a model that can also be built from its block, saved, loaded and evaluated."""
+    """A published method: a model that can also be built from its block, saved and loaded.
+
+    `fieldmark.methods.<name>.model` exports the class as METHOD; `fieldmark.methods.<name>.evaluation` exports
+    `evaluate(models, params, task, figures)`, which scores the trained variants, writes figures and returns
+    the content of `reports/metrics/<name>.json`. The two are apart so that a new figure retrains nothing.
+    """
 
     Params: ClassVar[type[MethodParams]]
     title: ClassVar[str]
@@ -115,11 +120,6 @@ class Method(Trainable):
     @abstractmethod
     def build(cls, params: Any, task: Task) -> Self:
         """Build the model that training starts from."""
-
-    @classmethod
-    @abstractmethod
-    def evaluate(cls, models: Mapping[str, Any], params: Any, task: Task, figures: Path) -> dict[str, Any]:
-        """Score trained models, write figures, and return the content of `reports/metrics/<method>.json`."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
@@ -139,7 +139,8 @@ NO_DECAY_NAMES = ("pos_embed", "cls_token", "dist_token")
 
 def decay_groups(module: nn.Module, weight_decay: float) -> list[ParameterGroup]:
     """Split trainable parameters: weight decay for matrices and kernels, none for vectors and tokens."""
-    decayed, plain = [], []
+    decayed: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim <= 1 or name.endswith(NO_DECAY_NAMES)

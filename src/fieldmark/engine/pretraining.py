@@ -3,37 +3,18 @@
 from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 
-from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.classifier import Classifier
 from fieldmark.engine.inference import run_over
 from fieldmark.engine.method import Subset, Task
-from fieldmark.engine.params import TrainParams
+from fieldmark.engine.params import BackboneParams
 from fieldmark.engine.variants import train_on
 from fieldmark.engine.watch import Point
 from fieldmark.evaluation.bootstrap import interval
 from fieldmark.evaluation.retrieval import rank_queries
-from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone
-from fieldmark.vision.pooling import Pooling, pool
-
-
-class BackboneParams(NetworkParams):
-    """One item of `backbones:`: a network, and either its weights or how to train it on a split."""
-
-    dataset: str  # the split's
-    split: str  # trained on its "train" pictures when no weights are named; scored on its "test" pictures
-    images: ImageParams
-    pooling: Pooling = "average"
-    train: TrainParams | None = None
-    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
-
-    @model_validator(mode="after")
-    def _weights_or_training(self) -> "BackboneParams":
-        if (self.weights is None) == (self.train is None):
-            raise ValueError("name either weights (a file, or 'library') or a train block")
-        return self
+from fieldmark.vision.backbones import Backbone, create_backbone
+from fieldmark.vision.pooling import pool
 
 
 def pretrain(
@@ -63,6 +44,8 @@ def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -
 
 def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> dict[str, float]:
     """Recall@1 of the pooled features among the test pictures, leave-one-out."""
-    vectors = run_over(backbone, lambda x: pool(backbone(x), params.pooling), task, test, params.images, "test")
+    vectors = run_over(
+        backbone, lambda x: pool(backbone(x), params.pooling), task, test, params.images, "test"
+    )
     results = rank_queries(vectors, test.labels)
     return interval(results.recall(1)[results.valid], test.labels[results.valid]).as_dict()

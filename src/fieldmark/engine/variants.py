@@ -3,7 +3,7 @@
 import importlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,21 @@ def known_methods() -> list[str]:
 
 
 def load_method(name: str) -> type[Method]:
-    """Return the class that `fieldmark.methods.<name>` exports as METHOD. Raises UserError when unknown."""
+    """Return the class that `fieldmark.methods.<name>.model` exports. Raises UserError when unknown."""
     known = known_methods()
     if name not in known:
         raise UserError(f"there is no method '{name}'; there are: {', '.join(known)}")
-    method: type[Method] = importlib.import_module(f"fieldmark.methods.{name}").METHOD
+    method: type[Method] = importlib.import_module(f"fieldmark.methods.{name}.model").METHOD
     return method
+
+
+def load_evaluation(name: str) -> Callable[..., dict[str, Any]]:
+    """Return the `evaluate` function of `fieldmark.methods.<name>.evaluation`; see `Method`."""
+    load_method(name)
+    function: Callable[..., dict[str, Any]] = importlib.import_module(
+        f"fieldmark.methods.{name}.evaluation"
+    ).evaluate
+    return function
 
 
 def train_variants(
@@ -70,9 +79,7 @@ def train_on(
 ) -> list[Point]:
     """Train on the pictures of the task's training role; return the training curve."""
     subset = task.subset("train")
-    dataset = PictureDataset(
-        task.store, subset.rows, subset.labels, training_transform(images), params.seed
-    )
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(images), params.seed)
     sampler = make_sampler(subset, params)
     return train(method, dataset, sampler, params, task.runtime, checkpoints, LIVE / run)
 
@@ -91,7 +98,9 @@ def save_model(method: Method, name: str, params: MethodParams, folder: Path) ->
     """Write a trained model so that `load_model` can read it without anything else."""
     folder.mkdir(parents=True, exist_ok=True)
     method.save(folder)
-    write_json(folder / DESCRIPTION, {"method": name, "params": params.model_dump(mode="json", by_alias=True)})
+    write_json(
+        folder / DESCRIPTION, {"method": name, "params": params.model_dump(mode="json", by_alias=True)}
+    )
 
 
 def load_model(folder: Path) -> Method:

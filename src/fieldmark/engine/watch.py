@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from dvclive import Live
+from dvclive.live import Live
 from torch import Tensor, nn
 
 from fieldmark.errors import UserError

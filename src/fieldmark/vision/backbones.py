@@ -134,10 +134,16 @@ def _load_weights(trunk: nn.Module, path: Path) -> None:
     own = set(network.state_dict())
     missing = sorted(own - set(state) - _counters(own))
     if missing:
-        raise UserError(f"{path} lacks {len(missing)} of the network's {len(own)} tensors, first {missing[0]}")
-    wrong = [name for name in sorted(own & set(state)) if network.state_dict()[name].shape != state[name].shape]
+        raise UserError(
+            f"{path} lacks {len(missing)} of the network's {len(own)} tensors, first {missing[0]}"
+        )
+    wrong = [
+        name for name in sorted(own & set(state)) if network.state_dict()[name].shape != state[name].shape
+    ]
     if wrong:
-        raise UserError(f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed")
+        raise UserError(
+            f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed"
+        )
     network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
 
 

@@ -1,6 +1,7 @@
-"""CUB-200-2011 (Wah et al. 2011): 11,788 photographs of 200 bird species, with the captions of Reed et al. 2016.
+"""CUB-200-2011 (Wah et al. 2011): 11,788 photographs of 200 bird species.
 
-For non-commercial research and teaching; the photographs belong to their photographers.
+The captions are those of Reed et al. (CVPR 2016). For non-commercial research and teaching; the photographs
+belong to their photographers.
 """
 
 import logging
@@ -34,7 +35,7 @@ class Cub200Params(Block):
 
 
 class Cub200:
-    """The official photographs, classes, split and boxes; the group of a class is the last word of its name."""
+    """The official photographs, classes, split and boxes; the group is the last word of the class name."""
 
     Params = Cub200Params
 
@@ -83,7 +84,7 @@ class Cub200:
         return found[0]
 
     def _files(self, folder: Path) -> list[Path]:
-        """Return the files that the records are made of, in a fixed order. Raises UserError for missing ones."""
+        """Return the files that the records are made of, in a fixed order. Raises UserError when one is missing."""
         pictures = [folder / "images" / place for place in _table(folder / "images.txt").values()]
         absent = [str(path.relative_to(folder)) for path in pictures if not path.is_file()]
         if absent:

@@ -4,8 +4,9 @@ import csv
 import logging
 import posixpath
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from fieldmark.datasets.listing import check_listing, existing_folder, is_picture, write_listing
 from fieldmark.datasets.records import Record
@@ -32,7 +33,7 @@ class Folder:
     """Pictures read where they are; nothing is copied."""
 
     Params = FolderParams
-    promises = {"captions": False, "boxes": False, "masks": False}
+    promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
 
     def __init__(self, params: FolderParams) -> None:
         self.params = params
@@ -64,13 +65,12 @@ SOURCE = Folder
 
 
 def _from_classes(folder: Path) -> list[Record]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    pictures = [path for path in files if is_picture(path)]
-    if not pictures:
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    places = [place for place in files if is_picture(place)]
+    if not places:
         raise UserError(f"folder.path: {folder} holds no picture; it should hold <class>/<picture>")
-    if len(pictures) < len(files):
-        log.info("%d files in %s are no pictures and are ignored", len(files) - len(pictures), folder)
-    places = [path.relative_to(folder) for path in pictures]
+    if len(places) < len(files):
+        log.info("%d files in %s are no pictures and are ignored", len(files) - len(places), folder)
     wrong = [place for place in places if len(place.parts) != 2]
     if wrong:
         raise UserError(

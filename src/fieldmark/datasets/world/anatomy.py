@@ -31,6 +31,10 @@ class Head:
         scaled = shape * (self.radius * sign, self.radius)
         return rotate(scaled, self.tilt * sign) + self.centre
 
+    def profile(self, shape: Points) -> Points:
+        """Map the points of a bill: rooted at the rim of the skull, foreshortened with the head."""
+        return self.round(shape * (abs(self.facing), 1.0) + (0.9, -0.1))
+
 
 @dataclass(frozen=True)
 class Bird:
@@ -69,7 +73,7 @@ def pose(rng: random.Random, build: Build) -> Bird:
     head = _head(rng, build, body, setting, angle)
     neck = _neck(build, body, head)
     bill = mandibles(build.bill, build.bill_length * rng.uniform(0.95, 1.05))
-    turned = tuple(Patch(head.at(m.lower + (0.86, -0.1)), head.at(m.upper + (0.86, -0.1))) for m in bill)
+    turned = tuple(Patch(head.profile(m.lower), head.profile(m.upper)) for m in bill)
     near, far = _wings(rng, build, setting, angle)
     tail = _tail(rng, build, body, setting, angle)
     legs = _legs(rng, build, body, setting, angle)

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fieldmark.datasets.world.geometry import Point, Points, points
+from fieldmark.datasets.world.geometry import Point, Points, points, rotate
 from fieldmark.datasets.world.palette import Colour
 from fieldmark.datasets.world.parts import LABEL
 
@@ -19,6 +19,7 @@ class Canvas:
         self.labels = Image.new("L", self.image.size)
         self._draw = ImageDraw.Draw(self.image)
         self._mark = ImageDraw.Draw(self.labels)
+        self.turn = 0.0  # degrees by which everything drawn is turned about the local origin
         self.place(0.5, 0.5, 0.5, False)
 
     def place(self, x: float, y: float, scale: float, mirrored: bool) -> None:
@@ -28,6 +29,8 @@ class Canvas:
         self._sign = -1.0 if mirrored else 1.0
 
     def _pixels(self, shape: Points) -> list[int]:
+        if self.turn:
+            shape = rotate(shape, self.turn)
         across = shape * (self._sign * self._scale, -self._scale) + (self._x, self._y)
         flat: list[int] = across.round().astype(int).ravel().tolist()
         return flat

@@ -1,23 +1,12 @@
 """Scoring O, L and R side by side, and what the paper claims of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Subset, Task
-from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference, resampled
-from fieldmark.evaluation.geometry import components_for, principal_energy
-from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
-from fieldmark.methods.irt.figures import write_figures
-from fieldmark.methods.irt.method import Irt
-from fieldmark.methods.irt.params import IrtParams
-from fieldmark.reporting.claims import Claim, difference_claim
+from fieldmark.engine.method import Subset
+from fieldmark.evaluation.retrieval import RetrievalResults
 
 NEIGHBOURS = 10
 ENERGY_SHARE = 0.9

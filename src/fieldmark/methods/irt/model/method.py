@@ -18,10 +18,10 @@ from fieldmark.engine.params import TrainParams
 from fieldmark.engine.processes import gather
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_path, write_json
-from fieldmark.methods.irt.losses import contrastive_loss, koleo_loss
-from fieldmark.methods.irt.memory import MemoryBank
-from fieldmark.methods.irt.model import Descriptor
-from fieldmark.methods.irt.params import IrtParams
+from fieldmark.methods.irt.model.descriptor import Descriptor
+from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
+from fieldmark.methods.irt.model.memory import MemoryBank
+from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, contiguous
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "descriptor.json"
@@ -57,7 +57,9 @@ class Irt(Method):
         """Start from the task's backbone. Raises UserError when the PCA asks for more than it has."""
         backbone = task.load_backbone()
         if params.dim and params.dim > backbone.spec.dim:
-            raise UserError(f"irt.dim {params.dim} is more than the backbone's {backbone.spec.dim} dimensions")
+            raise UserError(
+                f"irt.dim {params.dim} is more than the backbone's {backbone.spec.dim} dimensions"
+            )
         if params.pooling == "cls" and not backbone.spec.has_cls:
             raise UserError(
                 f"irt.pooling 'cls' needs a class token, {backbone.spec.arch} has none; use average, max or gem"
@@ -123,10 +125,3 @@ class Irt(Method):
         descriptor = Descriptor(backbone_from_spec(spec), params.pooling, params.dim)
         descriptor.load_state_dict(load_file(folder / WEIGHTS))
         return cls(params, descriptor)
-
-    @classmethod
-    def evaluate(cls, models: Mapping[str, Self], params: IrtParams, task: Task, figures: Path) -> dict[str, Any]:
-        """Recall@k and its relatives per variant, with the paper's claims."""
-        from fieldmark.methods.irt.evaluation import evaluate
-
-        return evaluate(models, params, task, figures)

@@ -1,0 +1,132 @@
+"""The default world as a source: rendered, not downloaded."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from fieldmark.datasets.records import Record
+from fieldmark.datasets.world.base import Kind, largest, make_kinds
+from fieldmark.datasets.world.render import Shot, render_all
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_folder
+from fieldmark.params import Block
+from fieldmark.progress import progress
+
+FILE = "photographs.arrow"
+BATCH = 256
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("image", pa.binary()),
+        ("mask", pa.binary()),
+        ("class_name", pa.string()),
+        ("group", pa.string()),
+        ("captions", pa.list_(pa.string())),
+        ("box", pa.list_(pa.float64(), 4)),
+        ("attributes", pa.string()),
+    ]
+)
+
+
+class WorldParams(Block):
+    """Which part of the world to render, how much of it and how large.
+
+    `genera` counts the groups of classes: genera of birds; in the base world half of them are families of
+    things. `side` is in pixels, `captions` per photograph.
+    """
+
+    part: Literal["species", "base"] = "species"
+    classes: int = Field(60, ge=2, le=400)
+    genera: int = Field(12, ge=1, le=48)
+    photographs: int = Field(40, ge=1, le=10_000)
+    side: int = Field(128, ge=32, le=512)
+    captions: int = Field(5, ge=1, le=20)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.genera > self.classes:
+            raise ValueError(f"genera must not exceed classes ({self.genera} genera, {self.classes} classes)")
+        if self.part == "base" and self.genera < 2:
+            raise ValueError("the base world needs at least 2 genera, one of birds and one of things")
+        most_genera, most = largest(self.part, self.genera)
+        if self.genera > most_genera:
+            raise ValueError(f"the {self.part} world has at most {most_genera} genera, {self.genera} were asked for")
+        if self.classes > most:
+            raise ValueError(f"{self.genera} genera hold at most {most} classes, {self.classes} were asked for")
+        return self
+
+
+class World:
+    """A source that renders a part of the default world into one Arrow file."""
+
+    Params = WorldParams
+    promises = {"captions": True, "boxes": True, "masks": True}  # noqa: RUF012 (a constant of the protocol)
+
+    def __init__(self, params: WorldParams) -> None:
+        self.params = params
+
+    def kinds(self) -> list[Kind]:
+        """Return the classes of this world, in the order of their index."""
+        return make_kinds(self.params.part, self.params.seed, self.params.classes, self.params.genera)
+
+    def fetch(self, destination: Path) -> None:
+        """Render every photograph on all processors; `destination` appears whole or not at all."""
+        p, kinds = self.params, self.kinds()
+        shots = render_all(kinds, f"{p.seed}/{p.part}", p.photographs, p.side, p.captions)
+        with atomic_folder(destination) as folder, pa.OSFile(str(folder / FILE), "wb") as sink:
+            with pa.ipc.new_file(sink, SCHEMA) as writer:
+                rows: list[dict[str, Any]] = []
+                for index, photo, shot in progress(
+                    shots, total=p.classes * p.photographs, desc=f"render {p.part}", unit="photo"
+                ):
+                    rows.append(_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot))
+                    if len(rows) == BATCH:
+                        writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+                        rows = []
+                if rows:
+                    writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs in order of class and number. Raises UserError when nothing was rendered."""
+        path = raw / FILE
+        if not path.is_file():
+            raise UserError(f"{path} does not exist; run the download stage to render the world")
+        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+            for index in range(reader.num_record_batches):
+                for row in reader.get_batch(index).to_pylist():
+                    yield _record(row)
+
+
+def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "image": shot.image,
+        "mask": shot.mask,
+        "class_name": kind.name,
+        "group": kind.group,
+        "captions": list(shot.captions),
+        "box": list(shot.box),
+        "attributes": json.dumps(dict(kind.attributes), sort_keys=True),
+    }
+
+
+def _record(row: dict[str, Any]) -> Record:
+    x, y, width, height = row["box"]
+    return Record(
+        id=row["id"],
+        image=row["image"],
+        mask=row["mask"],
+        class_name=row["class_name"],
+        group=row["group"],
+        captions=tuple(row["captions"]),
+        box=(x, y, width, height),
+        attributes=json.loads(row["attributes"]),
+    )
+
+
+SOURCE = World

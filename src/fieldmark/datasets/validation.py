@@ -1,0 +1,179 @@
+"""Great Expectations over manifest and splits. Nothing else imports it: that alone takes some seconds."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from fieldmark.datasets.facts import class_balance, manifest_facts, split_facts
+from fieldmark.datasets.manifest import COLUMNS
+from fieldmark.datasets.params import DatasetParams
+from fieldmark.datasets.splits import COLUMNS as SPLIT_COLUMNS
+from fieldmark.datasets.splits import ROLES, SplitParams
+from fieldmark.errors import UserError
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read at import: no connection is made
+
+import great_expectations as gx
+import great_expectations.expectations
+
+gxe: Any = gx.expectations
+
+NAMED = 5  # offending pictures named per failed expectation
+BOX_TOLERANCE = 1e-3  # pixels: rounding of a scaled box
+log = logging.getLogger(__name__)
+
+Suite = dict[str, Any]  # what a person calls it -> expectation
+Outcome = dict[str, Any]
+
+
+def validate(
+    manifest: pd.DataFrame,
+    params: DatasetParams,
+    splits: Mapping[str, pd.DataFrame],
+    split_params: Mapping[str, SplitParams],
+) -> dict[str, Any]:
+    """Check a prepared data set and its splits; return a report that depends on nothing but them.
+
+    The report lists every expectation with its outcome, and the class balance of the data set and of every
+    role. Raises UserError when a critical expectation fails, naming it and the first offending pictures;
+    duplicates within a role are reported as a warning only.
+    """
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    tables = context.data_sources.add_pandas("tables")
+    outcomes = _run(tables, "manifest", manifest.head(0), _columns_suite(COLUMNS.names))
+    _stop_on_failure(outcomes)
+    outcomes += _run(
+        tables, "manifest", manifest_facts(manifest, params), manifest_suite(params, len(manifest))
+    )
+    for name, split in splits.items():
+        columns = _run(tables, f"split {name}", split.head(0), _columns_suite(SPLIT_COLUMNS.names))
+        _stop_on_failure(columns)
+        kind = split_params[name].kind
+        facts = split_facts(split, manifest, kind)
+        outcomes += columns + _run(tables, f"split {name}", facts, split_suite(kind, set(split["role"])))
+    _stop_on_failure(outcomes)
+    return {
+        "expectations": outcomes,
+        "balance": class_balance(manifest["class_name"]),
+        "splits": {name: _role_balance(split) for name, split in splits.items()},
+    }
+
+
+def manifest_suite(params: DatasetParams, pictures: int) -> Suite:
+    """Return what is expected of the columns of `manifest_facts`."""
+    expect, promises = params.expect, params.open_source().promises
+    suite = {
+        "every id occurs once": _unique("id"),
+        "every row of the store occurs once": _unique("row"),
+        "rows are rows of the store": _between("row", 0, pictures - 1),
+        "labels are the indices of the sorted class names": _between("label_error", 0, 0),
+        f"shorter side at least {expect.min_side} pixels": _between("shorter_side", expect.min_side, None),
+        f"longer side at most {expect.max_side} pixels": _between("longer_side", None, expect.max_side),
+        f"longer side at most {expect.max_aspect:g} x the shorter": _between("aspect", 1, expect.max_aspect),
+        "boxes lie inside their picture": _between("box_past_edge", None, BOX_TOLERANCE),
+        "no caption is blank": _between("blank_captions", 0, 0),
+        "no two pictures are equal": _unique("sha256", severity="warning"),
+    }
+    if promises["captions"]:
+        share = f"{expect.captioned:.0%} of the pictures" if expect.captioned < 1 else "every picture"
+        suite[f"{share} have captions"] = _between("captions", 1, None, mostly=expect.captioned)
+    if promises["boxes"]:
+        suite["every picture has a box"] = _between("has_box", 1, 1)
+    if promises["masks"]:
+        suite["every picture has a mask"] = _between("mask_row", 0, None)
+    return suite
+
+
+def split_suite(kind: str, roles: set[str]) -> Suite:
+    """Return what is expected of the columns of `split_facts` for a split of this kind with these roles."""
+    tested = ["query", "gallery"] if "query" in roles else ["test"]
+    suite = {
+        "every picture occurs once": _unique("id"),
+        "every picture stands in the manifest": gxe.ExpectColumnValuesToNotBeNull(column="row_error"),
+        "rows agree with the manifest": _between("row_error", 0, 0),
+        "roles are known": gxe.ExpectColumnValuesToBeInSet(column="role", value_set=list(ROLES)),
+        f"there is train and {' and '.join(tested)}": gxe.ExpectColumnDistinctValuesToContainSet(
+            column="role", value_set=["train", *tested]
+        ),
+        "labels are the indices of the sorted class names": _between("label_error", 0, 0),
+        "no picture's content has two roles": _between("content_roles", 1, 1),
+    }
+    if kind == "retrieval":
+        suite["no class is both in train and in the test"] = _between("class_sides", 1, 1)
+        suite["every test class has at least two pictures"] = _between("test_pictures", 2, None)
+    else:
+        suite["every class has training pictures"] = _between("unseen", 0, 0)
+    return suite
+
+
+def _columns_suite(names: list[str]) -> Suite:
+    return {
+        "the columns are those of the schema": gxe.ExpectTableColumnsToMatchOrderedList(column_list=names)
+    }
+
+
+def _unique(column: str, severity: str = "critical") -> Any:
+    return gxe.ExpectColumnValuesToBeUnique(column=column, severity=severity)
+
+
+def _between(column: str, least: float | None, most: float | None, mostly: float = 1.0) -> Any:
+    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=least, max_value=most, mostly=mostly)
+
+
+def _run(tables: Any, table: str, frame: pd.DataFrame, suite: Suite) -> list[Outcome]:
+    """Validate one frame; return one outcome per expectation, in the suite's order."""
+    asset = tables.add_dataframe_asset(f"{table} {len(tables.assets)}")
+    batch = asset.add_batch_definition_whole_dataframe("all").get_batch({"dataframe": frame})
+    outcomes = []
+    for name, expectation in suite.items():
+        result = batch.validate(
+            expectation,
+            result_format={
+                "result_format": "SUMMARY",
+                "partial_unexpected_count": NAMED,
+                "unexpected_index_column_names": ["id"],
+            },
+        )
+        outcomes.append(_outcome(table, name, str(expectation.severity.value), result))
+    return outcomes
+
+
+def _outcome(table: str, name: str, severity: str, result: Any) -> Outcome:
+    details = result.result
+    if not details and not result.success:
+        raise RuntimeError(f"expectation '{name}' on {table} did not run: {result.exception_info}")
+    outcome = {"table": table, "expectation": name, "severity": severity, "success": bool(result.success)}
+    if "unexpected_count" in details:
+        outcome["unexpected"] = details["unexpected_count"]
+    if not result.success:
+        found = details.get("partial_unexpected_index_list") or []
+        outcome["ids"] = sorted({str(entry["id"]) for entry in found})
+        outcome["observed"] = str(details.get("observed_value", ""))
+    return outcome
+
+
+def _stop_on_failure(outcomes: list[Outcome]) -> None:
+    """Log every failed expectation; raise UserError when a critical one is among them."""
+    failed = [outcome for outcome in outcomes if not outcome["success"]]
+    for outcome in failed:
+        log.warning("%s: %s", outcome["severity"], _describe(outcome))
+    critical = [outcome for outcome in failed if outcome["severity"] == "critical"]
+    if critical:
+        more = f" (and {len(critical) - 1} more expectations)" if len(critical) > 1 else ""
+        raise UserError(f"validation failed: {_describe(critical[0])}{more}")
+
+
+def _describe(outcome: Outcome) -> str:
+    text = f"{outcome['table']}: expected '{outcome['expectation']}'"
+    if outcome["ids"]:
+        dots = ", ..." if outcome["unexpected"] > len(outcome["ids"]) else ""
+        return f"{text}, not so for {outcome['unexpected']} pictures: {', '.join(outcome['ids'])}{dots}"
+    return f"{text}, found {outcome['observed']}" if outcome["observed"] else text
+
+
+def _role_balance(split: pd.DataFrame) -> dict[str, Any]:
+    return {str(role): class_balance(part["class_name"]) for role, part in split.groupby("role")}

@@ -1,0 +1,1 @@
+"""The procedural default world: birds with field marks, and a base world of other things."""

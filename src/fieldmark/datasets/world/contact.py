@@ -1,0 +1,62 @@
+"""A contact sheet: every genus with its species, a few photographs each, to see what a model is up against."""
+
+import io
+from collections.abc import Iterable, Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from fieldmark.datasets.records import Record
+
+PAPER, INK, FAINT = (250, 249, 245), (34, 36, 40), (120, 122, 126)
+GAP, CAPTION, HEADING = 6, 22, 40
+
+
+def contact_sheet(
+    records: Iterable[Record], photographs: int = 3, columns: int = 5, tile: int = 96, groups: int | None = None
+) -> Image.Image:
+    """Return a sheet with one section per group: its classes side by side, `photographs` of each.
+
+    `columns` classes stand in one row, pictures are `tile` pixels wide; `groups` limits how many are shown.
+    """
+    sections = _sections(records, photographs)
+    chosen = list(sections)[: groups or len(sections)]
+    block = photographs * tile + GAP * 3
+    rows = {group: -(-len(sections[group]) // columns) for group in chosen}
+    height = sum(HEADING + rows[group] * (tile + CAPTION + GAP) for group in chosen) + 2 * GAP
+    sheet = Image.new("RGB", (columns * block + 2 * GAP, height), PAPER)
+    y = GAP
+    for group in chosen:
+        y = _section(sheet, group, sections[group], (columns, block, tile), y)
+    return sheet
+
+
+def _sections(records: Iterable[Record], photographs: int) -> dict[str, dict[str, list[bytes]]]:
+    """Collect the first encoded photographs of every class by group, both in order of appearance."""
+    sections: dict[str, dict[str, list[bytes]]] = {}
+    for record in records:
+        shown = sections.setdefault(record.group or "", {}).setdefault(record.class_name or "", [])
+        if len(shown) < photographs:
+            shown.append(record.image if isinstance(record.image, bytes) else record.image.read_bytes())
+    return sections
+
+
+def _section(
+    sheet: Image.Image, group: str, classes: dict[str, list[bytes]], layout: tuple[int, int, int], y: int
+) -> int:
+    """Draw one group below `y` and return where the next may start."""
+    columns, block, tile = layout
+    draw = ImageDraw.Draw(sheet)
+    draw.text((2 * GAP, y + 8), group, INK, ImageFont.load_default(20))
+    y += HEADING
+    for index, (name, pictures) in enumerate(classes.items()):
+        left = GAP + index % columns * block + GAP
+        top = y + index // columns * (tile + CAPTION + GAP)
+        _strip(sheet, pictures, (left, top), tile)
+        draw.text((left, top + tile + 3), name, FAINT, ImageFont.load_default(13))
+    return y + -(-len(classes) // columns) * (tile + CAPTION + GAP)
+
+
+def _strip(sheet: Image.Image, pictures: Sequence[bytes], corner: tuple[int, int], tile: int) -> None:
+    for i, encoded in enumerate(pictures):
+        picture = Image.open(io.BytesIO(encoded)).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
+        sheet.paste(picture, (corner[0] + i * tile, corner[1]))

@@ -1,0 +1,1 @@
+"""From measurements to figures, one page and a summary."""

@@ -1,0 +1,59 @@
+"""One look for all charts, and files that come out the same byte for byte."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Canvas
+
+from fieldmark.files import atomic_path
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; the baseline comes first, in grey.
+COLOURS = ("#767b82", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+DASHES = ("--", "-", "-", "-.", ":", (0, (5, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+RIGHT, WRONG = "#13804a", "#c8321f"
+INK, MUTED, GRID = "#1f2429", "#68707a", "#e3e6e8"
+FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+RC: Any = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so that the layout is the same everywhere
+    "font.size": 9.5,
+    "text.parse_math": False,  # a class may be called "$x_{"
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fieldmark",
+    "text.color": INK,
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9.5,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 2.0,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "figure.facecolor": "white",
+}
+
+
+def canvas(width: float = 6.4, height: float = 3.6) -> Canvas:
+    """Return an empty figure of `width` by `height` inches; draw on it inside `mpl.rc_context(RC)`."""
+    return Canvas(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Canvas, path: Path) -> None:
+    """Write a chart as SVG without dates or random ids. Its text is text, in the reader's own font."""
+    with atomic_path(path) as temporary, mpl.rc_context(RC):
+        figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+        drawn = temporary.read_text(encoding="utf-8")
+        temporary.write_text(drawn.replace("'DejaVu Sans'", FONTS), encoding="utf-8")

@@ -1,0 +1,21 @@
+"""Decide which picture plays which role in a task, data/splits/<name>.parquet."""
+
+from pathlib import Path
+from typing import Any
+
+from _stage import run
+
+from fieldmark.datasets.manifest import read_manifest
+from fieldmark.datasets.splits import make_split, read_splits, write_split
+from fieldmark.params import pick
+
+
+def main(name: str, params: dict[str, Any]) -> None:
+    """Make the split `name` of params.yaml."""
+    split = pick(read_splits(params), name, "splits")
+    manifest = read_manifest(Path("data/prepared") / split.dataset / "manifest.parquet")
+    write_split(make_split(manifest, split), Path("data/splits") / f"{name}.parquet")
+
+
+if __name__ == "__main__":
+    run(main, __doc__ or "", "a split: a key of `splits` in params.yaml")

@@ -1,0 +1,180 @@
+"""IRT as a whole: losses, variants, momentum encoder, PCA, saving and loading."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny import SIDE, make_task
+
+from fieldmark.datasets.transforms import ImageParams
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.errors import UserError
+from fieldmark.methods.irt.model.descriptor import Projection
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
+from fieldmark.params import parse
+
+
+def params(**changes: object) -> IrtParams:
+    train = {"steps": 6, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}
+    fields = {"images": {"size": SIDE}, "train": train, **changes}
+    return parse(IrtParams, fields, "irt")
+
+
+def batch(task):  # type: ignore[no-untyped-def]
+    subset = task.subset("train")
+    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in subset.rows])
+    return {"images": images, "labels": torch.from_numpy(subset.labels)}
+
+
+def test_named_losses_sum_to_the_loss(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    losses = Irt.build(params(), task)(batch(task))
+    assert set(losses) == {"contrastive", "memory", "koleo", "loss"}
+    named = sum(float(v) for k, v in losses.items() if k != "loss")
+    assert float(losses["loss"]) == pytest.approx(named, rel=1e-6)
+
+
+def test_lambda_zero_has_no_koleo_and_no_memory_when_its_fraction_is_zero(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    plain = Irt.build(params(**{"lambda": 0.0, "memory": {"fraction": 0.0}}), task)
+    assert set(plain(batch(task))) == {"contrastive", "loss"}
+
+
+def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    method = Irt.build(params(memory={"start": 2}), task)
+    method.before_step(1)
+    assert "memory" not in method(batch(task))
+    assert method.memory is not None
+    assert method.memory.filled == 18
+    method.before_step(2)
+    assert "memory" in method(batch(task))
+
+
+def test_memory_size_is_a_fraction_of_the_training_set(tmp_path: Path) -> None:
+    method = Irt.build(params(memory={"fraction": 0.5}), make_task(tmp_path))
+    assert method.memory is not None
+    assert method.memory.size == 9
+
+
+def test_variants() -> None:
+    named = Irt.variants(params(**{"lambda": 0.3}))
+    assert [(n, p.lambda_, p.train.steps) for n, p in named.items()] == [("O", 0.3, 0), ("L", 0.0, 6), ("R", 0.3, 6)]
+
+
+def test_training_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = make_task(tmp_path / "task")
+    own = params(**{"lambda": 0.0, "train": {"steps": 40, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}})
+    method = Irt.build(own, task)
+    curve = train_on(method, own.images, own.train, task, CheckpointFolder(tmp_path, "irt", "k"), "t")
+    assert curve[-1]["contrastive"] < 0.6 * curve[0]["contrastive"]
+
+
+def test_momentum_encoder_starts_equal_moves_a_fraction_and_gets_no_gradient(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    method = Irt.build(params(memory={"momentum": 0.9}), task)
+    assert method.key_encoder is not None
+    query, key = (next(m.parameters()) for m in (method.descriptor, method.key_encoder))
+    assert torch.equal(query, key)
+    with torch.no_grad():
+        query.add_(1.0)
+    method(batch(task))["loss"].backward()
+    assert key.grad is None
+    before = key.clone()
+    method.after_step(0)
+    torch.testing.assert_close(key, before + 0.1)
+
+
+def test_only_the_descriptor_is_trained(tmp_path: Path) -> None:
+    method = Irt.build(params(memory={"momentum": 0.9}), make_task(tmp_path))
+    trained = {id(p) for g in method.parameter_groups(params().train) for p in g.params}
+    assert trained == {id(p) for p in method.descriptor.parameters()}
+
+
+def test_pca_comes_before_normalisation_and_is_fitted_on_training_pictures(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    own = params(dim=5)
+    method = Irt.build(own, task)
+    method.finish(task)
+    images = batch(task)["images"]
+    with torch.no_grad():
+        described = method.eval().embed(images)
+        pooled = method.descriptor.pooled(images)
+    assert described.shape == (18, 5)
+    torch.testing.assert_close(described.norm(dim=1), torch.ones(18))
+    projection = method.descriptor.projection
+    assert projection is not None
+    torch.testing.assert_close(described, torch.nn.functional.normalize(projection(pooled), dim=1))
+    torch.testing.assert_close(projection.mean, pooled.mean(0), atol=1e-5, rtol=1e-4)
+
+
+def test_projection_agrees_with_sklearn() -> None:
+    from sklearn.decomposition import PCA
+
+    data = torch.randn(50, 6, generator=torch.Generator().manual_seed(0)) @ torch.diag(torch.arange(1.0, 7.0))
+    projection = Projection(6, 3)
+    projection.fit(data)
+    expected = torch.from_numpy(PCA(3).fit_transform(data.double().numpy())).float()
+    got = projection(data)
+    torch.testing.assert_close(got.abs(), expected.abs(), atol=1e-4, rtol=1e-4)
+
+
+def test_save_and_load_give_the_same_embeddings(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    own = params(dim=4)
+    method = Irt.build(own, task).eval()
+    save_model(method, "irt", own, tmp_path / "model")
+    images = batch(task)["images"]
+    with torch.no_grad():
+        assert torch.equal(method.embed(images), load_model(tmp_path / "model").embed(images))
+
+
+def test_all_variants_train_save_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = params()
+    curves = train_variants("irt", own, make_task(tmp_path / "t"), tmp_path / "m", tmp_path / "r", "key")
+    assert set(curves) == {"L", "R"}
+    assert set(load_variants("irt", own, tmp_path / "m")) == {"O", "L", "R"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lamda": 0.3}, "irt.lamda; did you mean 'lambda'"),
+        ({"lambda": "much"}, "irt.lambda"),
+        ({"lambda": -1}, "irt.lambda: .*greater than or equal to 0"),
+        ({"memory": {"size": 3}}, "irt.memory.size"),
+        ({"train": {"steps": 3, "lr": 0}}, "irt.train.lr"),
+        ({"variants": ["X"]}, "irt.variants"),
+        ({"variants": []}, "at least one"),
+        ({"pooling": "mean"}, "irt.pooling"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_one_line(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        params(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_impossible_requests_are_refused(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    with pytest.raises(UserError, match="more than the backbone's 16"):
+        Irt.build(params(dim=17), task)
+    with pytest.raises(UserError, match="no multiple of images_per_class"):
+        train_on(
+            Irt.build(params(), task),
+            ImageParams(size=SIDE),
+            TrainParams(steps=1, batch_size=5, images_per_class=2, lr=1e-3),
+            task,
+            CheckpointFolder(tmp_path, "x", "y"),
+            "t",
+        )
+
+
+def test_memory_defaults_are_the_papers() -> None:
+    own = params()
+    assert (own.lambda_, own.margin, own.memory) == (0.7, 0.5, MemoryParams())
