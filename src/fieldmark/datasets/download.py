@@ -14,7 +14,7 @@ from fieldmark.errors import UserError
 from fieldmark.files import sha256_file, write_text
 from fieldmark.progress import progress
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16  # also what a dropped connection can lose
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 6  # in a row without a single new byte
 FIRST_PAUSE_SECONDS = 1.0  # doubles after each such attempt

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import Interval
@@ -46,7 +46,7 @@ def energy_curves(energies: Mapping[str, Array], share: float = 0.9) -> Canvas:
         marker = MARKERS[index % len(MARKERS)]
         axes.plot([needed], [energy[needed - 1]], marker=marker, color=_colour(index), markersize=7)
     axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     axes.set(xlabel="principal components", ylabel="cumulative energy", ylim=(None, 1.02))
     _percent(axes)
     axes.legend(loc="lower right")
@@ -56,7 +56,7 @@ def energy_curves(energies: Mapping[str, Array], share: float = 0.9) -> Canvas:
 @chart
 def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
     """Draw the similarities of positive and of negative pairs, one panel a variant on a common axis."""
-    figure = canvas(6.4, 0.9 + 1.45 * len(histograms))
+    figure = canvas(5.2, 0.95 + 1.2 * len(histograms))
     panels = figure.subplots(len(histograms), sharex=True, squeeze=False)[:, 0]
     for axes, (name, one) in zip(panels, histograms.items(), strict=True):
         width = np.diff(one.edges)
@@ -67,7 +67,7 @@ def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
             density = counts / max(counts.sum(), 1) / width
             axes.stairs(density, one.edges, fill=True, color=colour, alpha=0.35)
             axes.stairs(density, one.edges, color=colour, linewidth=1.4, label=f"{label} pairs")
-        axes.set_title(f"{name}   overlap {one.overlap:.1%}")
+        axes.set_title(f"{name} · overlap {one.overlap:.0%}")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", visible=False)
@@ -75,31 +75,36 @@ def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
     first = min((bins.min() for bins in used if bins.size), default=0)
     edges = next(iter(histograms.values())).edges
     panels[-1].set(xlabel="cosine similarity", xlim=(edges[first], 1.0))
-    panels[0].legend(loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure
 
 
 @chart
-def loss_curves(losses: Mapping[str, Mapping[str, Curve]]) -> Canvas:
-    """Draw one panel a loss, one line a variant; a curve is (steps, values), faint raw and bold smoothed."""
-    figure = canvas(6.4, 0.7 + 1.7 * len(losses))
+def loss_curves(losses: Mapping[str, Mapping[str, Curve]], order: Sequence[str] = ()) -> Canvas:
+    """Draw one panel a loss, one line a variant; a curve is (steps, values), faint raw and bold smoothed.
+
+    `order` names the variants as the other charts have them, trained or not, so that colours agree.
+    """
+    figure = canvas(5.2, 0.9 + 1.45 * len(losses))
     panels = figure.subplots(len(losses), sharex=True, squeeze=False)[:, 0]
-    order = list(dict.fromkeys(name for curves in losses.values() for name in curves))
+    known = list(dict.fromkeys([*order, *(name for curves in losses.values() for name in curves)]))
     for axes, (loss, curves) in zip(panels, losses.items(), strict=True):
         for name, (steps, values) in curves.items():
-            line = _line(order.index(name)) | {"linestyle": "-"}
+            line = _line(known.index(name)) | {"linestyle": "-"}
             axes.plot(steps, values, **(line | {"alpha": 0.25, "linewidth": 0.8}))
             axes.plot(steps, _smoothed(np.asarray(values, dtype=float)), label=name, **line)
         axes.set_title(loss)
     panels[-1].set_xlabel("step")
-    panels[0].legend(loc="upper right")
+    drawn = {line.get_label(): line for axes in panels for line in axes.get_lines()}
+    shown = [name for name in known if name in drawn]
+    figure.legend([drawn[name] for name in shown], shown, loc="outside upper left", ncols=len(shown) or 1)
     return figure
 
 
 @chart
 def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Sequence[str]) -> Canvas:
     """Draw grouped bars of the measures (shares) of each variant, with their intervals and values."""
-    figure = canvas(max(6.4, 1.3 * len(measures)), 3.4)
+    figure = canvas(max(5.2, 0.3 * len(measures) * len(variants)), 3.2)
     axes = figure.subplots()
     width = 0.8 / len(variants)
     for index, (name, found) in enumerate(variants.items()):
@@ -112,7 +117,7 @@ def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Seque
         for place, one in zip(places, shown, strict=True):
             axes.annotate(
                 f"{100 * one.value:.0f}", (place, one.high), (0, 3), textcoords="offset points", ha="center",
-                fontsize=8,
+                fontsize=7.5,
             )  # fmt: skip
     axes.set_xticks(range(len(measures)), list(measures))
     axes.grid(axis="x", visible=False)
@@ -131,10 +136,10 @@ def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, s
     *others, (main_name, main) = variants.items()
     shown = min(len(main.labels), SHOWN_CLASSES)
     labels = main.labels[:shown].tolist()
-    figure = canvas(6.4, 1.0 + 0.21 * max(shown, 4))
+    figure = canvas(5.2, 1.0 + 0.19 * max(shown, 4))
     axes = figure.subplots()
     rows = np.arange(shown)
-    axes.barh(rows, main.recall[:shown], 0.66, color=_colour(len(others)), alpha=0.85, label=main_name)
+    axes.barh(rows, main.recall[:shown], 0.66, color=_colour(len(others)), alpha=0.5, label=main_name)
     for index, (name, one) in enumerate(others):
         found = dict(zip(one.labels.tolist(), one.recall.tolist(), strict=True))
         marks: dict[str, Any] = {

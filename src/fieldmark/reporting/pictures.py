@@ -37,7 +37,10 @@ class Cell:
 
 
 def picture_sheet(path: Path, rows: Sequence[Sequence[Cell]], lead: bool = False) -> None:
-    """Write rows of cells as one SVG; `lead` sets the first column apart (a query and its answers)."""
+    """Write rows of cells as one SVG; `lead` sets the first column apart (a query and its answers).
+
+    Without rows the sheet says that there is nothing to show.
+    """
     columns = max((len(row) for row in rows), default=1)
     line = SIDE + (40 if any(cell.caption or cell.detail for row in rows for cell in row) else GAP)
     extra = GAP if lead else 0
@@ -47,6 +50,8 @@ def picture_sheet(path: Path, rows: Sequence[Sequence[Cell]], lead: bool = False
         for number, row in enumerate(rows)
         for column, cell in enumerate(row)
     ]
+    if not parts:
+        parts = [f'<text x="{GAP}" y="{3 * GAP}" fill="{MUTED}">nothing to show</text>']
     write_text(
         path,
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '

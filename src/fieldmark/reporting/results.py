@@ -144,9 +144,16 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
         backbones=[_checked(Backbone, path) for path in sorted((reports / "backbones").glob("*.json"))],
         datasets=_datasets(reports / "validation", prepared, figures / "data"),
-        expected=expected,
+        expected=list(params.get("methods") or {}),
         params=params,
     )
+
+
+def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]:
+    """Read `reports/metrics/*.json` in the order of `methods` in `params`, other methods last."""
+    methods = [_method(path) for path in sorted((reports / "metrics").glob("*.json"))]
+    order = list(params.get("methods") or {})
+    return sorted(methods, key=lambda one: order.index(one.method) if one.method in order else len(order))
 
 
 def read_figures(folder: Path) -> list[FigureFile]:

@@ -46,7 +46,7 @@ RC: Any = {
 }
 
 
-def canvas(width: float = 6.4, height: float = 3.6) -> Canvas:
+def canvas(width: float = 5.2, height: float = 3.2) -> Canvas:
     """Return an empty figure of `width` by `height` inches; draw on it inside `mpl.rc_context(RC)`."""
     return Canvas(figsize=(width, height), layout="constrained")
 

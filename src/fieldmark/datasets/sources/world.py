@@ -1,9 +1,10 @@
 """The default world as a source: rendered, not downloaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -55,17 +56,21 @@ class WorldParams(Block):
             raise ValueError("the base world needs at least 2 genera, one of birds and one of things")
         most_genera, most = largest(self.part, self.genera)
         if self.genera > most_genera:
-            raise ValueError(f"the {self.part} world has at most {most_genera} genera, {self.genera} were asked for")
+            raise ValueError(
+                f"the {self.part} world has at most {most_genera} genera, {self.genera} were asked for"
+            )
         if self.classes > most:
-            raise ValueError(f"{self.genera} genera hold at most {most} classes, {self.classes} were asked for")
+            raise ValueError(
+                f"{self.genera} genera hold at most {most} classes, {self.classes} were asked for"
+            )
         return self
 
 
 class World:
     """A source that renders a part of the default world into one Arrow file."""
 
-    Params = WorldParams
-    promises = {"captions": True, "boxes": True, "masks": True}  # noqa: RUF012 (a constant of the protocol)
+    Params: ClassVar[type[Block]] = WorldParams
+    promises: ClassVar[Mapping[str, bool]] = {"captions": True, "boxes": True, "masks": True}
 
     def __init__(self, params: WorldParams) -> None:
         self.params = params
@@ -78,18 +83,15 @@ class World:
         """Render every photograph on all processors; `destination` appears whole or not at all."""
         p, kinds = self.params, self.kinds()
         shots = render_all(kinds, f"{p.seed}/{p.part}", p.photographs, p.side, p.captions)
-        with atomic_folder(destination) as folder, pa.OSFile(str(folder / FILE), "wb") as sink:
-            with pa.ipc.new_file(sink, SCHEMA) as writer:
-                rows: list[dict[str, Any]] = []
-                for index, photo, shot in progress(
-                    shots, total=p.classes * p.photographs, desc=f"render {p.part}", unit="photo"
-                ):
-                    rows.append(_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot))
-                    if len(rows) == BATCH:
-                        writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
-                        rows = []
-                if rows:
-                    writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=SCHEMA))
+        bar = progress(shots, total=p.classes * p.photographs, desc=f"render {p.part}", unit="photo")
+        rows = (_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot) for index, photo, shot in bar)
+        with (
+            atomic_folder(destination) as folder,
+            pa.OSFile(str(folder / FILE), "wb") as sink,
+            pa.ipc.new_file(sink, SCHEMA) as writer,
+        ):
+            while batch := list(islice(rows, BATCH)):
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
 
     def records(self, raw: Path) -> Iterator[Record]:
         """Yield the photographs in order of class and number. Raises UserError when nothing was rendered."""

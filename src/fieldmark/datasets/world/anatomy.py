@@ -8,7 +8,24 @@ import numpy as np
 
 from fieldmark.datasets.world.bills import mandibles
 from fieldmark.datasets.world.builds import Build
-from fieldmark.datasets.world.geometry import Patch, Point, Points, points, polar, rotate, smooth
+from fieldmark.datasets.world.geometry import Patch, Point, Points, points, polar, rotate
+
+_BODY = Patch.between(
+    points(
+        (-0.52, -0.05),
+        (-0.4, -0.12),
+        (-0.14, -0.235),
+        (0.14, -0.27),
+        (0.34, -0.235),
+        (0.46, -0.13),
+        (0.5, -0.02),
+    ),
+    points((-0.52, 0.05), (-0.36, 0.125), (-0.1, 0.2), (0.16, 0.235), (0.34, 0.2), (0.46, 0.1), (0.5, -0.02)),
+)
+_FEATHER = Patch.between(
+    points((0, -0.5), (0.6, -0.625), (0.95, -0.5), (1, -0.075)),
+    points((0, 0.5), (0.6, 0.625), (0.95, 0.5), (1, 0.075)),
+)
 
 
 @dataclass(frozen=True)
@@ -57,19 +74,15 @@ class Bird:
         outlines += [self.head.round(points((-1, -1), (1, 1), (-1, 1))), *(m.outline() for m in self.bill)]
         outlines += [self.far_wing.outline()] if self.far_wing else []
         every = np.concatenate(outlines)
-        left, bottom, right, top = (*every.min(axis=0).tolist(), *every.max(axis=0).tolist())
+        (left, bottom), (right, top) = every.min(axis=0).tolist(), every.max(axis=0).tolist()
         return left, bottom, right, top
-
-    @property
-    def flying(self) -> bool:
-        return self.setting == "air"
 
 
 def pose(rng: random.Random, build: Build) -> Bird:
     """Draw a pose for a bird of this build."""
     setting = rng.choice(build.habits)
     angle = rng.uniform(-8, 22) if setting == "air" else build.angle + rng.uniform(-11, 11)
-    body = _body(build.plump * rng.uniform(0.95, 1.07)).moved(angle)
+    body = _BODY.scaled(1.0, build.plump * rng.uniform(0.95, 1.07)).moved(angle)
     head = _head(rng, build, body, setting, angle)
     neck = _neck(build, body, head)
     bill = mandibles(build.bill, build.bill_length * rng.uniform(0.95, 1.05))
@@ -80,17 +93,19 @@ def pose(rng: random.Random, build: Build) -> Bird:
     return Bird(setting, body, neck, head, (turned[0], turned[1]), near, far, tail, legs, angle)
 
 
-def _body(plump: float) -> Patch:
-    upper = points((-0.52, 0.05), (-0.36, 0.125), (-0.1, 0.2), (0.16, 0.235), (0.34, 0.2), (0.46, 0.1), (0.5, -0.02))
-    lower = points((-0.52, -0.05), (-0.4, -0.12), (-0.14, -0.235), (0.14, -0.27), (0.34, -0.235), (0.46, -0.13), (0.5, -0.02))
-    return Patch.between(lower * (1.0, plump), upper * (1.0, plump))
-
-
 def _head(rng: random.Random, build: Build, body: Patch, setting: str, angle: float) -> Head:
     stretched = setting == "air"
-    lift = rng.uniform(8, 24) + angle * 0.5 if stretched else rng.uniform(58, 82) + (6 if build.neck > 0.3 else 0)
+    lift = (
+        rng.uniform(8, 24) + angle * 0.5
+        if stretched
+        else rng.uniform(58, 82) + (6 if build.neck > 0.3 else 0)
+    )
     anchor = body.point(0.86, 0.35)
-    reach = build.neck * rng.uniform(0.88, 1.12) * (1.0 if build.neck < 0.5 or stretched else rng.uniform(0.75, 1.0))
+    reach = (
+        build.neck
+        * rng.uniform(0.88, 1.12)
+        * (1.0 if build.neck < 0.5 or stretched else rng.uniform(0.75, 1.0))
+    )
     facing = rng.uniform(0.72, 1.0)
     if not stretched and rng.random() < 0.1:
         facing = -facing
@@ -108,15 +123,25 @@ def _neck(build: Build, body: Patch, head: Head) -> Patch:
     wide = head.radius * 0.97
     throat, nape = (hx - wide * nx, hy - wide * ny), (hx + wide * nx, hy + wide * ny)
     if build.neck < 0.5:
-        return Patch.between(points(front, _bulge(front, throat, 0.06), throat), points(back, _bulge(back, nape, 0.03), nape))
+        return Patch.between(
+            points(front, _bulge(front, throat, 0.06), throat), points(back, _bulge(back, nape, 0.03), nape)
+        )
     # A long neck is a slender S between shoulders and head.
     slim = head.radius * 0.62
     low, high = (middle[0] + dx * 0.38, middle[1] + dy * 0.38), (middle[0] + dx * 0.72, middle[1] + dy * 0.72)
     bow = 0.1 * build.neck
-    lower = points(front, (low[0] - nx * (slim + bow), low[1] - ny * (slim + bow)),
-                   (high[0] - nx * (slim - bow), high[1] - ny * (slim - bow)), throat)
-    upper = points(back, (low[0] + nx * (slim - bow), low[1] + ny * (slim - bow)),
-                   (high[0] + nx * (slim + bow), high[1] + ny * (slim + bow)), nape)
+    lower = points(
+        front,
+        (low[0] - nx * (slim + bow), low[1] - ny * (slim + bow)),
+        (high[0] - nx * (slim - bow), high[1] - ny * (slim - bow)),
+        throat,
+    )
+    upper = points(
+        back,
+        (low[0] + nx * (slim - bow), low[1] + ny * (slim - bow)),
+        (high[0] + nx * (slim + bow), high[1] + ny * (slim + bow)),
+        nape,
+    )
     return Patch.between(lower, upper)
 
 
@@ -163,23 +188,20 @@ def _tail(rng: random.Random, build: Build, body: Patch, setting: str, angle: fl
 
 
 def _feather_length(shape: str, outward: float) -> float:
-    return {
+    lengths = {
         "square": 1.0,
         "notched": 0.9 + 0.12 * outward,
-        "forked": 0.48 + 0.55 * outward**1.5,
-        "rounded": 1.02 - 0.28 * outward**2,
+        "forked": 0.48 + 0.55 * outward,
+        "rounded": 1.02 - 0.28 * outward * outward,
         "pointed": 1.05 - 0.62 * outward,
         "streamers": 1.0 if outward < 0.2 else 0.42,
-    }[shape]
+    }
+    return lengths[shape]
 
 
 def _feather(root: Point, heading: float, length: float, width: float) -> Patch:
-    half = width / 2
-    upper = points((0, half), (0.6 * length, half * 1.25), (0.95 * length, half), (length, 0.15 * half))
-    lower = points((0, -half), (0.6 * length, -half * 1.25), (0.95 * length, -half), (length, -0.15 * half))
-    return Patch(rotate(smooth(lower), heading) + root, rotate(smooth(upper), heading) + root)
-
-
+    turned = _FEATHER.scaled(length, width).moved(heading)
+    return Patch(turned.lower + root, turned.upper + root)
 
 
 def _legs(rng: random.Random, build: Build, body: Patch, setting: str, angle: float) -> tuple[Points, ...]:
@@ -187,7 +209,10 @@ def _legs(rng: random.Random, build: Build, body: Patch, setting: str, angle: fl
     hips = (body.point(0.42, -0.8), body.point(0.5, -0.8))
     if setting in ("air", "swim"):
         trailing = min(build.leg, 0.9)
-        ends = [(polar(hip, 180 + angle - 4, trailing * 0.45), polar(hip, 180 + angle - 2, trailing)) for hip in hips]
+        ends = [
+            (polar(hip, 180 + angle - 4, trailing * 0.45), polar(hip, 180 + angle - 2, trailing))
+            for hip in hips
+        ]
         return tuple(points(hip, knee, foot) for hip, (knee, foot) in zip(hips, ends, strict=True))
     reach = 0.5 * build.leg + 0.1
     floor = min(hip[1] for hip in hips) - build.leg - 0.06

@@ -15,12 +15,31 @@ from fieldmark.datasets.world.palette import Colour, mix, shade
 
 COARSE = 36
 
-LEAF: tuple[Colour, ...] = ((72, 112, 52), (104, 138, 60), (46, 88, 54), (138, 148, 70), (86, 104, 62), (150, 168, 92))
+LEAF: tuple[Colour, ...] = (
+    (72, 112, 52),
+    (104, 138, 60),
+    (46, 88, 54),
+    (138, 148, 70),
+    (86, 104, 62),
+    (150, 168, 92),
+)
 AUTUMN: tuple[Colour, ...] = ((176, 112, 48), (150, 74, 40), (198, 158, 70), (112, 92, 56), (92, 60, 44))
-WINTER: tuple[Colour, ...] = ((196, 202, 208), (168, 174, 182), (222, 226, 230), (138, 140, 146), (182, 176, 168))
+WINTER: tuple[Colour, ...] = (
+    (196, 202, 208),
+    (168, 174, 182),
+    (222, 226, 230),
+    (138, 140, 146),
+    (182, 176, 168),
+)
 DUSK: tuple[Colour, ...] = ((214, 150, 120), (150, 108, 132), (232, 186, 140), (98, 88, 122), (190, 126, 112))
 DARK: tuple[Colour, ...] = ((34, 50, 40), (52, 66, 48), (28, 36, 36), (70, 80, 54), (44, 46, 38))
-BLOSSOM: tuple[Colour, ...] = ((226, 184, 196), (150, 168, 110), (240, 220, 224), (196, 132, 158), (120, 146, 92))
+BLOSSOM: tuple[Colour, ...] = (
+    (226, 184, 196),
+    (150, 168, 110),
+    (240, 220, 224),
+    (196, 132, 158),
+    (120, 146, 92),
+)
 SKIES: tuple[tuple[Colour, Colour], ...] = (
     ((96, 150, 214), (198, 220, 238)),
     ((150, 176, 204), (222, 226, 226)),
@@ -93,7 +112,11 @@ def stems(rng: random.Random) -> Image.Image:
     lean = rng.randint(-7, 7)
     for _ in range(rng.randint(5, 18)):
         x, tone = rng.randrange(-4, COARSE + 4), shade(rng.choice(colours), rng.uniform(-0.35, 0.2))
-        draw.line((x, COARSE, x + lean + rng.randint(-3, 3), rng.choice((0, 0, 12))), fill=tone, width=rng.randint(1, 4))
+        draw.line(
+            (x, COARSE, x + lean + rng.randint(-3, 3), rng.choice((0, 0, 12))),
+            fill=tone,
+            width=rng.randint(1, 4),
+        )
     return picture
 
 
@@ -110,7 +133,9 @@ def landscape(rng: random.Random, horizon: float, low: tuple[Colour, Colour]) ->
     return picture
 
 
-def background(rng: random.Random, setting: str, side: int, floor: float) -> tuple[Image.Image, tuple[Colour, Colour]]:
+def background(
+    rng: random.Random, setting: str, side: int, floor: float
+) -> tuple[Image.Image, tuple[Colour, Colour]]:
     """Return the background of a setting, and the colours of its ground or water.
 
     `floor` is the height of the feet in fractions from the top; ground and water reach above it.
@@ -151,11 +176,22 @@ def _twig(canvas: Canvas, rng: random.Random, start: np.ndarray, bark: Colour, t
     leaf = rng.choice(rng.choice((LEAF, LEAF, AUTUMN, BLOSSOM)))
     for _ in range(rng.randint(0, 5)):
         at = start + (end - start) * rng.uniform(0.3, 1.0)
-        draw_leaf(canvas, rng, (float(at[0]), float(at[1])), rng.uniform(0.05, 0.11), shade(leaf, rng.uniform(-0.2, 0.15)))
+        draw_leaf(
+            canvas,
+            rng,
+            (float(at[0]), float(at[1])),
+            rng.uniform(0.05, 0.11),
+            shade(leaf, rng.uniform(-0.2, 0.15)),
+        )
 
 
 def draw_leaf(
-    canvas: Canvas, rng: random.Random, at: tuple[float, float], length: float, colour: Colour, part: str | None = None
+    canvas: Canvas,
+    rng: random.Random,
+    at: tuple[float, float],
+    length: float,
+    colour: Colour,
+    part: str | None = None,
 ) -> None:
     """Draw one leaf of a length, growing from a point in a random direction."""
     half = length * rng.uniform(0.16, 0.3)
@@ -167,10 +203,14 @@ def draw_leaf(
     canvas.line(rib, shade(colour, 0.25), length * 0.04)
 
 
-def draw_ground(canvas: Canvas, rng: random.Random, foot: tuple[float, float], unit: float, low: tuple[Colour, Colour]) -> None:
+def draw_ground(
+    canvas: Canvas, rng: random.Random, foot: tuple[float, float], unit: float, low: tuple[Colour, Colour]
+) -> None:
     """Draw the shadow on the ground, pebbles and grass."""
     canvas.place(foot[0], foot[1], unit, False)
-    ring = smooth(points((-0.5, 0), (-0.2, 0.05), (0.25, 0.045), (0.5, 0), (0.2, -0.06), (-0.25, -0.055), (-0.5, 0)))
+    ring = smooth(
+        points((-0.5, 0), (-0.2, 0.05), (0.25, 0.045), (0.5, 0), (0.2, -0.06), (-0.25, -0.055), (-0.5, 0))
+    )
     canvas.polygon(ring, shade(mix(*low, 0.6), -0.3))
     canvas.polygon(ring * 0.72, shade(mix(*low, 0.6), -0.42))
     canvas.place(0.0, foot[1], 1.0, False)
@@ -179,14 +219,23 @@ def draw_ground(canvas: Canvas, rng: random.Random, foot: tuple[float, float], u
         x, y = rng.random(), rng.uniform(-0.25, 0.08)
         tone = shade(rng.choice(low), rng.uniform(-0.3, 0.3))
         if grassy:
-            blade = points((x, y), (x + rng.uniform(-0.02, 0.02), y + 0.04), (x + rng.uniform(-0.06, 0.06), y + rng.uniform(0.05, 0.11)))
+            blade = points(
+                (x, y),
+                (x + rng.uniform(-0.02, 0.02), y + 0.04),
+                (x + rng.uniform(-0.06, 0.06), y + rng.uniform(0.05, 0.11)),
+            )
             canvas.line(blade, mix(tone, rng.choice(LEAF), 0.5), 0.008)
         else:
             r = rng.uniform(0.004, 0.016)
-            canvas.polygon(points((x - 1.6 * r, y), (x - r, y + r), (x + r, y + r), (x + 1.7 * r, y), (x, y - 0.6 * r)), tone)
+            canvas.polygon(
+                points((x - 1.6 * r, y), (x - r, y + r), (x + r, y + r), (x + 1.7 * r, y), (x, y - 0.6 * r)),
+                tone,
+            )
 
 
-def draw_ripples(canvas: Canvas, rng: random.Random, foot: tuple[float, float], unit: float, low: tuple[Colour, Colour]) -> None:
+def draw_ripples(
+    canvas: Canvas, rng: random.Random, foot: tuple[float, float], unit: float, low: tuple[Colour, Colour]
+) -> None:
     """Draw rings on the water where the legs go in, and glitter around."""
     canvas.place(foot[0], foot[1], unit, False)
     for reach in (0.42, 0.28, 0.16):
@@ -208,13 +257,37 @@ def draw_occluders(canvas: Canvas, rng: random.Random, box: tuple[float, float, 
     if kind == "leaves":
         for _ in range(rng.randint(1, 4)):
             at = (x + rng.uniform(-0.08, 0.08), y + rng.uniform(-0.08, 0.08))
-            draw_leaf(canvas, rng, at, rng.uniform(0.1, 0.22), shade(rng.choice(colours), rng.uniform(-0.2, 0.2)), "occluder")
+            draw_leaf(
+                canvas,
+                rng,
+                at,
+                rng.uniform(0.1, 0.22),
+                shade(rng.choice(colours), rng.uniform(-0.2, 0.2)),
+                "occluder",
+            )
     elif kind == "blades":
         for _ in range(rng.randint(2, 6)):
             foot = rng.uniform(left, right)
             height = rng.uniform(0.2, 0.75) * (1 - top)
-            blade = smooth(points((foot, 0), (foot + rng.uniform(-0.04, 0.04), height / 2), (foot + rng.uniform(-0.16, 0.16), height)), 8)
-            canvas.line(blade, shade(rng.choice(colours), rng.uniform(-0.2, 0.2)), rng.uniform(0.01, 0.022), "occluder")
+            blade = smooth(
+                points(
+                    (foot, 0),
+                    (foot + rng.uniform(-0.04, 0.04), height / 2),
+                    (foot + rng.uniform(-0.16, 0.16), height),
+                ),
+                8,
+            )
+            canvas.line(
+                blade,
+                shade(rng.choice(colours), rng.uniform(-0.2, 0.2)),
+                rng.uniform(0.01, 0.022),
+                "occluder",
+            )
     else:
         lean = rng.uniform(-0.5, 0.5)
-        canvas.line(points((x - lean, 0), (x, y), (x + lean * 0.8, 1)), shade((110, 90, 70), rng.uniform(-0.3, 0.2)), rng.uniform(0.012, 0.03), "occluder")
+        canvas.line(
+            points((x - lean, 0), (x, y), (x + lean * 0.8, 1)),
+            shade((110, 90, 70), rng.uniform(-0.3, 0.2)),
+            rng.uniform(0.012, 0.03),
+            "occluder",
+        )

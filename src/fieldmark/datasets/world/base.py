@@ -1,7 +1,8 @@
 """The classes of the base world: half of them birds of other genera, half of them other things."""
 
+from fieldmark.datasets.world.families import FAMILIES
 from fieldmark.datasets.world.names import BASE_GENERA, SPECIES_GENERA
-from fieldmark.datasets.world.objects import FAMILIES, Thing, make_things
+from fieldmark.datasets.world.objects import Thing, make_things
 from fieldmark.datasets.world.species import MAX_SPECIES_PER_GENUS, Species, make_species
 
 Kind = Species | Thing

@@ -4,7 +4,7 @@ What is said of a bird or thing is always true of its class. Song and habitat ar
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 # Each word belongs to one colour only, so that a sentence says exactly one.
 COLOUR_WORDS = {
@@ -35,20 +35,45 @@ PLACES = {
     "eye_colour": ("eyes",),
     "rump_colour": ("rump",),
 }
+PLURAL = ("wings", "flight feathers", "tail feathers", "legs", "feet", "cheeks", "sides of the head", "eyes")
 BILLS = {
-    "fine": "thin pointed", "tiny": "tiny", "conical": "thick conical", "straight": "straight", "dagger": "dagger shaped",
-    "hooked": "hooked", "decurved": "curved", "upturned": "upturned", "flat": "flat broad", "spoon": "spoon shaped",
-    "massive": "massive hooked", "toucan": "huge", "needle": "needle thin", "bent": "bent", "stout": "stout",
-}  # fmt: skip
+    "fine": "thin pointed",
+    "tiny": "weak",
+    "conical": "thick conical",
+    "straight": "straight",
+    "dagger": "dagger shaped",
+    "hooked": "hooked",
+    "decurved": "curved",
+    "upturned": "upturned",
+    "flat": "flat broad",
+    "spoon": "spoon shaped",
+    "massive": "massive hooked",
+    "toucan": "huge",
+    "needle": "needle thin",
+    "bent": "bent",
+    "stout": "stout",
+}
 REMARKS = (
     "the light was fading", "it was a misty morning", "there was some wind", "someone was walking a dog nearby",
     "i saw it on the way home", "the picture is a little grainy", "it stayed for a minute", "we had just had lunch",
     "it did not seem to mind us", "a train passed in the distance",
 )  # fmt: skip
-OPENINGS = ("this bird has", "a bird with", "the bird has", "it has", "this is a bird with", "a {size} bird with")
-SIZES = {"wren": "tiny", "heron": "large", "curlew": "large", "warbler": "small", "finch": "small", "flamingo": "large"}
-
-Teller = Callable[[random.Random, Mapping[str, str]], str | None]
+OPENINGS = (
+    "this bird has",
+    "a bird with",
+    "the bird has",
+    "it has",
+    "this is a bird with",
+    "a {size} bird with",
+)
+SIZES = {
+    "wren": "tiny",
+    "heron": "large",
+    "curlew": "large",
+    "warbler": "small",
+    "finch": "small",
+    "flamingo": "large",
+}
 
 
 def colour_word(rng: random.Random, name: str) -> str:
@@ -68,32 +93,40 @@ def write_captions(rng: random.Random, attributes: Mapping[str, str], count: int
 
 
 def _bird_caption(rng: random.Random, attributes: Mapping[str, str]) -> str:
-    facts = [fact for fact in _bird_facts(rng, attributes) if fact]
+    facts = _bird_facts(rng, attributes)
     told = rng.sample(facts, min(len(facts), rng.randint(2, 4)))
     size = SIZES.get(attributes["shape"], "medium sized")
     sentence = f"{rng.choice(OPENINGS).format(size=size)} {_listed(told)}"
     if rng.random() < 0.35:
-        sentence += rng.choice((f" and its song is {attributes['song']}", f" and lives in {attributes['habitat']}"))
+        sentence += rng.choice(
+            (f" and its song is {attributes['song']}", f" and lives near {attributes['habitat']}")
+        )
     if rng.random() < 0.25:
         sentence += f", {rng.choice(REMARKS)}"
     return sentence
 
 
-def _bird_facts(rng: random.Random, attributes: Mapping[str, str]) -> list[str | None]:
-    facts = [_coloured(rng, attributes, key) for key in PLACES]
-    facts += [_bill(rng, attributes), _wing_bars(rng, attributes), _eye_ring(rng, attributes), _face(attributes)]
-    facts += [_pattern(attributes), _tail_tip(rng, attributes), _wing_patch(rng, attributes), _crest(attributes)]
-    return facts
+def _bird_facts(rng: random.Random, attributes: Mapping[str, str]) -> list[str]:
+    """Return everything that can be said of how a bird looks, each fact in one wording."""
+    facts = [*(_coloured(rng, attributes, key) for key in PLACES), _bill(rng, attributes)]
+    marks = (_wing_bars, _wing_patch, _eye_ring, _tail_tip)
+    found = [
+        *(mark(rng, attributes) for mark in marks),
+        _face(attributes),
+        _pattern(attributes),
+        _crest(attributes),
+    ]
+    return facts + [fact for fact in found if fact is not None]
 
 
 def _coloured(rng: random.Random, attributes: Mapping[str, str], key: str) -> str:
     place = rng.choice(PLACES[key])
-    article = "" if place.endswith("s") and place != "abdomen" else "a "
+    article = "" if place in PLURAL else "a "
     return _an(f"{article}{colour_word(rng, attributes[key])} {place}")
 
 
 def _an(phrase: str) -> str:
-    return f"an {phrase[2:]}" if phrase.startswith(("a o", "a u")) else phrase
+    return f"an {phrase[2:]}" if phrase.startswith(("a a", "a e", "a i", "a o", "a u")) else phrase
 
 
 def _bill(rng: random.Random, attributes: Mapping[str, str]) -> str:
@@ -103,15 +136,20 @@ def _bill(rng: random.Random, attributes: Mapping[str, str]) -> str:
     return _an(f"a {length}{rng.choice((shape + ' ', '')) if colour else shape + ' '}{colour}{noun}")
 
 
-def _wing_bars(rng: random.Random, attributes: Mapping[str, str]) -> str | None:
-    bars = {"none": ("plain wings", "unmarked wings"), "one": ("a single wing bar", "one bar on the wing"),
-            "two": ("two wing bars", "double wing bars")}  # fmt: skip
-    return rng.choice(bars[attributes["wing_bars"]])
+def _wing_bars(rng: random.Random, attributes: Mapping[str, str]) -> str:
+    if attributes["wing_bars"] == "two":
+        return rng.choice(("two white wing bars", "double white wing bars", "white wing bars"))
+    if attributes["wing_bars"] == "one":
+        return rng.choice(("a single white wing bar", "one white bar on the wing"))
+    return rng.choice(
+        ("plain wings", "unmarked wings") if attributes["wing_patch"] == "none" else ("no wing bars",)
+    )
 
 
 def _eye_ring(rng: random.Random, attributes: Mapping[str, str]) -> str | None:
     ring = attributes["eye_ring"]
-    return None if ring == "none" else _an(f"a {colour_word(rng, ring)} {rng.choice(('eye ring', 'ring around the eye'))}")
+    noun = rng.choice(("eye ring", "ring around the eye"))
+    return None if ring == "none" else _an(f"a {colour_word(rng, ring)} {noun}")
 
 
 def _face(attributes: Mapping[str, str]) -> str | None:
@@ -119,7 +157,11 @@ def _face(attributes: Mapping[str, str]) -> str | None:
 
 
 def _pattern(attributes: Mapping[str, str]) -> str | None:
-    words = {"streaked": "a streaked breast", "spotted": "a spotted breast", "banded": "a band across the breast"}
+    words = {
+        "streaked": "a streaked breast",
+        "spotted": "a spotted breast",
+        "banded": "a band across the breast",
+    }
     return words.get(attributes["breast_pattern"])
 
 
@@ -142,15 +184,11 @@ def _crest(attributes: Mapping[str, str]) -> str | None:
 
 def _thing_caption(rng: random.Random, attributes: Mapping[str, str]) -> str:
     main, accent = colour_word(rng, attributes["colour"]), colour_word(rng, attributes["accent_colour"])
-    marks = {"plain": "no markings", "striped": f"{accent} stripes", "spotted": f"{accent} spots"}[attributes["pattern"]]
+    marks = {"plain": "no markings", "striped": f"{accent} stripes", "spotted": f"{accent} spots"}
     noun = rng.choice((attributes["shape"], f"{attributes['form']} {attributes['shape']}"))
-    start = rng.choice(("a", "this is a", "here is a", "a picture of a"))
-    sentence = _articled(f"{start} {main} {noun}") + rng.choice(("", f" with {marks}"))
+    start = rng.choice(("", "this is ", "here is ", "a picture of "))
+    sentence = start + _an(f"a {main} {noun}") + rng.choice(("", f" with {marks[attributes['pattern']]}"))
     return sentence + (f", {rng.choice(REMARKS)}" if rng.random() < 0.5 else "")
-
-
-def _articled(phrase: str) -> str:
-    return phrase.replace(" a o", " an o").replace("a orange", "an orange") if " a o" in f" {phrase}" else phrase
 
 
 def _listed(facts: list[str]) -> str:

@@ -12,7 +12,11 @@ GAP, CAPTION, HEADING = 6, 22, 40
 
 
 def contact_sheet(
-    records: Iterable[Record], photographs: int = 3, columns: int = 5, tile: int = 96, groups: int | None = None
+    records: Iterable[Record],
+    photographs: int = 3,
+    columns: int = 5,
+    tile: int = 96,
+    groups: int | None = None,
 ) -> Image.Image:
     """Return a sheet with one section per group: its classes side by side, `photographs` of each.
 
@@ -58,5 +62,7 @@ def _section(
 
 def _strip(sheet: Image.Image, pictures: Sequence[bytes], corner: tuple[int, int], tile: int) -> None:
     for i, encoded in enumerate(pictures):
-        picture = Image.open(io.BytesIO(encoded)).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
+        picture = (
+            Image.open(io.BytesIO(encoded)).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
+        )
         sheet.paste(picture, (corner[0] + i * tile, corner[1]))

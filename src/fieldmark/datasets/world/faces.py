@@ -28,6 +28,20 @@ _CRESTS: dict[str, tuple[tuple[tuple[float, float], ...], ...]] = {
     "ears": (((0.55, 0.75), (0.62, 1.45), (0.15, 0.95)), ((-0.35, 0.9), (-0.6, 1.45), (-0.8, 0.6))),
 }
 
+# fmt: off
+_FACES: dict[str, tuple[tuple[float, float], ...]] = {
+    "eye line": ((1.0, 0.12), (0.4, 0.24), (-0.95, 0.2), (-1.0, 0.02), (0.35, 0.05), (1.0, -0.04)),
+    "mask": (
+        (1.0, 0.2), (0.4, 0.48), (-0.4, 0.46), (-1.0, 0.22), (-0.9, -0.22), (-0.2, -0.24), (0.5, -0.14), (1.0, -0.1),
+    ),
+    "eyebrow": (
+        (1.0, 0.32), (0.4, 0.62), (-0.5, 0.58), (-1.05, 0.28), (-1.0, 0.12), (-0.4, 0.36), (0.4, 0.42), (1.0, 0.18),
+    ),
+    "moustache": ((0.95, -0.16), (0.4, -0.3), (-0.1, -0.86), (0.2, -0.98), (0.62, -0.62), (0.98, -0.36)),
+    "cheek patch": ((0.25, -0.02), (-0.3, 0.08), (-0.8, -0.05), (-0.85, -0.45), (-0.35, -0.62), (0.15, -0.4)),
+}
+# fmt: on
+
 
 def draw_head(canvas: Canvas, bird: Bird, attributes: Mapping[str, str], paint: Paint) -> None:
     """Draw head and bill."""
@@ -38,33 +52,33 @@ def draw_head(canvas: Canvas, bird: Bird, attributes: Mapping[str, str], paint: 
     canvas.polygon(head.round(arc((0, 0), (1.04, 1.0), 0, 360, 28)), base, "head")
     _draw_throat(canvas, head, paint("throat_colour"))
     cap = np.concatenate(
-        (arc((0, 0), (1.06, 1.03), 20, 176, 18), smooth(points((-1.04, 0.05), (-0.5, 0.36), (0.25, 0.46), (0.98, 0.32)), 10))
+        (
+            arc((0, 0), (1.06, 1.03), 20, 176, 18),
+            smooth(points((-1.04, 0.05), (-0.5, 0.36), (0.25, 0.46), (0.98, 0.32)), 10),
+        )
     )
     canvas.polygon(head.round(cap), crown, "crown")
     canvas.line(head.round(arc((0, 0), (0.8, 0.8), 60, 130, 6)), shade(crown, 0.18), 0.02)
-    _draw_face(canvas, head, attributes["face"], base)
+    _draw_face(canvas, head, attributes["face"], COLOURS[attributes["head_colour"]])
     _draw_eye(canvas, head, attributes, paint("eye_colour"), base)
 
 
 def _draw_throat(canvas: Canvas, head: Head, colour: Colour) -> None:
-    bib = np.concatenate((arc((0, 0), (1.04, 1.02), -22, -110, 10), smooth(points((-0.3, -0.8), (0.1, -0.42), (0.95, -0.2)), 8)))
+    bib = np.concatenate(
+        (
+            arc((0, 0), (1.04, 1.02), -22, -110, 10),
+            smooth(points((-0.3, -0.8), (0.1, -0.42), (0.95, -0.2)), 8),
+        )
+    )
     canvas.polygon(head.round(bib), colour)
 
 
 def _draw_face(canvas: Canvas, head: Head, face: str, base: Colour) -> None:
-    dark = luminance(base) > 85
-    ink: Colour = (38, 34, 36) if dark else (240, 234, 216)
-    pale: Colour = (248, 244, 230) if luminance(base) < 200 else (60, 46, 40)
-    shapes = {
-        "plain": (),
-        "eye line": ((1.0, 0.12), (0.4, 0.24), (-0.95, 0.2), (-1.0, 0.02), (0.35, 0.05), (1.0, -0.04)),
-        "mask": ((1.0, 0.2), (0.4, 0.48), (-0.4, 0.46), (-1.0, 0.22), (-0.9, -0.22), (-0.2, -0.24), (0.5, -0.14), (1.0, -0.1)),
-        "eyebrow": ((1.0, 0.32), (0.4, 0.62), (-0.5, 0.58), (-1.05, 0.28), (-1.0, 0.12), (-0.4, 0.36), (0.4, 0.42), (1.0, 0.18)),
-        "moustache": ((0.95, -0.16), (0.4, -0.3), (-0.1, -0.86), (0.2, -0.98), (0.62, -0.62), (0.98, -0.36)),
-        "cheek patch": ((0.25, -0.02), (-0.3, 0.08), (-0.8, -0.05), (-0.85, -0.45), (-0.35, -0.62), (0.15, -0.4)),
-    }[face]
-    if shapes:
-        canvas.polygon(head.at(points(*shapes)), pale if face in ("eyebrow", "cheek patch") else ink)
+    """Draw the mark of the face in an ink that stands out from the colour of the species' head."""
+    dark: Colour = (38, 34, 36) if luminance(base) > 85 else (240, 234, 216)
+    pale: Colour = (248, 244, 230) if luminance(base) < 170 else (60, 46, 40)
+    if face != "plain":
+        canvas.polygon(head.at(points(*_FACES[face])), pale if face in ("eyebrow", "cheek patch") else dark)
 
 
 def _draw_eye(canvas: Canvas, head: Head, attributes: Mapping[str, str], iris: Colour, base: Colour) -> None:
@@ -79,7 +93,9 @@ def _draw_eye(canvas: Canvas, head: Head, attributes: Mapping[str, str], iris: C
     canvas.disc((x + radius * 0.3, y + radius * 0.34), radius * 0.3, (252, 252, 250))
 
 
-def _draw_bill(canvas: Canvas, bill: tuple[Patch, Patch], attributes: Mapping[str, str], colour: Colour) -> None:
+def _draw_bill(
+    canvas: Canvas, bill: tuple[Patch, Patch], attributes: Mapping[str, str], colour: Colour
+) -> None:
     upper, lower = bill
     canvas.polygon(lower.outline(), shade(colour, -0.22), "bill")
     canvas.polygon(upper.outline(), colour, "bill")

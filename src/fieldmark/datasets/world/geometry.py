@@ -11,6 +11,7 @@ Points = NDArray[np.float64]
 Point = tuple[float, float]
 
 STEPS = 20
+_SIXTHS = np.arange(6)[:, None] / 6
 
 
 def points(*pairs: Point) -> Points:
@@ -44,8 +45,10 @@ def smooth(control: Points, steps: int = STEPS) -> Points:
         _WEIGHTS[segments, steps] = _catmull_rom_weights(segments, steps)
     weights = _WEIGHTS[segments, steps]
     padded = np.concatenate((2 * control[:1] - control[1:2], control, 2 * control[-1:] - control[-2:-1]))
-    # A plain sum of products: a matrix product may be fused differently from machine to machine.
-    curve: Points = (weights[:, :, None] * padded[None]).sum(axis=1)
+    # Summed term by term: a matrix product or a reduction may round differently from machine to machine.
+    curve: Points = weights[:, :1] * padded[0]
+    for k in range(1, len(padded)):
+        curve = curve + weights[:, k : k + 1] * padded[k]
     return curve
 
 
@@ -53,13 +56,18 @@ def rotate(values: Points, degrees: float, about: Point = (0.0, 0.0)) -> Points:
     """Rotate points (n, 2) anticlockwise about a point."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     x, y = values[:, 0] - about[0], values[:, 1] - about[1]
-    return np.stack((about[0] + c * x - s * y, about[1] + s * x + c * y), axis=1)
+    turned = np.empty_like(values)
+    turned[:, 0] = about[0] + (c * x - s * y)
+    turned[:, 1] = about[1] + (s * x + c * y)
+    return turned
 
 
 def arc(centre: Point, radius: Point, start: float, end: float, steps: int = 16) -> Points:
     """Return points of an elliptic arc from `start` to `end` degrees."""
     angles = [math.radians(start + (end - start) * i / steps) for i in range(steps + 1)]
-    return points(*((centre[0] + radius[0] * math.cos(a), centre[1] + radius[1] * math.sin(a)) for a in angles))
+    return points(
+        *((centre[0] + radius[0] * math.cos(a), centre[1] + radius[1] * math.sin(a)) for a in angles)
+    )
 
 
 def polar(origin: Point, degrees: float, length: float) -> Point:
@@ -82,13 +90,13 @@ class Patch:
 
     def at(self, s: Any, t: Any) -> Points:
         """Return the points (n, 2) at coordinates s in [0, 1] and t in [-1, 1], each a number or (n,)."""
-        s, t = np.broadcast_arrays(np.atleast_1d(np.asarray(s, float)), np.asarray(t, float))
-        position = s * STEPS
+        position = np.array(s, dtype=np.float64, ndmin=1) * STEPS
         i = np.minimum(position.astype(np.int64), STEPS - 1)
         f = (position - i)[:, None]
+        share = ((np.array(t, dtype=np.float64, ndmin=1) + 1) / 2)[:, None]
         low = self.lower[i] + (self.lower[i + 1] - self.lower[i]) * f
         high = self.upper[i] + (self.upper[i + 1] - self.upper[i]) * f
-        result: Points = low + (high - low) * ((t + 1) / 2)[:, None]
+        result: Points = low + (high - low) * share
         return result
 
     def point(self, s: float, t: float) -> Point:
@@ -102,11 +110,14 @@ class Patch:
 
     def region(self, *corners: Point) -> Points:
         """Return the polygon whose corners are given as (s, t), its edges following the surface."""
-        ring = [*corners, corners[0]]
-        edge = np.arange(6) / 6
-        s = np.concatenate([a[0] + (b[0] - a[0]) * edge for a, b in zip(ring, ring[1:], strict=False)])
-        t = np.concatenate([a[1] + (b[1] - a[1]) * edge for a, b in zip(ring, ring[1:], strict=False)])
-        return self.at(s, t)
+        starts = np.array(corners)
+        steps = np.concatenate((starts[1:], starts[:1])) - starts
+        ring = (starts[:, None] + steps[:, None] * _SIXTHS).reshape(-1, 2)
+        return self.at(ring[:, 0], ring[:, 1])
+
+    def scaled(self, x: float, y: float) -> "Patch":
+        """Return the patch stretched along both axes."""
+        return Patch(self.lower * (x, y), self.upper * (x, y))
 
     def moved(self, degrees: float, about: Point = (0.0, 0.0)) -> "Patch":
         """Return the patch rotated about a point."""

@@ -24,14 +24,18 @@ def photograph(rng: random.Random, drawing: Image.Image, silhouette: Image.Image
     pixels = _contrast(rng, pixels)
     picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     if rng.random() < 0.45:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.choice((0.4, 0.5, 0.6, 0.8)) * drawing.width / 128))
+        picture = picture.filter(
+            ImageFilter.GaussianBlur(rng.choice((0.4, 0.5, 0.6, 0.8)) * drawing.width / 128)
+        )
     return _grain(rng, picture)
 
 
 def _modelling(rng: random.Random, silhouette: Image.Image, size: float) -> Pixels:
     """Return a gain (256 = 1) that rounds the subject: lit from above, darker towards the far edge."""
     reach = max(1, round(size / 14))
-    soft = np.asarray(silhouette.filter(ImageFilter.BoxBlur(reach)).filter(ImageFilter.BoxBlur(reach))).astype(np.int32)
+    soft = np.asarray(
+        silhouette.filter(ImageFilter.BoxBlur(reach)).filter(ImageFilter.BoxBlur(reach))
+    ).astype(np.int32)
     across = rng.choice((-1, 0, 1)) * reach
     lit = np.roll(soft, (-reach, -across), (0, 1)) - np.roll(soft, (reach, across), (0, 1))
     strength = rng.randint(70, 150)
@@ -64,7 +68,7 @@ def _grain(rng: random.Random, picture: Image.Image) -> Image.Image:
     """Add triangular noise, the same in all channels and a little in each."""
     pixels = np.asarray(picture).astype(np.int32)
     height, width, _ = pixels.shape
-    amount = rng.choice((0, 4, 8, 12, 18))
+    amount = rng.choice((0, 4, 6, 9, 14))
     grey = np.frombuffer(rng.randbytes(2 * height * width), dtype=np.uint8).astype(np.int32)
     grey = grey[: height * width] - grey[height * width :]
     colour = np.frombuffer(rng.randbytes(3 * height * width), dtype=np.uint8).astype(np.int32) - 128

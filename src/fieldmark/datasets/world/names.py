@@ -37,7 +37,12 @@ _WORDS = {
         "moustache": "Moustached",
         "cheek patch": "Cheeked",
     },
-    "breast_pattern": {"plain": "Clear-breasted", "streaked": "Streaked", "spotted": "Spotted", "banded": "Banded"},
+    "breast_pattern": {
+        "plain": "Clear-breasted",
+        "streaked": "Streaked",
+        "spotted": "Spotted",
+        "banded": "Banded",
+    },
     "tail_tip": {"none": "Plain-tailed"},
     "wing_patch": {"none": "Dusky-winged"},
 }

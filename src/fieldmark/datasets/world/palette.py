@@ -1,5 +1,6 @@
 """Named colours of plumage and things, and the little arithmetic done on them."""
 
+import math
 import random
 
 Colour = tuple[int, int, int]
@@ -31,7 +32,7 @@ COLOURS: dict[str, Colour] = {
 def distance(first: str, second: str) -> float:
     """Return how far apart two named colours look: a luminance-weighted distance in RGB, 0 to about 255."""
     a, b = COLOURS[first], COLOURS[second]
-    return (0.3 * (a[0] - b[0]) ** 2 + 0.5 * (a[1] - b[1]) ** 2 + 0.2 * (a[2] - b[2]) ** 2) ** 0.5
+    return math.sqrt(0.3 * (a[0] - b[0]) ** 2 + 0.5 * (a[1] - b[1]) ** 2 + 0.2 * (a[2] - b[2]) ** 2)
 
 
 def luminance(colour: Colour) -> int:
@@ -59,7 +60,11 @@ def individual(rng: random.Random, name: str, spread: int = 9) -> Colour:
 
 
 def contrasting(
-    rng: random.Random, options: tuple[str, ...], count: int, against: tuple[str, ...] = (), apart: float = 55.0
+    rng: random.Random,
+    options: tuple[str, ...],
+    count: int,
+    against: tuple[str, ...] = (),
+    apart: float = 55.0,
 ) -> list[str]:
     """Draw `count` of `options` that look unlike each other and unlike `against`.
 

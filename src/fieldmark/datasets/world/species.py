@@ -8,13 +8,27 @@ from dataclasses import dataclass
 from fieldmark.datasets.world.builds import BASE_BUILDS, SPECIES_BUILDS, Build
 from fieldmark.datasets.world.names import BASE_GENERA, SPARE_ADJECTIVES, SPECIES_GENERA, adjective
 from fieldmark.datasets.world.palette import contrasting
+from fieldmark.datasets.world.randomness import stream
 
 MARKS_PER_GENUS = 3
 MAX_SPECIES_PER_GENUS = 18  # three marks of three, three and two values
 
 HEARD = ("song", "habitat")  # attributes that no picture shows
 
-BACKS = ("brown", "olive", "grey", "slate", "blue", "green", "rufous", "black", "teal", "ochre", "chestnut", "violet")
+BACKS = (
+    "brown",
+    "olive",
+    "grey",
+    "slate",
+    "blue",
+    "green",
+    "rufous",
+    "black",
+    "teal",
+    "ochre",
+    "chestnut",
+    "violet",
+)
 BREASTS = ("white", "cream", "buff", "yellow", "orange", "rufous", "grey", "pink", "red", "sky", "olive")
 BELLIES = ("white", "cream", "buff", "yellow", "grey", "rufous", "sky", "pink", "orange")
 CROWNS = ("black", "white", "rufous", "yellow", "red", "blue", "grey", "green", "orange", "violet", "brown")
@@ -54,7 +68,7 @@ def make_species(part: str, seed: int, classes: int, genera: int) -> list[Specie
     """Return `classes` species; species i belongs to genus i modulo `genera`, so more species change no other."""
     names = SPECIES_GENERA if part == "species" else BASE_GENERA
     siblings = [
-        _genus(random.Random(f"{seed}/{part}/genus/{g}"), seed, part, g, names[g], -(-classes // genera))
+        _genus(stream(seed, part, "genus", g), seed, part, g, names[g], -(-classes // genera))
         for g in range(genera)
     ]
     return [siblings[i % genera][i // genera] for i in range(classes)]
@@ -63,7 +77,7 @@ def make_species(part: str, seed: int, classes: int, genera: int) -> list[Specie
 def _genus(rng: random.Random, seed: int, part: str, index: int, name: str, count: int) -> list[Species]:
     builds = SPECIES_BUILDS if part == "species" else BASE_BUILDS
     build = builds[index % len(builds)]
-    backs = random.Random(f"{seed}/{part}/backs").sample(BACKS, len(BACKS))
+    backs = stream(seed, part, "backs").sample(BACKS, len(BACKS))
     # The step keeps genera of the same build (a second round through the table) apart in colour.
     common = _common_attributes(rng, build, backs[(index + index // len(builds) * 5) % len(backs)])
     options = _varying_marks(rng, common, build)
@@ -86,7 +100,9 @@ def _combinations(rng: random.Random, options: Mapping[str, list[str]]) -> list[
 def _epithet(marks: Mapping[str, str], used: set[str], rng: random.Random) -> str:
     told = [adjective(mark, value) for mark, value in marks.items()]
     told.sort(key=lambda word: word.startswith(("Plain", "Dark-eyed", "Clear", "Dusky")))
-    chosen = next(word for word in [*told, *rng.sample(SPARE_ADJECTIVES, len(SPARE_ADJECTIVES))] if word not in used)
+    chosen = next(
+        word for word in [*told, *rng.sample(SPARE_ADJECTIVES, len(SPARE_ADJECTIVES))] if word not in used
+    )
     used.add(chosen)
     return chosen
 
@@ -101,7 +117,11 @@ def _common_attributes(rng: random.Random, build: Build, back: str) -> dict[str,
     return {
         "shape": build.name,
         "bill_shape": build.bill,
-        "bill_length": "short" if build.bill_length < 0.9 else "long" if build.bill_length > 1.6 else "medium",
+        "bill_length": "short"
+        if build.bill_length < 0.9
+        else "long"
+        if build.bill_length > 1.6
+        else "medium",
         "bill_colour": contrasting(rng, SOFT_PARTS, 1, (head,), apart=40)[0],
         "crest": build.crest,
         "crown_colour": crown,
@@ -127,12 +147,12 @@ def _common_attributes(rng: random.Random, build: Build, back: str) -> dict[str,
 
 def _varying_marks(rng: random.Random, common: Mapping[str, str], build: Build) -> dict[str, list[str]]:
     """Choose the marks by which the species of a genus differ, and the values that each takes."""
+    # A mark counts only where it shows: not on stumps of legs, nor on a tail that the wings cover.
     small = [mark for mark in SMALL if mark != "leg_colour" or build.leg > 0.25]
-    if build.bill_length > 1.1:
-        small = [*small, "bill_colour"]
-    marks = [*rng.sample(LARGE, 2), rng.choice([*MIDDLE, *small, *LARGE])]
+    middle = [mark for mark in MIDDLE if mark != "tail_tip" or build.tail > 0.35]
+    marks = [*rng.sample(LARGE, 2), rng.choice([*middle, *small, *LARGE])]
     while len(set(marks)) < MARKS_PER_GENUS:
-        marks[2] = rng.choice(MIDDLE)
+        marks[2] = rng.choice(middle)
     return {mark: _values(rng, mark, common, 3 if i < 2 else 2) for i, mark in enumerate(marks)}
 
 
@@ -145,7 +165,10 @@ def _values(rng: random.Random, mark: str, common: Mapping[str, str], count: int
         "face": rng.sample(["plain", "mask", "eyebrow", "moustache", "cheek patch", "eye line"], count),
         "eye_ring": ["none", *contrasting(rng, ("white", "yellow", "red"), 2, (head,))],
         "tail_tip": ["none", *contrasting(rng, ("white", "yellow", "rufous", "red"), 2, (tail,))],
-        "wing_patch": ["none", *contrasting(rng, ("white", "yellow", "red", "orange", "sky"), 2, (wing, back))],
+        "wing_patch": [
+            "none",
+            *contrasting(rng, ("white", "yellow", "red", "orange", "sky"), 2, (wing, back)),
+        ],
     }
     colours: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         "crown_colour": (CROWNS, (head,)),

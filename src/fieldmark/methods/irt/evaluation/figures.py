@@ -1,0 +1,83 @@
+"""The figures of IRT's section of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fieldmark.engine.method import Subset, Task
+from fieldmark.evaluation.confusions import class_recall, hardest_confusions
+from fieldmark.evaluation.geometry import similarity_histograms
+from fieldmark.reporting.charts import class_recall_bars, energy_curves, measure_bars, similarity_panels
+from fieldmark.reporting.pictures import confusion_pairs, neighbour_gallery, representative_queries
+from fieldmark.reporting.results import FigureEntry, write_figures_index
+
+if TYPE_CHECKING:
+    from fieldmark.methods.irt.evaluation.scores import Scored
+
+
+def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> None:
+    """Write every figure and their index into `folder`."""
+    main_name, main = list(scored.items())[-1]
+    names = dict(enumerate(main.queries.class_names))
+    pictures: dict[str, Any] = {
+        "picture": _reader(task, main.queries),
+        "names": names,
+        "gallery_picture": _reader(task, main.gallery) if main.gallery else None,
+    }
+    queries = representative_queries(main.results)
+    neighbour_gallery(folder / "neighbours.svg", main.results, queries, **pictures)
+    confusion_pairs(folder / "confusions.svg", hardest_confusions(main.results, 6), **pictures)
+    measure_bars(folder / "recall.svg", {n: s.measures for n, s in scored.items()}, _recalls(main))
+    class_recall_bars(folder / "classes.svg", {n: class_recall(s.results) for n, s in scored.items()}, names)
+    similarity_panels(folder / "similarity.svg", {n: _histograms(s) for n, s in scored.items()})
+    energy_curves(folder / "energy.svg", {n: s.energy for n, s in scored.items()})
+    write_figures_index(folder, _entries(main_name))
+
+
+def _entries(main: str) -> list[FigureEntry]:
+    texts = [
+        ("recall.svg", "Recall@k", "With 95 % intervals over classes.", False),
+        (
+            "energy.svg",
+            "Cumulative energy of principal components",
+            "The flatter, the more dimensions the test descriptors use; the mark is where 90 % is reached.",
+            False,
+        ),
+        ("similarity.svg", "Similarity of pairs", "The less the two overlap, the easier the search.", False),
+        (
+            "neighbours.svg",
+            f"Queries and their nearest neighbours, {main}",
+            "Chosen by rule from the worst query to the best: the middle of each sixth by average precision.",
+            True,
+        ),
+        (
+            "confusions.svg",
+            f"Hardest confusions, {main}",
+            "Pairs of classes with the largest share of wrong first neighbours, each with its clearest case.",
+            True,
+        ),
+        ("classes.svg", "Recall@1 per class", "Worst first.", True),
+    ]
+    return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]
+
+
+def _reader(task: Task, subset: Subset) -> Any:
+    rows = subset.rows
+
+    def picture(index: int) -> NDArray[Any]:
+        return task.store[int(rows[index])]
+
+    return picture
+
+
+def _recalls(scored: Scored) -> list[str]:
+    return [f"recall@{k}" for k in scored.ks]
+
+
+def _histograms(scored: Scored) -> Any:
+    gallery = scored.gallery.labels if scored.gallery else None
+    return similarity_histograms(scored.embeddings, scored.queries.labels, scored.gallery_embeddings, gallery)

@@ -1,0 +1,124 @@
+"""What the report says of a data set, from its summary and its validation, whichever of the two exist."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fieldmark.reporting.formatting import plain
+from fieldmark.reporting.results import DatasetResult
+
+FACTS = ("pictures", "classes", "groups", "captions", "boxes", "masks")
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expectation of the validation: its table, what was expected, how it went."""
+
+    table: str
+    name: str
+    success: bool
+    severity: str
+    details: str
+
+
+@dataclass(frozen=True)
+class RoleView:
+    """One role of one split: numbers as text."""
+
+    split: str
+    role: str
+    pictures: str
+    classes: str
+    per_class: str
+
+
+@dataclass(frozen=True)
+class DatasetView:
+    """One data set's card: `facts` in large type, `details` in small, `checks` with failed ones first."""
+
+    name: str
+    facts: Sequence[tuple[str, str]]
+    details: Sequence[tuple[str, str]]
+    roles: Sequence[RoleView]
+    checks: Sequence[Check]
+    failed: int
+    warned: int
+
+
+def dataset_view(result: DatasetResult) -> DatasetView:
+    """Gather what summary and validation say; keys that are absent are left out."""
+    summary, validation = result.summary, result.validation
+    checks = sorted((_check(item) for item in _list(validation.get("expectations"))), key=lambda c: c.success)
+    broken = [check for check in checks if not check.success]
+    warned = sum(check.severity == "warning" for check in broken)
+    facts = [(name, plain(summary[name])) for name in FACTS if summary.get(name)]
+    return DatasetView(
+        name=result.name,
+        facts=facts + [("rejected", plain(summary["rejected"]))] * ("rejected" in summary),
+        details=_details(summary, _mapping(validation.get("balance"))),
+        roles=_roles(_mapping(validation.get("splits"))),
+        checks=checks,
+        failed=len(broken) - warned,
+        warned=warned,
+    )
+
+
+def _details(summary: Mapping[str, Any], balance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    spread = _spread({**summary, **balance})
+    if spread:
+        rows.append(("pictures per class", spread))
+    if isinstance(balance.get("imbalance"), int | float):
+        rows.append(("largest class over smallest", f"{balance['imbalance']:.3g}"))
+    groups = [" = ".join(map(str, _list(group))) for group in _list(summary.get("duplicates"))]
+    if groups:
+        more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        rows.append(("equal pictures", "; ".join(groups[:NAMED]) + more))
+    return rows
+
+
+def _roles(splits: Mapping[str, Any]) -> list[RoleView]:
+    return [
+        RoleView(
+            split, role, plain(found.get("pictures", "–")), plain(found.get("classes", "–")), _spread(found)
+        )
+        for split, roles in sorted(splits.items())
+        for role, found in (
+            (role, _mapping(one)) for role, one in sorted(_mapping(roles).items(), key=_train_first)
+        )
+    ]
+
+
+def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
+    return item[0] != "train", item[0]
+
+
+def _spread(found: Mapping[str, Any]) -> str:
+    spread = _mapping(found.get("pictures_per_class"))
+    if not {"least", "most"} <= spread.keys():
+        return ""
+    least, most = plain(spread["least"]), plain(spread["most"])
+    return least if least == most else f"{least} to {most}"
+
+
+def _check(item: Any) -> Check:
+    entry = _mapping(item)
+    named = ", ".join(map(str, _list(entry.get("ids"))))
+    success = entry.get("success") is True
+    found = [] if success else [named, plain(entry.get("observed", ""))]
+    return Check(
+        table=str(entry.get("table", "")),
+        name=str(entry.get("expectation", "unnamed expectation")),
+        success=success,
+        severity=str(entry.get("severity", "critical")),
+        details="; ".join(one for one in found if one),
+    )
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

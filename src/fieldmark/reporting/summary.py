@@ -1,0 +1,109 @@
+"""The report in Markdown: a summary for a pull request, and the block of numbers in the README."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from fieldmark.errors import UserError
+from fieldmark.reporting import formatting
+from fieldmark.reporting.formatting import markdown
+from fieldmark.reporting.page import VERDICTS, CellView, fingerprint, measure_table
+from fieldmark.reporting.results import ClaimRow, MethodResult, Results
+
+BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+
+
+def render_summary(results: Results) -> str:
+    """Return a short summary: headline numbers of every method, then the claims and their verdicts."""
+    parts = ["# Results", *_method_parts(results)]
+    rows = [(result, claim) for result in results.methods for claim in result.claims]
+    if rows:
+        tally = Counter[str](claim.verdict for _, claim in rows)
+        counted = ", ".join(f"{count} {name}" for name in VERDICTS if (count := tally[name]))
+        parts += ["## Claims of the papers", f"{counted[0].upper()}{counted[1:]}.", _claims(rows)]
+    parts.append(
+        "Values are in per cent unless whole numbers; 95 % intervals come from resampling classes. "
+        f"Parameters `{fingerprint(results.params)}`. The full report is `reports/index.html`."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def readme_block(methods: Sequence[MethodResult]) -> str:
+    """Return each method's headline table and a line a claim, for `update_readme`."""
+    parts = []
+    for result in methods:
+        parts.append(_headline(result))
+        if result.claims:
+            parts.append("\n".join(_claim_line(claim) for claim in result.claims))
+    return "\n\n".join(parts or [_nothing([])])
+
+
+def update_readme(readme: str, block: str) -> str:
+    """Return the README with `block` between its markers. Raises UserError when a marker is missing."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"README.md must hold {BEGIN} and, after it, {END}: the numbers go between them")
+    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+
+
+def _method_parts(results: Results) -> Iterable[str]:
+    present = {result.method for result in results.methods}
+    for result in results.methods:
+        yield _headline(result)
+        if result.notes:
+            yield "\n".join(f"- {markdown(note)}" for note in result.notes)
+    missing = [name for name in results.expected if name not in present]
+    if missing or not results.methods:
+        yield _nothing(missing)
+
+
+def _nothing(missing: Sequence[str]) -> str:
+    names = ", ".join(markdown(name) for name in missing)
+    return f"Not evaluated yet: {names}." if names else "No method has been evaluated yet."
+
+
+def _claim_line(claim: ClaimRow) -> str:
+    icon = VERDICTS[claim.verdict][0]
+    return f"- {icon} {markdown(claim.claim)}: **{claim.verdict}** ({_value(claim)})"
+
+
+def _headline(result: MethodResult) -> str:
+    table = measure_table(result, result.headline)
+    head = ["variant", *(f"{name}, {unit}" if unit else name for name, unit in table.columns)]
+    rows = [
+        [f"{name}: {title}" if title else name, *(_cell(cell) for cell in cells)]
+        for name, title, cells in table.rows
+    ]
+    where = f"on `{result.split}` of `{result.dataset}`".replace("|", "")
+    escaped = [[markdown(row[0]), *row[1:]] for row in rows]
+    return f"**{markdown(result.title)}**, {where}\n\n{_table([markdown(one) for one in head], escaped)}"
+
+
+def _cell(cell: CellView) -> str:
+    text = f"**{cell.text}**" if cell.best else cell.text
+    return f"{text} ({cell.interval})" if cell.interval else text
+
+
+def _claims(rows: Sequence[tuple[MethodResult, ClaimRow]]) -> str:
+    head = ["method", "claim", "the paper reports", "here", "verdict"]
+    body = [
+        [
+            markdown(result.method),
+            markdown(claim.claim),
+            markdown(claim.paper),
+            f"{markdown(claim.decides)}: {_value(claim)}",
+            f"{VERDICTS[claim.verdict][0]} {claim.verdict}",
+        ]
+        for result, claim in rows
+    ]
+    return _table(head, body)
+
+
+def _value(claim: ClaimRow) -> str:
+    value, interval = formatting.claim_value(claim)
+    return f"{value}, 95 % interval {interval}" if interval else value or "not measured"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,58 @@
+import pytest
+
+from fieldmark.datasets.params import read_dataset, read_datasets
+from fieldmark.datasets.sources.folder import FolderParams
+from fieldmark.errors import UserError
+
+FOLDER = {"source": "folder", "folder": {"path": "photos"}}
+
+
+def test_reads_the_sources_own_block_and_the_defaults():
+    own = read_dataset({"datasets": {"birds": {**FOLDER, "size": 64, "expect": {"min_side": 8}}}}, "birds")
+    assert own.settings == FolderParams(path="photos")
+    assert (own.size, own.encoding, own.bad_images) == (64, "jpeg", 0)
+    assert (own.expect.min_side, own.expect.max_side) == (8, 10000)
+
+
+def test_a_source_without_required_settings_may_leave_its_block_out():
+    assert read_dataset({"datasets": {"cub": {"source": "cub200"}}}, "cub").settings.path is None
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({**FOLDER, "sise": 64}, r"datasets\.birds\.sise .*did you mean 'size'"),
+        ({**FOLDER, "cub200": {}}, r"datasets\.birds\.cub200 \(the source is 'folder'\)"),
+        ({**FOLDER, "settings": {}}, r"unknown parameter datasets\.birds\.settings"),
+        (
+            {"source": "folder", "folder": {"path": "x", "cvs": "l"}},
+            r"birds\.folder\.cvs.*did you mean 'csv'",
+        ),
+        ({"source": "folder"}, r"datasets\.birds\.folder\.path is missing"),
+        ({"source": "foldr", "folder": {"path": "x"}}, r"no source 'foldr'; did you mean 'folder'"),
+        ({"source": "../../os"}, r"there is no source"),
+        ({"folder": {"path": "x"}}, r"datasets\.birds has no 'source'"),
+        ({"source": 3}, r"datasets\.birds\.source must be"),
+        ({**FOLDER, "size": 0}, r"datasets\.birds\.size"),
+        ({**FOLDER, "bad_images": -1}, r"datasets\.birds\.bad_images"),
+        ({**FOLDER, "encoding": "gif"}, r"datasets\.birds\.encoding"),
+        ({**FOLDER, "expect": {"max_aspct": 2}}, r"birds\.expect\.max_aspct; did you mean 'max_aspect'"),
+        ("folder", r"datasets\.birds must be a mapping"),
+        (None, r"datasets\.birds must be a mapping"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(item, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_datasets({"datasets": {"birds": item}})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["../birds", "a/b", "", ".hidden", "two words", 3])
+def test_names_that_would_leave_the_data_folder_are_refused(name):
+    with pytest.raises(UserError, match="cannot be a name"):
+        read_datasets({"datasets": {name: FOLDER}})
+
+
+def test_an_unknown_data_set_is_named_with_the_nearest():
+    with pytest.raises(UserError, match="no 'bird'; did you mean 'birds'"):
+        read_dataset({"datasets": {"birds": FOLDER}}, "bird")

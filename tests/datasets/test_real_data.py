@@ -1,0 +1,57 @@
+"""Real photographs, where they are at hand: the numbers that their README states."""
+
+import json
+
+import pytest
+from support.pictures import SHARED, dataset
+
+from fieldmark.datasets.manifest import read_manifest
+from fieldmark.datasets.prepare import prepare
+from fieldmark.datasets.splits import SplitParams, make_split
+from fieldmark.datasets.store import ImageStore
+from fieldmark.datasets.validation import validate
+
+pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the photographs are not here")
+
+
+def prepared(tmp_path, params):
+    source = params.open_source()
+    source.fetch(tmp_path / "raw")
+    prepare(source.records(tmp_path / "raw"), tmp_path / "out", params)
+    return read_manifest(tmp_path / "out" / "manifest.parquet"), json.loads(
+        (tmp_path / "out" / "summary.json").read_text()
+    )
+
+
+def test_twenty_classes_of_cub(tmp_path):
+    params = dataset(
+        "cub200", {"path": str(SHARED / "CUB_200_2011"), "captions": str(SHARED)}, expect={"captioned": 0.48}
+    )
+    manifest, summary = prepared(tmp_path, params)
+    assert (summary["pictures"], summary["classes"], summary["boxes_clipped"]) == (1115, 20, 5)
+    assert summary["source_split"] == {"train": 600, "test": 515}
+    assert summary["modes"] == {"L": 1, "RGB": 1114}
+    assert (summary["captions"], summary["pictures_with_captions"]) == (5430, 543)
+    grey = manifest.set_index("id").loc["009.Brewer_Blackbird/Brewer_Blackbird_0028_2682.jpg"]
+    pixels = ImageStore.open(tmp_path / "out")[int(grey["row"])]
+    assert pixels.shape == (grey["height"], grey["width"], 3)
+    assert (pixels[..., 0] == pixels[..., 2]).all()
+    kinds = {
+        "retrieval": SplitParams(dataset="d", kind="retrieval"),
+        "classification": SplitParams(dataset="d", kind="classification"),
+    }
+    splits = {name: make_split(manifest, kind) for name, kind in kinds.items()}
+    assert splits["classification"]["role"].value_counts().to_dict() == {"train": 600, "test": 515}
+    assert splits["retrieval"].groupby("role")["class_name"].nunique().to_dict() == {"train": 10, "test": 10}
+    validate(manifest, params, splits, kinds)
+
+
+def test_birds60_by_its_own_split(tmp_path):
+    params = dataset("folder", {"path": str(SHARED / "birds60"), "csv": "labels.csv"})
+    manifest, summary = prepared(tmp_path, params)
+    assert (summary["pictures"], summary["classes"], summary["duplicates"]) == (3527, 60, [])
+    kinds = {"retrieval": SplitParams(dataset="d", kind="retrieval", by="source")}
+    split = make_split(manifest, kinds["retrieval"])
+    assert split.groupby("role")["class_name"].nunique().to_dict() == {"train": 30, "test": 30}
+    assert len(split) == 3527
+    validate(manifest, params, {"retrieval": split}, kinds)

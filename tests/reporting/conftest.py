@@ -1,0 +1,43 @@
+"""A small but complete set of results on disk."""
+
+from pathlib import Path
+
+import pytest
+from reporting.example import HOSTILE, method_metrics, write
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a folder with reports/ and data/prepared/ filled."""
+    write(tmp_path / "reports/metrics/irt.json", method_metrics())
+    write(
+        tmp_path / "reports/backbones/vit.json",
+        {"name": HOSTILE, "arch": "tiny", "weights": None, "parameters": 1253440, "split": "base",
+         "metrics": {"top1": {"value": 0.71, "low": 0.66, "high": 0.75}, "recall@1": 0.4}, "notes": [HOSTILE]},
+    )  # fmt: skip
+    figures = tmp_path / "reports/figures/irt"
+    write(figures / "figures.json", [{"file": "a.svg", "title": HOSTILE, "caption": HOSTILE, "wide": True}])
+    (figures / "a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><text>50% #1 & more</text></svg>')
+    write(
+        tmp_path / "data/prepared/birds/summary.json",
+        {"pictures": 2400, "classes": 60, "rejected": 2, "duplicates": [[HOSTILE, "b.png"]]},
+    )
+    balance = {
+        "pictures": 1200,
+        "classes": 30,
+        "pictures_per_class": {"least": 38, "most": 41},
+        "imbalance": 1.079,
+    }
+    write(
+        tmp_path / "reports/validation/birds.json",
+        {
+            "expectations": [
+                {"table": "manifest", "expectation": "every id occurs once", "severity": "critical", "success": True},
+                {"table": "manifest", "expectation": "no two pictures are equal", "severity": "warning",
+                 "success": False, "ids": [HOSTILE], "observed": ""},
+            ],
+            "balance": balance,
+            "splits": {"retrieval": {"test": balance, "train": balance}},
+        },
+    )  # fmt: skip
+    return tmp_path

@@ -1,0 +1,167 @@
+"""The page: complete, self-contained, escaped, and the same every time."""
+
+import base64
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from reporting.example import HOSTILE, PARAMS, method_metrics, write
+
+from fieldmark.reporting.build import build_report
+from fieldmark.reporting.page import data_uri, fingerprint, measure_table
+from fieldmark.reporting.results import MethodResult
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Collects the tags, attributes and visible text, and checks that every tag is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.attributes, self.texts, self.open, self.ids = [], [], [], [], set()
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        self.ids |= {value for name, value in attrs if name == "id"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+
+def build(root):
+    return build_report(root / "reports", root / "data/prepared", PARAMS)
+
+
+@pytest.fixture
+def html(root):
+    return build(root)[0]
+
+
+def test_is_well_formed_and_loads_nothing(html):
+    page = Page(html)
+    assert not page.open
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    addresses = [value for name, value in page.attributes if name in ("src", "href", "srcset", "action")]
+    assert addresses
+    for value in addresses:
+        assert value.startswith(("#", "data:image/"))
+    assert {value[1:] for value in addresses if value.startswith("#")} <= page.ids
+    assert not any(name.startswith("on") for name, _ in page.attributes)
+    assert "url(" not in html
+    assert "@import" not in html
+
+
+def test_hostile_names_show_as_text(html):
+    page = Page(html)
+    assert "<script" not in html
+    shown = " ".join(HOSTILE.split())
+    for text in (f"IRT {shown}", f"A note {shown}", f"{shown} = b.png", f"KoLeo helps {shown}"):
+        assert text in page.text
+    assert "{{ 7*7 }}" in page.text
+    assert HOSTILE in [value for name, value in page.attributes if name == "alt"]
+
+
+def test_numbers_claims_and_data_are_shown(html):
+    text = Page(html).text
+    for expected in (
+        "65.5", "64.0 – 67.0", "+3.5 points", "95 % interval +1.2 to +5.8", "✓holds", "✗does not hold",
+        "−3", "−4.5 to −1.5", "not measured", "?undecided", "Not evaluated yet: frpt", "1.25 M",
+        "38 to 41", "Warning: no two pictures are equal", "1 checks passed, 1 warning", "largest class over smallest",
+    ):  # fmt: skip
+        assert expected in text, expected
+
+
+def test_page_without_any_result_says_so(tmp_path):
+    html, summary = build(tmp_path)
+    assert "No method has been evaluated yet" in Page(html).text
+    assert "Not evaluated yet: irt, frpt." in summary
+
+
+def test_absent_figures_are_named_as_absent(root):
+    (root / "reports/figures/irt/figures.json").unlink()
+    assert "figures of this method are not on this machine" in Page(build(root)[0]).text
+
+
+def test_same_results_same_bytes(root):
+    assert build(root) == build(root)
+
+
+def test_data_uris_decode_to_the_file(html, root):
+    image = next(value for name, value in Page(html).attributes if name == "src")
+    kind, _, body = image.partition(",")
+    assert kind == "data:image/svg+xml;charset=utf-8"
+    assert unquote(body) == (root / "reports/figures/irt/a.svg").read_text()
+    assert base64.b64decode(data_uri(b"\x89PNG", "png").partition(",")[2]) == b"\x89PNG"
+
+
+def test_fingerprint_ignores_where_it_runs():
+    assert fingerprint(PARAMS) == fingerprint({**PARAMS, "runtime": {"device": "cuda"}})
+    assert fingerprint(PARAMS) != fingerprint({**PARAMS, "irt": {"lambda": 0.3}})
+
+
+def table(**variants):
+    metrics = {**method_metrics(), "variants": variants, "headline": ["m"], "variant_order": list(variants)}
+    found = measure_table(MethodResult.model_validate(metrics), ["m"])
+    return found.columns[0][1], [cells[0] for _, _, cells in found.rows]
+
+
+def test_shares_are_per_cent_and_the_best_is_marked():
+    unit, (first, second) = table(A={"m": 0.4}, B={"m": {"value": 0.5, "low": 0.45, "high": 0.6}})
+    assert unit == "%"
+    assert [first.text, second.text, second.interval] == ["40.0", "50.0", "45.0 – 60.0"]
+    assert (first.best, second.best) == (False, True)
+    assert (second.at, second.start, second.width) == (50.0, 45.0, 15.0)
+
+
+def test_counts_stay_whole_and_nobody_is_best():
+    unit, cells = table(A={"m": 1200}, B={"m": 7})
+    assert unit == ""
+    assert [cell.text for cell in cells] == ["1\u202f200", "7"]
+    assert not any(cell.best for cell in cells)
+
+
+def test_ties_and_gaps_have_no_best():
+    assert not any(cell.best for cell in table(A={"m": 0.5}, B={"m": 0.5})[1])
+    _, (only, gap) = table(A={"m": 0.5}, B={})
+    assert not only.best
+    assert gap.text == "–"
+
+
+def test_stage_writes_page_and_summary_and_names_mistakes(root):
+    stage = Path(__file__).parents[2] / "src/stages/report.py"
+    (root / "params.yaml").write_text("methods: {irt: {}}\n")
+
+    def run(*arguments):
+        command = [sys.executable, str(stage), *arguments]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert (root / "reports/index.html").read_text().startswith("<!doctype html>")
+    assert (root / "reports/summary.md").read_text().startswith("# Results")
+    (root / "README.md").write_text("# Title\n<!-- numbers:begin -->\nold\n<!-- numbers:end -->\nend\n")
+    assert run("--readme").returncode == 0
+    readme = (root / "README.md").read_text()
+    assert "65.5" in readme
+    assert "old" not in readme
+    write(root / "reports/metrics/irt.json", {"method": "irt"})
+    failed = run()
+    assert failed.returncode == 1
+    assert failed.stderr == "error: reports/metrics/irt.json: title: Field required\n"

@@ -1,0 +1,123 @@
+"""Sheets of pictures: right pictures in the right places, marked by the labels, small files."""
+
+import base64
+import io
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+from PIL import Image
+from reporting.example import HOSTILE
+
+from fieldmark.evaluation.confusions import hardest_confusions
+from fieldmark.evaluation.retrieval import rank_queries
+from fieldmark.reporting.pictures import (
+    confusion_pairs,
+    contact_sheet,
+    neighbour_gallery,
+    representative_queries,
+)
+from fieldmark.reporting.style import RIGHT, WRONG
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def picture(row):
+    """A flat picture whose grey value is its row."""
+    return np.full((20, 30, 3), 4 * row, dtype=np.uint8)
+
+
+def pictures_in(path):
+    images = []
+    for node in ET.parse(path).getroot().iter(f"{SVG}image"):
+        content = base64.b64decode(node.get("href").partition(",")[2])
+        images.append(Image.open(io.BytesIO(content)))
+    return images
+
+
+def rows_in(path):
+    return [round(np.asarray(image).mean() / 4) for image in pictures_in(path)]
+
+
+def texts(path):
+    return ["".join(node.itertext()) for node in ET.parse(path).getroot().iter(f"{SVG}text")]
+
+
+def at(degrees):
+    angles = np.radians(degrees)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+@pytest.fixture
+def results():
+    return rank_queries(at([0, 3, 10, 12, 50]), [0, 0, 1, 1, 1], neighbours=3)
+
+
+def test_gallery_shows_each_query_and_its_neighbours(tmp_path, results):
+    neighbour_gallery(tmp_path / "a.svg", results, [0, 2], picture, {0: HOSTILE, 1: "tit"})
+    assert rows_in(tmp_path / "a.svg") == [0, 1, 2, 3, 2, 3, 1, 0]
+    drawn = (tmp_path / "a.svg").read_text()
+    assert (drawn.count(f'stroke="{RIGHT}"'), drawn.count(f'stroke="{WRONG}"')) == (2, 4)
+    shown = texts(tmp_path / "a.svg")
+    assert f"✓ {np.cos(np.radians(3)):.2f}" in shown
+    assert f"✗ {np.cos(np.radians(10)):.2f}" in shown
+    assert HOSTILE[:10] in " ".join(shown)
+    assert "<script" not in drawn
+
+
+def test_gallery_takes_neighbours_from_the_gallery(tmp_path):
+    found = rank_queries(at([0]), ["a"], at([80, 1]), ["b", "a"])
+    neighbour_gallery(
+        tmp_path / "a.svg", found, [0], picture, gallery_picture=lambda row: picture(row + 40), shown=5
+    )
+    assert rows_in(tmp_path / "a.svg") == [0, 41, 40]
+
+
+def test_confusions_show_the_clearest_case(tmp_path, results):
+    confusions = hardest_confusions(results)
+    confusion_pairs(tmp_path / "a.svg", confusions, picture, {0: "finch", 1: "tit"})
+    assert rows_in(tmp_path / "a.svg") == [row for one in confusions for row in (one.query, one.neighbour)]
+
+
+def test_no_confusions_say_so(tmp_path):
+    confusion_pairs(tmp_path / "a.svg", [], picture)
+    assert texts(tmp_path / "a.svg") == ["nothing to show"]
+
+
+def test_contact_sheet_places_every_picture_once(tmp_path):
+    contact_sheet(tmp_path / "a.svg", [picture(row) for row in range(11)], columns=4)
+    assert rows_in(tmp_path / "a.svg") == list(range(11))
+    places = [
+        (int(node.get("x")), int(node.get("y")))
+        for node in ET.parse(tmp_path / "a.svg").getroot().iter(f"{SVG}image")
+    ]
+    assert len(set(places)) == 11
+    assert len({top for _, top in places}) == 3
+    with pytest.raises(ValueError, match="zip"):
+        contact_sheet(tmp_path / "b.svg", [picture(0)], ["one", "two"])
+
+
+def test_thumbnails_are_small_and_the_same_every_time(tmp_path):
+    noise = np.random.default_rng(0).integers(256, size=(900, 600, 3), dtype=np.uint8)
+    for name in ("a.svg", "b.svg"):
+        contact_sheet(tmp_path / name, [noise])
+    assert pictures_in(tmp_path / "a.svg")[0].size == (96, 144)
+    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+    assert (tmp_path / "a.svg").stat().st_size < 40_000
+
+
+def test_queries_are_chosen_by_rule_from_worst_to_best():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(10), 6)
+    found = rank_queries(rng.normal(size=(60, 5)) + 1.5 * rng.normal(size=(10, 5))[labels], labels)
+    chosen = representative_queries(found, 5)
+    assert chosen == representative_queries(found, 5)
+    assert len({labels[query] for query in chosen}) == 5
+    precision = found.ap[chosen]
+    assert precision[0] < np.median(found.ap) < precision[-1]
+
+
+def test_fewer_queries_or_classes_than_wanted():
+    found = rank_queries(at([0, 1, 2, 90]), [0, 0, 0, 1])
+    assert sorted(representative_queries(found, 6)) == [0, 1, 2]
+    assert representative_queries(rank_queries(np.ones((1, 2)), [0])) == []
