@@ -13,8 +13,8 @@ from fieldmark.params import pick
 BACKBONES = Path("models/backbones")
 
 
-def open_task(params: dict[str, Any], split: str, backbone: str = "") -> tuple[Task, list[Path]]:
-    """Open a split with its pictures; return the task and the files that its results depend on."""
+def open_task(params: dict[str, Any], split: str, name: str, backbone: str = "") -> tuple[Task, list[Path]]:
+    """Open a split with its pictures for run `name`; return the task and what its results depend on."""
     own = pick(read_splits(params), split, "splits")
     data, split_file = Path("data/prepared") / own.dataset, Path(f"data/splits/{split}.parquet")
     task = Task(
@@ -23,6 +23,7 @@ def open_task(params: dict[str, Any], split: str, backbone: str = "") -> tuple[T
         split=read_split(split_file),
         ks=own.ks,
         backbone=BACKBONES / backbone,
+        history=Path("reports/history") / name,
         runtime=read_runtime(params),
     )
     return task, [data / "manifest.parquet", split_file]
@@ -32,5 +33,5 @@ def open_method(name: str, params: dict[str, Any]) -> tuple[MethodParams, Task, 
     """Return a method's parameters, its task, and the files that its results depend on."""
     wiring = read_wiring(params, name)
     own = read_method(params, name)
-    task, inputs = open_task(params, wiring.split, wiring.backbone)
+    task, inputs = open_task(params, wiring.split, name, wiring.backbone)
     return own, task, [*inputs, BACKBONES / wiring.backbone / "weights.safetensors"]

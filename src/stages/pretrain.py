@@ -16,11 +16,11 @@ from fieldmark.vision.backbones import save_backbone
 
 def main(name: str, params: dict[str, Any]) -> None:
     own = read_backbone(params, name)
-    task, inputs = open_task(params, own.split)
+    task, inputs = open_task(params, own.split, f"pretrain-{name}")
     checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", fingerprint(own.model_dump(), inputs))
     backbone, metrics, curve = pretrain(own, task, checkpoints, f"pretrain-{name}")
     save_backbone(backbone, Path("models/backbones") / name)
-    write_curves(Path(f"reports/history/pretrain-{name}.csv"), {"pretrain": curve} if curve else {})
+    write_curves(task.history, {"loss": curve} if curve else {})
     write_json(
         Path(f"reports/backbones/{name}.json"),
         {

@@ -17,7 +17,7 @@ def main(name: str, params: dict[str, Any]) -> None:
     key = fingerprint(own.model_dump(), inputs)
     with atomic_folder(Path("models") / name) as folder:
         curves = train_variants(name, own, task, folder, RESUME, key)
-    write_curves(Path(f"reports/history/{name}.csv"), curves)
+    write_curves(task.history, curves)
     clear_states(name, RESUME)
 
 

@@ -46,9 +46,9 @@ class Handler(BaseHTTPRequestHandler):
             status = 206 if start < len(self.server.body) else 416
         self.send_response(status)
         if status == 206:
-            first = start + self.server.shift
+            start += self.server.shift
             self.send_header(
-                "Content-Range", f"bytes {first}-{len(self.server.body) - 1}/{len(self.server.body)}"
+                "Content-Range", f"bytes {start}-{len(self.server.body) - 1}/{len(self.server.body)}"
             )
         if status == 416:
             self.send_header("Content-Range", f"bytes */{len(self.server.body)}")
@@ -189,6 +189,14 @@ def test_another_range_than_asked_for_is_not_glued(server, path):
     server.shift = 10
     download(server.url, path, sha256=SHA256)
     assert path.read_bytes() == BODY
+    assert [asked for asked, _ in server.requests] == [f"bytes={KEPT}-", ""]
+
+
+def test_a_body_shorter_than_announced_is_not_taken_for_whole(server, path, monkeypatch):
+    chunks = [iter([BODY[:KEPT]]), iter([BODY[KEPT:]])]
+    monkeypatch.setattr("requests.Response.iter_content", lambda *_: chunks.pop(0))
+    download(server.url, path)
+    assert path.read_bytes() == BODY
 
 
 @pytest.mark.parametrize(
@@ -256,11 +264,19 @@ def test_a_quota_page_in_place_of_an_archive_is_recognised(server, path, name):
     assert names(path) == []
 
 
-def test_a_full_disk_leaves_no_finished_file(server, path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+def test_a_full_disk_leaves_no_finished_file_and_the_next_run_goes_on(server, path, monkeypatch):
+    class FullDisk:
+        def update(self, _):
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(module, "_total", full)
-    with pytest.raises(OSError, match="No space"):
-        download(server.url, path)
+        def close(self):
+            pass
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "progress", lambda **_: FullDisk())
+        with pytest.raises(OSError, match="No space"):
+            download(server.url, path, sha256=SHA256)
     assert not path.exists()
+    download(server.url, path, sha256=SHA256)
+    assert path.read_bytes() == BODY
+    assert server.requests[-1][0].startswith("bytes=")

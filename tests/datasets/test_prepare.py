@@ -109,6 +109,15 @@ def test_the_shorter_side_becomes_size(height, width, size, shape):
     assert resized_shape(height, width, size) == shape
 
 
+def test_labels_are_never_mixed_and_a_box_follows_both_sides_when_they_round(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 2, (33, 100), dtype=np.uint8) * 200
+    source = record(0, image=encoded(noise(0, 33, 100)), mask=encoded(mask), box=(10.0, 11.0, 50.0, 11.0))
+    manifest, store, _, _ = run(tmp_path, [source], size=8)
+    assert store[0].shape == (8, 24, 3)
+    assert set(np.unique(store.mask(0))) == {0, 200}
+    assert manifest["box"][0] == pytest.approx([2.4, 11 * 8 / 33, 12.0, 11 * 8 / 33])
+
+
 def test_boxes_a_few_pixels_past_the_edge_are_clipped_and_worse_ones_stay():
     assert clip_box((90.0, 0.0, 13.0, 10.0), 100, 50, overreach=5) == (90.0, 0.0, 10.0, 10.0)
     assert clip_box((-2.0, -3.0, 10.0, 10.0), 100, 50, overreach=5) == (0.0, 0.0, 8.0, 7.0)

@@ -191,6 +191,8 @@ def test_a_copy_on_the_other_side_is_kept_for_the_test_only(kind, by, caplog):
     frame.loc[0:1, "sha256"] = "the same"
     split = split_of(frame, kind, by=by).merge(frame[["id", "sha256"]])
     assert split.groupby("sha256")["role"].nunique().max() == 1
+    copied = split[split["sha256"].isin(["content 2", "content 3"])]
+    assert set(copied["role"]) == {"test"} or by == "source"
     assert set(split["role"]) == {"train", "test"}
     assert "copies of pictures in another role left out" in caplog.text
 

@@ -108,6 +108,19 @@ def test_components_difference_covers_what_repeated_sampling_gives():
     assert np.mean([one.low <= np.median(values) <= one.high for one in found]) > 0.8
 
 
+def test_components_difference_leaves_each_group_out_in_turn():
+    first, second, clusters = simulated_pair(1)
+    counts = []
+    for group in range(30):
+        energies = [principal_energy(one[clusters != group]) for one in (first, second)]
+        counts.append([np.interp(0.9, [0, *energy], range(17)) for energy in energies])
+    left, right = np.array(counts).T
+    half = 1.96 * np.sqrt(29 / 30 * np.sum((left - right - (left - right).mean()) ** 2))
+    found = components_difference(first, second, clusters)
+    assert found.high - found.value == pytest.approx(half)
+    assert found.value - found.low == pytest.approx(half)
+
+
 def test_components_difference_of_equal_embeddings_is_zero():
     first, _, clusters = simulated_pair(0)
     assert components_difference(first, first, clusters).as_dict() == {"value": 0, "low": 0, "high": 0}

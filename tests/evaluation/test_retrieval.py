@@ -111,6 +111,22 @@ def test_collapsed_embeddings_earn_nothing():
         assert metrics["map"] == pytest.approx(np.mean([k / (36 + k) for k in (1, 2, 3)]))
 
 
+def test_rounding_noise_does_not_break_ties():
+    """One direction at many lengths: similarities differ in the last bit, which must not rank anything."""
+    rng = np.random.default_rng(0)
+    embeddings = rng.uniform(0.1, 10, size=(60, 1)) * rng.normal(size=(1, 193))
+    assert retrieval_metrics(embeddings, np.repeat(np.arange(20), 3))["recall@8"] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_neighbours_agree_with_the_measures_under_ties(seed):
+    rng = np.random.default_rng(seed)
+    embeddings = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])[rng.integers(3, size=25)]
+    results = rank_queries(embeddings, rng.integers(3, size=25), neighbours=3)
+    for k in (1, 2, 3):
+        np.testing.assert_array_equal(results.correct[:, :k].any(axis=1), results.recall(k).astype(bool))
+
+
 def test_zero_rows_are_like_nothing():
     queries = np.array([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]])
     assert retrieval_metrics(queries, [0, 0, 1], ks=(1,))["recall@1"] == 0

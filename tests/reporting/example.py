@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-HOSTILE = "<script>alert('x')</script> | `rm` & \"co\" $x_{ {{ 7*7 }}"
+HOSTILE = "<script>alert('x')</script> | `rm` & \"co\" $x_{$ {{ 7*7 }}"
 PARAMS = {"methods": {"irt": {}, "frpt": {}}, "irt": {"lambda": 0.7}, "runtime": {"device": "auto"}}
 
 

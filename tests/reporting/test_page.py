@@ -160,7 +160,7 @@ def test_stage_writes_page_and_summary_and_names_mistakes(root):
     assert run("--readme").returncode == 0
     readme = (root / "README.md").read_text()
     assert "65.5" in readme
-    assert "old" not in readme
+    assert "\nold\n" not in readme
     write(root / "reports/metrics/irt.json", {"method": "irt"})
     failed = run()
     assert failed.returncode == 1

@@ -96,12 +96,13 @@ def test_what_is_no_object_is_refused_by_file(root, file, text):
     ("entry", "message"),
     [
         ({"file": "../../secret.svg", "title": "t"}, r"0\.file"),
-        ({"file": "a.html", "title": "t"}, r"0\.file"),
+        ({"file": "page.html", "title": "t"}, "should match pattern"),
         ({"file": "gone.svg", "title": "t"}, "gone.svg, which does not exist"),
         ({"file": "a.svg"}, r"0\.title"),
     ],
 )
 def test_bad_figure_entries_are_refused(root, entry, message):
+    (root / "reports/figures/irt/page.html").write_text("<p>")
     write(root / "reports/figures/irt/figures.json", [entry])
     with pytest.raises(UserError, match=message):
         read(root)

@@ -55,6 +55,7 @@ class Task:
     split: pd.DataFrame
     ks: tuple[int, ...]  # recall@k is reported for these
     backbone: Path
+    history: Path  # training curves, for evaluation
     runtime: RuntimeParams
 
     def subset(self, *roles: str) -> Subset:
@@ -110,6 +111,7 @@ class Method(Trainable):
 
     Params: ClassVar[type[MethodParams]]
     title: ClassVar[str]
+    params: Any  # an instance of Params
 
     @classmethod
     @abstractmethod

@@ -9,7 +9,7 @@ from dvclive.live import Live
 from torch import Tensor, nn
 
 from fieldmark.errors import UserError
-from fieldmark.files import write_text
+from fieldmark.files import atomic_folder
 
 WINDOW = 10  # steps per point of the training curve
 EXPLOSION = 1e3  # a loss this many times its first level has exploded
@@ -92,11 +92,24 @@ def no_curve() -> Any:
     return Silent()
 
 
-def write_curves(path: Path, curves: dict[str, list[Point]]) -> None:
-    """Write training curves as CSV: one row per variant, loss and point; only the header without curves."""
-    lines = ["variant,step,loss,value"]
-    for variant, points in curves.items():
-        for point in points:
-            named = {name: value for name, value in point.items() if name not in ("step", "lr")}
-            lines += [f"{variant},{int(point['step'])},{name},{value:.6g}" for name, value in named.items()]
-    write_text(path, "\n".join(lines) + "\n")
+def write_curves(folder: Path, curves: dict[str, list[Point]]) -> None:
+    """Write each training curve to `folder/<variant>.csv`: step, learning rate and losses per point."""
+    with atomic_folder(folder) as temporary:
+        for variant, points in curves.items():
+            names = list(dict.fromkeys(name for point in points for name in point))
+            rows = [[f"{point[name]:.6g}" if name in point else "" for name in names] for point in points]
+            text = "\n".join(",".join(row) for row in [names, *rows])
+            (temporary / f"{variant}.csv").write_text(text + "\n", encoding="utf-8")
+
+
+def read_curves(folder: Path) -> dict[str, dict[str, list[float]]]:
+    """Read what `write_curves` wrote: variant -> column -> values; a missing value is NaN."""
+    curves = {}
+    for path in sorted(folder.glob("*.csv")):
+        header, *rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+        columns = zip(*rows, strict=True)
+        curves[path.stem] = {
+            name: [float(value or "nan") for value in column]
+            for name, column in zip(header, columns, strict=False)
+        }
+    return curves

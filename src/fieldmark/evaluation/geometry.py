@@ -27,7 +27,11 @@ def principal_energy(embeddings: Tensor | Array) -> Array:
     if len(rows) == 0:
         return np.ones(rows.shape[1])
     centred = rows - rows.mean(dim=0)
-    covariance = centred.T @ centred / len(rows)
+    return _energy(centred.T @ centred / len(rows))
+
+
+def _energy(covariance: Tensor) -> Array:
+    """Return (D,) the cumulative share of the eigenvalues of a covariance (D, D), largest first."""
     if float(covariance.trace()) <= COLLAPSED_VARIANCE:
         return np.ones(len(covariance))
     eigenvalues = torch.linalg.eigvalsh(covariance.cpu()).flip(0).clamp(min=0)
@@ -56,17 +60,25 @@ def components_difference(
     if len(rows[0]) != len(rows[1]) or len(np.unique(codes)) < 2:
         raise ValueError("a difference of components needs the same pictures and at least two clusters")
     groups = codes % JACKKNIFE_GROUPS
-    count = int(groups.max()) + 1
-    left_out = []
-    for group in range(count):
-        kept = torch.as_tensor(np.flatnonzero(groups != group), device=rows[0].device)
-        sizes = [_fractional_components(principal_energy(one[kept]), share) for one in rows]
-        left_out.append(sizes[0] - sizes[1])
-    half = 1.96 * float(np.sqrt((count - 1) * np.var(left_out)))
+    left_out = _left_out_components(rows[0], groups, share) - _left_out_components(rows[1], groups, share)
+    half = 1.96 * float(np.sqrt((len(left_out) - 1) * np.var(left_out)))
     value = components_for(principal_energy(rows[0]), share) - components_for(
         principal_energy(rows[1]), share
     )
     return Interval(value, value - half, value + half)
+
+
+def _left_out_components(rows: Tensor, groups: Array, share: float) -> Array:
+    """Return the (fractional) components for `share` of unit rows (N, D) without each group in turn."""
+    total, second = rows.sum(dim=0), rows.T @ rows
+    found = []
+    for group in range(int(groups.max()) + 1):
+        part = rows[torch.as_tensor(np.flatnonzero(groups == group), device=rows.device)]
+        kept = len(rows) - len(part)
+        mean = (total - part.sum(dim=0)) / kept
+        covariance = (second - part.T @ part) / kept - mean.outer(mean)
+        found.append(_fractional_components(_energy(covariance), share))
+    return np.array(found)
 
 
 def _fractional_components(energy: Array, share: float) -> float:

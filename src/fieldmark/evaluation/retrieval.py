@@ -1,6 +1,6 @@
 """Retrieval measures: recall@k, MAP@R, R-precision and mAP, from the ranks of each query's positives.
 
-Ties. Similarities that differ by less than 2**-40 count as equal, and among equals the negatives rank first.
+Ties. A positive must be more similar than a negative by 2**-40 to rank before it: equals rank negatives first.
 A model that maps every picture to one point therefore scores as badly as a ranking can, never by luck.
 
 With p_1 >= ... >= p_R the similarities of a query's R positives and n_k the number of negatives at least as
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
 
-TIE_STEPS = 2.0**40  # similarities are compared on a grid of this many steps: far below float32 resolution
+TIE = 2.0**-40  # more than the rounding of a product in float64, far less than float32 can tell apart
 BLOCK_ELEMENTS = 2**22  # similarities held at once; a block takes about ten times as many bytes
 
 
@@ -115,9 +115,7 @@ def rank_queries(
     for start in range(0, len(rows) if len(others) else 0, step):
         block = slice(start, min(start + step, len(rows)))
         positive = codes[block, None] == other_codes[None, :]
-        keys = (rows[block] @ others.T * TIE_STEPS).round()
-        # Half a step keeps a positive behind the negatives it is tied with.
-        keys -= 0.5 * positive
+        keys = rows[block] @ others.T - TIE * positive
         if alone:
             own = torch.arange(block.stop - block.start, device=rows.device)
             keys[own, own + start] = -torch.inf
@@ -152,7 +150,7 @@ class _Columns:
             self.measures[name][block] = values.cpu().numpy()
         best, index = keys.topk(self._kept, dim=1)
         self.neighbours[block] = index.cpu().numpy()
-        self.similarities[block] = (best.ceil() / TIE_STEPS).cpu().numpy()
+        self.similarities[block] = best.cpu().numpy()
 
 
 def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Tensor, Tensor]:

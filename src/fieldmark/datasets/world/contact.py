@@ -20,10 +20,12 @@ def contact_sheet(
 ) -> Image.Image:
     """Return a sheet with one section per group: its classes side by side, `photographs` of each.
 
-    `columns` classes stand in one row, pictures are `tile` pixels wide; `groups` limits how many are shown.
+    At most `columns` classes stand in one row, pictures are `tile` pixels wide; `groups` limits how many
+    groups are shown.
     """
     sections = _sections(records, photographs)
     chosen = list(sections)[: groups or len(sections)]
+    columns = min(columns, max((len(sections[group]) for group in chosen), default=1))
     block = photographs * tile + GAP * 3
     rows = {group: -(-len(sections[group]) // columns) for group in chosen}
     height = sum(HEADING + rows[group] * (tile + CAPTION + GAP) for group in chosen) + 2 * GAP

@@ -28,7 +28,7 @@ _COLOURED_PART = {
 }
 _WORDS = {
     "wing_bars": {"none": "Plain-winged", "one": "Bar-winged", "two": "Double-barred"},
-    "eye_ring": {"none": "Dark-eyed", "white": "White-eyed", "yellow": "Gold-ringed", "red": "Red-ringed"},
+    "eye_ring": {"none": "Plain-eyed", "white": "White-eyed", "yellow": "Gold-ringed", "red": "Red-ringed"},
     "face": {
         "plain": "Plain-faced",
         "eye line": "Line-eyed",

@@ -99,7 +99,7 @@ def _combinations(rng: random.Random, options: Mapping[str, list[str]]) -> list[
 
 def _epithet(marks: Mapping[str, str], used: set[str], rng: random.Random) -> str:
     told = [adjective(mark, value) for mark, value in marks.items()]
-    told.sort(key=lambda word: word.startswith(("Plain", "Dark-eyed", "Clear", "Dusky")))
+    told.sort(key=lambda word: word.startswith(("Plain", "Clear", "Dusky")))
     chosen = next(
         word for word in [*told, *rng.sample(SPARE_ADJECTIVES, len(SPARE_ADJECTIVES))] if word not in used
     )
@@ -112,16 +112,12 @@ def _common_attributes(rng: random.Random, build: Build, back: str) -> dict[str,
     breast = contrasting(rng, BREASTS, 1, (back,))[0]
     belly = contrasting(rng, BELLIES, 1, (back,), apart=45)[0]
     head = rng.choice((back, back, "grey", "white", "buff", "brown"))
-    wing = rng.choice([c for c in ("black", "brown", "slate", back) if c not in ("white", "yellow")])
+    wing = rng.choice(("black", "brown", "slate", back))
     crown = contrasting(rng, CROWNS, 1, (head,))[0]
     return {
         "shape": build.name,
         "bill_shape": build.bill,
-        "bill_length": "short"
-        if build.bill_length < 0.9
-        else "long"
-        if build.bill_length > 1.6
-        else "medium",
+        "bill_length": _length_word(build.bill_length),
         "bill_colour": contrasting(rng, SOFT_PARTS, 1, (head,), apart=40)[0],
         "crest": build.crest,
         "crown_colour": crown,
@@ -143,6 +139,13 @@ def _common_attributes(rng: random.Random, build: Build, back: str) -> dict[str,
         "tail_tip": "none",
         "leg_colour": rng.choice(SOFT_PARTS),
     }
+
+
+def _length_word(length: float) -> str:
+    """Return the word for a bill of a length in head radii."""
+    if length < 0.9:
+        return "short"
+    return "long" if length > 1.6 else "medium"
 
 
 def _varying_marks(rng: random.Random, common: Mapping[str, str], build: Build) -> dict[str, list[str]]:

@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fieldmark.engine.method import Subset, Task
+from fieldmark.engine.watch import read_curves
 from fieldmark.evaluation.confusions import class_recall, hardest_confusions
 from fieldmark.evaluation.geometry import similarity_histograms
-from fieldmark.reporting.charts import class_recall_bars, energy_curves, measure_bars, similarity_panels
+from fieldmark.reporting.charts import (
+    class_recall_bars,
+    energy_curves,
+    loss_curves,
+    measure_bars,
+    similarity_panels,
+)
 from fieldmark.reporting.pictures import confusion_pairs, neighbour_gallery, representative_queries
 from fieldmark.reporting.results import FigureEntry, write_figures_index
 
@@ -35,7 +42,10 @@ def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> Non
     class_recall_bars(folder / "classes.svg", {n: class_recall(s.results) for n, s in scored.items()}, names)
     similarity_panels(folder / "similarity.svg", {n: _histograms(s) for n, s in scored.items()})
     energy_curves(folder / "energy.svg", {n: s.energy for n, s in scored.items()})
-    write_figures_index(folder, _entries(main_name))
+    curves = read_curves(task.history)
+    if curves:
+        loss_curves(folder / "loss.svg", _by_loss(curves))
+    write_figures_index(folder, [e for e in _entries(main_name) if (folder / e.file).exists()])
 
 
 def _entries(main: str) -> list[FigureEntry]:
@@ -61,6 +71,7 @@ def _entries(main: str) -> list[FigureEntry]:
             True,
         ),
         ("classes.svg", "Recall@1 per class", "Worst first.", True),
+        ("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.", False),
     ]
     return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]
 
@@ -81,3 +92,13 @@ def _recalls(scored: Scored) -> list[str]:
 def _histograms(scored: Scored) -> Any:
     gallery = scored.gallery.labels if scored.gallery else None
     return similarity_histograms(scored.embeddings, scored.queries.labels, scored.gallery_embeddings, gallery)
+
+
+def _by_loss(curves: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, Any]]:
+    """Turn variant -> column -> values into loss -> variant -> (steps, values)."""
+    losses: dict[str, dict[str, Any]] = {}
+    for variant, columns in curves.items():
+        for name, values in columns.items():
+            if name not in ("step", "lr"):
+                losses.setdefault(name, {})[variant] = (columns["step"], values)
+    return losses

@@ -1,0 +1,57 @@
+"""`fieldmark.load`: pictures of every kind give the descriptor that evaluation saw."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.tiny import SIDE, make_task
+
+import fieldmark
+from fieldmark.engine.inference import run_over
+from fieldmark.engine.variants import save_model
+from fieldmark.errors import UserError
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.params import parse
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    own = parse(IrtParams, {"images": {"size": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
+    method = Irt.build(own, make_task(tmp_path / "task"))
+    save_model(method, "irt", own, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_every_kind_of_picture_gives_the_same_descriptor(folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    path = tmp_path / "picture.png"
+    Image.fromarray(pixels).save(path)
+    model = fieldmark.load(folder)
+    one = model.embed(pixels)
+    assert one.shape == (1, 16)
+    torch.testing.assert_close(one.norm(dim=1), torch.ones(1))
+    for same in (str(path), path, path.read_bytes(), Image.fromarray(pixels)):
+        torch.testing.assert_close(model.embed([same, pixels]), one.repeat(2, 1))
+
+
+def test_equals_what_evaluation_computes(folder: Path, tmp_path: Path) -> None:
+    task = make_task(tmp_path / "again")
+    model = fieldmark.load(folder)
+    subset = task.subset("test")
+    expected = run_over(model.model, model.model.embed, task, subset, model.model.params.images, "test")
+    got = model.embed([task.store[int(row)] for row in subset.rows])
+    torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.jpg").write_bytes(b"not a picture")
+    model = fieldmark.load(folder)
+    for wrong in ([], tmp_path / "no.jpg", tmp_path / "absent.jpg", b"", np.zeros((4, 4), np.uint8)):
+        with pytest.raises(UserError) as caught:
+            model.embed(wrong)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="no trained model"):
+        fieldmark.load(tmp_path)
