@@ -26,7 +26,7 @@ def main(name: str, params: dict[str, Any]) -> None:
         {
             "name": name,
             "arch": f"{own.library}: {own.arch}",
-            "weights": own.weights or f"trained here on split '{own.split}'",
+            "weights": Path(own.weights).name if own.weights else f"trained here on split '{own.split}'",
             "parameters": sum(p.numel() for p in backbone.parameters()),
             "split": own.split,
             "metrics": metrics,

@@ -1,17 +1,17 @@
 """Batches from the image store: prefetched by workers, yet a pure function of seed and step."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
 from torchvision.transforms import v2
 
-from fieldmark.datasets.samplers import Indices, Sampler
+from fieldmark.datasets.samplers import Sampler
 from fieldmark.datasets.store import ImageStore
 from fieldmark.datasets.transforms import to_tensor
 
@@ -64,7 +64,7 @@ class PictureDataset(Dataset[Batch]):
         return image
 
 
-class TrainingSlices(Sequence[Slice]):
+class TrainingSlices(TorchSampler[Slice]):
     """This process's parts of the global batches from step `start` up to `stop`.
 
     Each global batch is cut into `processes` x `micro_batches` equal parts.
@@ -83,13 +83,13 @@ class TrainingSlices(Sequence[Slice]):
     def __len__(self) -> int:
         return (self.stop - self.start) * self.micro
 
-    def __getitem__(self, item: int) -> Any:
-        if not 0 <= item < len(self):
-            raise IndexError(item)
-        step = self.start + item // self.micro
-        first = (self.rank * self.micro + item % self.micro) * self.length
-        indices = self.sampler.batch(step)[first : first + self.length]
-        return Slice(step, first, tuple(int(i) for i in indices))
+    def __iter__(self) -> Iterator[Slice]:
+        for step in range(self.start, self.stop):
+            indices = self.sampler.batch(step)
+            for micro in range(self.micro):
+                first = (self.rank * self.micro + micro) * self.length
+                part = indices[first : first + self.length]
+                yield Slice(step, first, tuple(int(index) for index in part))
 
 
 def sequential_slices(size: int, batch_size: int) -> list[Slice]:
@@ -101,7 +101,7 @@ def sequential_slices(size: int, batch_size: int) -> list[Slice]:
 
 
 def loader(
-    dataset: PictureDataset, slices: Sequence[Slice], workers: int, pin: bool = False
+    dataset: PictureDataset, slices: list[Slice] | TrainingSlices, workers: int, pin: bool = False
 ) -> Iterator[Batch]:
     """Iterate over the batches of `slices` in order, prefetched by `workers` processes (0: none)."""
     return iter(

@@ -5,7 +5,7 @@ draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap
 Application, 1997, section 3.8) and takes the mean over all queries of the classes drawn.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,21 +108,3 @@ def _resampled_means(sums: Array, counts: Array, resamples: int, rng: np.random.
         drawn = rng.integers(len(sums), size=(len(block), len(sums)))
         block[:] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     return means
-
-
-def resampled_statistic(
-    statistic: Callable[[Array], float], clusters: Any, *, resamples: int = 200, seed: int = 0
-) -> Interval:
-    """Return `statistic` of all rows with its interval over resampled clusters.
-
-    `statistic` maps row numbers (M,) to a number; `clusters` (N,) names the class of each row. It is called
-    once per resample, so this is for what is no mean of per-row values.
-    """
-    codes: Array = np.unique(np.asarray(clusters), return_inverse=True)[1]
-    members = [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(members), size=(resamples, len(members)))
-    values = [statistic(np.concatenate([members[c] for c in row])) for row in drawn]
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    whole = statistic(np.arange(len(codes)))
-    return Interval(whole, min(float(low), whole), max(float(high), whole))

@@ -29,6 +29,7 @@ class Trunk(nn.Module, ABC):
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    network: Any
 
     @abstractmethod
     def forward(self, images: Tensor) -> Features:

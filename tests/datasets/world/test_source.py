@@ -7,7 +7,6 @@ from PIL import Image
 
 from fieldmark.datasets.sources import world as source
 from fieldmark.datasets.sources.world import SOURCE, World
-from fieldmark.datasets.world.contact import contact_sheet
 from fieldmark.errors import UserError
 from fieldmark.files import sha256_file
 from fieldmark.params import parse
@@ -92,17 +91,3 @@ def test_bad_parameters_are_refused_in_one_line(change, message):
     with pytest.raises(UserError, match=message) as error:
         tiny(**change)
     assert "\n" not in str(error.value)
-
-
-def test_contact_sheet_has_a_place_for_every_class(raw):
-    records = list(tiny().records(raw))
-    sheet = contact_sheet(records, photographs=2, columns=2, tile=40)
-    shorter = contact_sheet(records, photographs=2, columns=2, tile=40, groups=1)
-    assert sheet.width == shorter.width > 2 * 2 * 40
-    assert sheet.height > 2 * 40
-    assert shorter.height < sheet.height
-    assert sheet.tobytes() == contact_sheet(iter(records), photographs=2, columns=2, tile=40).tobytes()
-
-
-def test_contact_sheet_of_nothing_is_blank():
-    assert len(contact_sheet([]).getcolors()) == 1

@@ -10,7 +10,9 @@ from fieldmark.methods.irt import contrastive_loss, koleo_loss
 
 
 def unit(n: int, d: int, seed: int = 0) -> torch.Tensor:
-    return normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1)
+    return normalize(
+        torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1
+    )
 
 
 def slow_contrastive(z, labels, others, other_labels, margin, leave_out):  # type: ignore[no-untyped-def]
@@ -60,7 +62,9 @@ def test_negative_at_the_margin_costs_nothing() -> None:
 
 def test_a_negative_identical_in_memory_is_still_pushed() -> None:
     z = unit(1, 3)
-    assert float(contrastive_loss(z, torch.tensor([0]), z, torch.tensor([1]), margin=0.5)) == pytest.approx(0.5)
+    assert float(contrastive_loss(z, torch.tensor([0]), z, torch.tensor([1]), margin=0.5)) == pytest.approx(
+        0.5
+    )
 
 
 def test_identical_pictures_in_the_batch_are_excluded_by_index_only() -> None:

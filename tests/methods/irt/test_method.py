@@ -62,13 +62,19 @@ def test_memory_size_is_a_fraction_of_the_training_set(tmp_path: Path) -> None:
 
 def test_variants() -> None:
     named = Irt.variants(params(**{"lambda": 0.3}))
-    assert [(n, p.lambda_, p.train.steps) for n, p in named.items()] == [("O", 0.3, 0), ("L", 0.0, 6), ("R", 0.3, 6)]
+    assert [(n, p.lambda_, p.train.steps) for n, p in named.items()] == [
+        ("O", 0.3, 0),
+        ("L", 0.0, 6),
+        ("R", 0.3, 6),
+    ]
 
 
 def test_training_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     task = make_task(tmp_path / "task")
-    own = params(**{"lambda": 0.0, "train": {"steps": 40, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}})
+    own = params(
+        **{"lambda": 0.0, "train": {"steps": 40, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}}
+    )
     method = Irt.build(own, task)
     curve = train_on(method, own.images, own.train, task, CheckpointFolder(tmp_path, "irt", "k"), "t")
     assert curve[-1]["contrastive"] < 0.6 * curve[0]["contrastive"]

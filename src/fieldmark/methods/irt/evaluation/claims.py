@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fieldmark.evaluation.bootstrap import Interval, paired_difference, resampled_statistic
-from fieldmark.evaluation.geometry import components_for, principal_energy
+from fieldmark.evaluation.bootstrap import Interval, paired_difference
+from fieldmark.evaluation.geometry import components_difference
 from fieldmark.reporting.claims import Claim, claim_difference
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
                 "KoLeo spreads the descriptors over more dimensions",
                 "the energy curve of SOP descriptors flattens as lambda grows (Figures 2 and 3, no numbers)",
                 "components for 90 % of the energy, R minus L",
-                _component_difference(scored["R"], scored["L"]),
-                negligible=0.5,
+                components_difference(
+                    scored["R"].embeddings, scored["L"].embeddings, scored["R"].queries.labels
+                ),
+                negligible=1,
             )
         )
     return claims
@@ -51,11 +53,3 @@ def _recall_difference(scored: Mapping[str, Scored], first: str, second: str) ->
     return paired_difference(
         scored[first].per_query(measure), scored[second].per_query(measure), scored[first].clusters
     )
-
-
-def _component_difference(first: Scored, second: Scored) -> Interval:
-    def difference(rows):  # type: ignore[no-untyped-def]
-        counts = [components_for(principal_energy(one.embeddings[rows])) for one in (first, second)]
-        return float(counts[0] - counts[1])
-
-    return resampled_statistic(difference, first.queries.labels)

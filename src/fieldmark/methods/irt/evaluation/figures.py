@@ -70,7 +70,7 @@ def _entries(main: str) -> list[FigureEntry]:
             "Pairs of classes with the largest share of wrong first neighbours, each with its clearest case.",
             True,
         ),
-        ("classes.svg", "Recall@1 per class", "Worst first.", True),
+        ("classes.svg", "Recall@1 per class", "Worst first.", False),
         ("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.", False),
     ]
     return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]

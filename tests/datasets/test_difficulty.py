@@ -1,18 +1,20 @@
 """The yardsticks of difficulty against slow references, and the world against the yardsticks."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.world import difficulty
-from fieldmark.datasets.world.base import make_kinds
-from fieldmark.datasets.world.difficulty import (
+from fieldmark.datasets import difficulty
+from fieldmark.datasets.difficulty import (
     colour_histograms,
     measure_difficulty,
     nearest_recall,
     pixel_features,
 )
+from fieldmark.datasets.specimens import Specimen
+from fieldmark.datasets.world.base import make_kinds
 from fieldmark.datasets.world.render import render_all
 
 
@@ -65,8 +67,8 @@ def test_pixel_features_average_blocks():
 def test_species_are_not_told_apart_by_pixels_or_colours():
     kinds = make_kinds("species", 0, 24, 6)
     records = [
-        Record(f"{c}/{p}", shot.image, kinds[c].name, kinds[c].group)
-        for c, p, shot in render_all(kinds, "0/species", 10, 32, 1, 1)
+        Specimen(Image.open(io.BytesIO(shot.image)).convert("RGB"), kinds[c].name, kinds[c].group)
+        for c, _, shot in render_all(kinds, "0/species", 10, 32, 1, 1)
     ]
     found = measure_difficulty(records)
     assert found["chance_class"] == pytest.approx(9 / 239)

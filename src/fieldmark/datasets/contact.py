@@ -1,18 +1,17 @@
 """A contact sheet: every genus with its species, a few photographs each, to see what a model is up against."""
 
-import io
 from collections.abc import Iterable, Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.specimens import Specimen
 
 PAPER, INK, FAINT = (250, 249, 245), (34, 36, 40), (120, 122, 126)
 GAP, CAPTION, HEADING = 6, 22, 40
 
 
 def contact_sheet(
-    records: Iterable[Record],
+    pictures: Iterable[Specimen],
     photographs: int = 3,
     columns: int = 5,
     tile: int = 96,
@@ -23,7 +22,7 @@ def contact_sheet(
     At most `columns` classes stand in one row, pictures are `tile` pixels wide; `groups` limits how many
     groups are shown.
     """
-    sections = _sections(records, photographs)
+    sections = _sections(pictures, photographs)
     chosen = list(sections)[: groups or len(sections)]
     columns = min(columns, max((len(sections[group]) for group in chosen), default=1))
     block = photographs * tile + GAP * 3
@@ -36,18 +35,22 @@ def contact_sheet(
     return sheet
 
 
-def _sections(records: Iterable[Record], photographs: int) -> dict[str, dict[str, list[bytes]]]:
-    """Collect the first encoded photographs of every class by group, both in order of appearance."""
-    sections: dict[str, dict[str, list[bytes]]] = {}
-    for record in records:
-        shown = sections.setdefault(record.group or "", {}).setdefault(record.class_name or "", [])
+def _sections(pictures: Iterable[Specimen], photographs: int) -> dict[str, dict[str, list[Image.Image]]]:
+    """Collect the first photographs of every class by group, both in order of appearance."""
+    sections: dict[str, dict[str, list[Image.Image]]] = {}
+    for picture, name, group in pictures:
+        shown = sections.setdefault(group, {}).setdefault(name, [])
         if len(shown) < photographs:
-            shown.append(record.image if isinstance(record.image, bytes) else record.image.read_bytes())
+            shown.append(picture)
     return sections
 
 
 def _section(
-    sheet: Image.Image, group: str, classes: dict[str, list[bytes]], layout: tuple[int, int, int], y: int
+    sheet: Image.Image,
+    group: str,
+    classes: dict[str, list[Image.Image]],
+    layout: tuple[int, int, int],
+    y: int,
 ) -> int:
     """Draw one group below `y` and return where the next may start."""
     columns, block, tile = layout
@@ -62,9 +65,7 @@ def _section(
     return y + -(-len(classes) // columns) * (tile + CAPTION + GAP)
 
 
-def _strip(sheet: Image.Image, pictures: Sequence[bytes], corner: tuple[int, int], tile: int) -> None:
-    for i, encoded in enumerate(pictures):
-        picture = (
-            Image.open(io.BytesIO(encoded)).convert("RGB").resize((tile, tile), Image.Resampling.LANCZOS)
-        )
-        sheet.paste(picture, (corner[0] + i * tile, corner[1]))
+def _strip(sheet: Image.Image, pictures: Sequence[Image.Image], corner: tuple[int, int], tile: int) -> None:
+    for index, picture in enumerate(pictures):
+        small = ImageOps.fit(picture, (tile, tile), Image.Resampling.LANCZOS)
+        sheet.paste(small, (corner[0] + index * tile, corner[1]))

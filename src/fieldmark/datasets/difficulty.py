@@ -1,16 +1,15 @@
 """How far one gets without understanding a picture: nearest neighbours by raw pixels and by colour.
 
-The world is tuned so that these stay poor; the report shows them beside what a network reaches.
+The default world is tuned so that these stay poor; the report shows them beside what a network reaches.
 """
 
-import io
 from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.specimens import Specimen
 
 Features = NDArray[np.float32]
 BLOCK = 512
@@ -60,14 +59,9 @@ def _intersection(block: Features, every: Features) -> Features:
     return np.stack([np.minimum(row, every).sum(axis=1) for row in block])
 
 
-def measure_difficulty(records: Iterable[Record]) -> dict[str, float]:
+def measure_difficulty(specimens: Iterable[Specimen]) -> dict[str, float]:
     """Return recall@1 of raw pixels and colour histograms, for classes and for groups, and the chance levels."""
-    pictures, classes, groups = [], [], []
-    for record in records:
-        source = io.BytesIO(record.image) if isinstance(record.image, bytes) else record.image
-        pictures.append(Image.open(source).convert("RGB"))
-        classes.append(record.class_name or "")
-        groups.append(record.group or "")
+    pictures, classes, groups = zip(*specimens, strict=True)
     pixels, colours = pixel_features(pictures), colour_histograms(pictures)
     result: dict[str, float] = {}
     for name, words in (("class", classes), ("group", groups)):

@@ -1,0 +1,41 @@
+"""A data set at a glance: its contact sheet, and how far one gets on it without a network."""
+
+from pathlib import Path
+
+from PIL import Image
+
+from fieldmark.datasets.contact import contact_sheet
+from fieldmark.datasets.difficulty import measure_difficulty
+from fieldmark.datasets.specimens import Specimen
+from fieldmark.reporting.results import FigureEntry, write_figures_index
+
+SHEET = "contact.jpg"
+SHOWN_CLASSES = 60
+
+
+def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
+    """Write the contact sheet and its index into `folder`; return the difficulty of the data set."""
+    difficulty = measure_difficulty(pictures)
+    shown = set(list(dict.fromkeys(one.class_name for one in pictures))[:SHOWN_CLASSES])
+    sheet: Image.Image = contact_sheet(one for one in pictures if one.class_name in shown)
+    sheet.save(folder / SHEET, "JPEG", quality=80)
+    write_figures_index(
+        folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True)]
+    )
+    return difficulty
+
+
+def _caption(found: dict[str, float]) -> str:
+    def percent(name: str) -> str:
+        return f"{100 * found[name]:.1f} %"
+
+    text = (
+        f"Nearest neighbours find the right class for {percent('pixels_class')} of the pictures by raw pixels and for "
+        f"{percent('colours_class')} by colour histogram (chance: {percent('chance_class')})"
+    )
+    if found["chance_group"] < 1.0:
+        text += (
+            f"; the right group for {percent('pixels_group')} and {percent('colours_group')} "
+            f"(chance: {percent('chance_group')})"
+        )
+    return text + "."
