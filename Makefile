@@ -47,7 +47,7 @@ format: setup  ## format the code and apply safe fixes
 	.venv/bin/ruff format src tests
 
 bench: setup  ## time the hot paths beside what they are measured against
-	$(PY) -m fieldmark.bench $(ARGS)
+	$(PY) -m fieldmark.benchmarks $(ARGS)
 
 lock: setup  ## resolve the dependencies again and rewrite requirements.lock
 	$(PY) -m pip install --quiet uv

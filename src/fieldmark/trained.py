@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fieldmark.datasets.decoding import BadImageError, decode
-from fieldmark.datasets.transforms import test_transform, to_tensor
+from fieldmark.datasets.transforms import evaluation_transform, to_tensor
 from fieldmark.engine.variants import load_model
 from fieldmark.errors import UserError
 
@@ -27,7 +27,7 @@ class TrainedModel:
 
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder)
-        self.transform = test_transform(self.model.params.images)
+        self.transform = evaluation_transform(self.model.params.images)
 
     @torch.inference_mode()
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:

@@ -9,6 +9,7 @@ from _task import open_task
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
 from fieldmark.engine.configuration import read_backbone
 from fieldmark.engine.pretraining import pretrain
+from fieldmark.engine.processes import first_process
 from fieldmark.engine.watch import write_curves
 from fieldmark.files import write_json
 from fieldmark.vision.backbones import save_backbone
@@ -19,6 +20,8 @@ def main(name: str, params: dict[str, Any]) -> None:
     task, inputs = open_task(params, own.split, f"pretrain-{name}")
     checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", fingerprint(own.model_dump(), inputs))
     backbone, metrics, curve = pretrain(own, task, checkpoints, f"pretrain-{name}")
+    if not first_process():
+        return
     save_backbone(backbone, Path("models/backbones") / name)
     write_curves(task.history, {"loss": curve} if curve else {})
     write_json(

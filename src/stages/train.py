@@ -7,18 +7,19 @@ from _stage import run
 from _task import open_method
 
 from fieldmark.engine.checkpoint import RESUME, fingerprint
+from fieldmark.engine.processes import first_process, output_folder
 from fieldmark.engine.variants import clear_states, train_variants
 from fieldmark.engine.watch import write_curves
-from fieldmark.files import atomic_folder
 
 
 def main(name: str, params: dict[str, Any]) -> None:
     own, task, inputs = open_method(name, params)
     key = fingerprint(own.model_dump(), inputs)
-    with atomic_folder(Path("models") / name) as folder:
+    with output_folder(Path("models") / name) as folder:
         curves = train_variants(name, own, task, folder, RESUME, key)
-    write_curves(task.history, curves)
-    clear_states(name, RESUME)
+    if first_process():
+        write_curves(task.history, curves)
+        clear_states(name, RESUME)
 
 
 if __name__ == "__main__":

@@ -34,14 +34,16 @@ def imported(path: Path) -> frozenset[Path]:
 
 def closure(paths: list[Path]) -> set[Path]:
     """Return `paths` and everything of ours that they import, directly or not, with the packages above."""
-    seen: set[Path] = set()
+    seen = {
+        SRC / "fieldmark/__init__.py"
+    }  # not entered: its `load` may import anything, and no stage calls it
     waiting = list(paths)
     while waiting:
         path = waiting.pop()
         if path not in seen:
             seen.add(path)
             waiting += [*imported(path), *_packages(path)]
-    return seen - {SRC / "fieldmark/__init__.py"}  # its `load` may import anything, and no stage calls it
+    return seen - {SRC / "fieldmark/__init__.py"}
 
 
 def _packages(path: Path) -> list[Path]:

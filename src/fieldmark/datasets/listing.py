@@ -6,8 +6,9 @@ changes its size, and `prepare` refuses a folder that no longer is what `downloa
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder, write_json
@@ -33,6 +34,35 @@ def existing_folder(path: str, parameter: str) -> Path:
     return folder
 
 
+def official_layout(outer: Path, inner: str, needed: Sequence[str], title: str) -> Path:
+    """Return `outer`, or `outer/inner` where the first of `needed` lies there.
+
+    Raises UserError when one of `needed` (files or folders) is missing.
+    """
+    folder = outer / inner if (outer / inner / needed[0]).exists() else outer
+    for name in needed:
+        if not (folder / name).exists():
+            raise UserError(f"{folder} is not {title} in its official layout: {name} is missing")
+    return folder
+
+
+def require_pictures(folder: Path, base: Path, places: Sequence[str], named_by: str) -> list[Path]:
+    """Return the files at `places` under `base`, a folder in `folder`. Raises UserError for what is amiss.
+
+    That is a place outside `base`, one that comes twice, or one where no file is.
+    """
+    outside = [place for place in places if PurePosixPath(place).is_absolute() or ".." in place.split("/")]
+    if outside:
+        raise UserError(f"{named_by} in {folder} names pictures outside it: {_few(outside)}")
+    twice = [place for place, count in Counter(places).items() if count > 1]
+    if twice:
+        raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {_few(twice)}")
+    absent = [str((base / place).relative_to(folder)) for place in places if not (base / place).is_file()]
+    if absent:
+        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {_few(absent)}")
+    return [base / place for place in places]
+
+
 def write_listing(folder: Path, files: Sequence[Path], destination: Path) -> None:
     """Record the path of `folder` and its `files` (absolute paths in or beside it) in `destination`."""
     with atomic_folder(destination) as temporary:
@@ -55,3 +85,7 @@ def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:
         digest.update(f"{file.as_posix()}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
         count += 1
     return {"path": str(folder), "files": count, "listing_sha256": digest.hexdigest()}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -43,7 +43,7 @@ def training_transform(params: ImageParams) -> v2.Compose:
     return v2.Compose(steps)
 
 
-def test_transform(params: ImageParams) -> v2.Compose:
+def evaluation_transform(params: ImageParams) -> v2.Compose:
     """Return the fixed transform of evaluation: resize, then centre crop; uint8 in, uint8 out."""
     return v2.Compose([_resize(params), v2.CenterCrop(params.size)])
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.datasets.loading import PictureDataset, loader, sequential_slices
-from fieldmark.datasets.transforms import ImageParams, test_transform
+from fieldmark.datasets.transforms import ImageParams, evaluation_transform
 from fieldmark.engine.loop import pick_device
 from fieldmark.engine.method import Subset, Task
 from fieldmark.progress import progress
@@ -29,7 +29,7 @@ def run_over(
     """
     device = torch.device(pick_device(task.runtime))
     model.to(device).eval()
-    dataset = PictureDataset(task.store, subset.rows, subset.labels, test_transform(images))
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, evaluation_transform(images))
     slices = sequential_slices(len(subset), INFERENCE_BATCH)
     parts = []
     for batch in progress(

@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader, mix
@@ -53,6 +53,44 @@ class Run:
         self.step, self.history[:] = state["step"], state["history"]
 
 
+class Stepper:
+    """A trainable with its optimiser on its device(s): makes one optimiser step at a time."""
+
+    def __init__(self, method: Trainable, params: TrainParams, runtime: RuntimeParams) -> None:
+        self.params, self.fabric = params, _fabric(params, runtime)
+        self.fabric.to_device(method)
+        self.optimizer = _optimizer(method, params)
+        self._model, self._optimizer = self.fabric.setup(method, self.optimizer, move_to_device=False)
+        method.train()
+        if params.freeze_batchnorm:
+            freeze_batchnorm(method)
+
+    def set_rate(self, step: int) -> float:
+        """Set the learning rate of step `step`; return it."""
+        rate = learning_rate(self.params, step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["lr_scale"]
+        return rate
+
+    def step(self, batches: Iterator[Batch]) -> Losses:
+        """Make one step from the next `accumulate` micro-batches; return the mean of their losses."""
+        total: Losses = {}
+        for micro in range(self.params.accumulate):
+            batch = self.fabric.to_device(next(batches))
+            with self.fabric.no_backward_sync(self._model, enabled=micro < self.params.accumulate - 1):
+                losses: Losses = self._model(batch)
+                self.fabric.backward(losses["loss"] / self.params.accumulate)
+            for name, value in losses.items():
+                total[name] = total.get(name, 0.0) + value.detach() / self.params.accumulate
+        if self.params.clip_norm:
+            self.fabric.clip_gradients(
+                self._model, self._optimizer, max_norm=self.params.clip_norm, error_if_nonfinite=False
+            )
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return total
+
+
 def train(
     method: Trainable,
     dataset: PictureDataset,
@@ -66,44 +104,31 @@ def train(
 
     Raises UserError when a loss turns NaN or explodes.
     """
-    fabric = _fabric(params, runtime)
-    fabric.to_device(method)
-    run = Run(method, _optimizer(method, params), None, 0, [])
-    run.averaged = AveragedWeights(method, params.ema) if params.ema else None
-    model, optimizer = fabric.setup(method, run.optimizer, move_to_device=False)
+    stepper = Stepper(method, params, runtime)
+    run = Run(method, stepper.optimizer, AveragedWeights(method, params.ema) if params.ema else None, 0, [])
     if saved := checkpoints.load():
         run.restore(saved)
-    curve: Any = LiveCurve(live, run.step > 0) if fabric.is_global_zero else no_curve()
-    watch = LossWatch(method, run.history)
-    batches = _batches(fabric, dataset, sampler, params, runtime, run.step)
-    bar = progress(
-        total=params.steps * params.batch_size,
-        initial=run.step * params.batch_size,
-        desc=live.name,
-        unit="img",
-    )
-    last_save = time.monotonic()
-    _training_mode(method, params)
-    while run.step < params.steps:
-        rate = _set_rate(optimizer, params, run.step)
-        method.before_step(run.step)
-        torch.manual_seed(mix(params.seed, run.step, fabric.global_rank))
-        watch.add(run.step, _optimise(fabric, model, optimizer, batches, params))
-        if run.averaged:
-            run.averaged.update()
-        method.after_step(run.step)
-        run.step += 1
-        bar.update(params.batch_size)
-        due = runtime.checkpoint_seconds and time.monotonic() - last_save > runtime.checkpoint_seconds
-        if run.step % WINDOW == 0 or run.step == params.steps:
+    batches = _batches(stepper.fabric, dataset, sampler, params, runtime, run.step)
+    with _observers(stepper.fabric, run, params, live) as (curve, bar):
+        watch, last_save = LossWatch(method, run.history), time.monotonic()
+        while run.step < params.steps:
+            rate = stepper.set_rate(run.step)
+            method.before_step(run.step)
+            torch.manual_seed(mix(params.seed, run.step, stepper.fabric.global_rank))
+            watch.add(run.step, stepper.step(batches))
+            if run.averaged:
+                run.averaged.update()
+            method.after_step(run.step)
+            run.step += 1
+            bar.update(params.batch_size)
+            if run.step % WINDOW and run.step < params.steps:
+                continue
             point = watch.read(rate)
             curve.add(point)
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
-            if due or run.step == params.steps:
-                _save(fabric, checkpoints, run)
+            if run.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
+                _save(stepper.fabric, checkpoints, run)
                 last_save = time.monotonic()
-    bar.close()
-    curve.close()
     if run.averaged:
         run.averaged.copy_to_module()
     return run.history
@@ -160,36 +185,14 @@ def _batches(
     return loader(dataset, slices, runtime.workers, pin=fabric.device.type == "cuda")
 
 
-def _optimise(
-    fabric: Fabric, model: Any, optimizer: Any, batches: Iterator[Batch], params: TrainParams
-) -> Losses:
-    """Make one optimiser step from `accumulate` micro-batches; return the mean of their losses."""
-    total: Losses = {}
-    for micro in range(params.accumulate):
-        batch = fabric.to_device(next(batches))
-        with fabric.no_backward_sync(model, enabled=micro < params.accumulate - 1):
-            losses: Losses = model(batch)
-            fabric.backward(losses["loss"] / params.accumulate)
-        for name, value in losses.items():
-            total[name] = total.get(name, torch.zeros_like(value)) + value.detach() / params.accumulate
-    if params.clip_norm:
-        fabric.clip_gradients(model, optimizer, max_norm=params.clip_norm, error_if_nonfinite=False)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
-    return total
-
-
-def _set_rate(optimizer: Any, params: TrainParams, step: int) -> float:
-    rate = learning_rate(params, step)
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["lr_scale"]
-    return rate
-
-
-def _training_mode(method: nn.Module, params: TrainParams) -> None:
-    method.train()
-    if params.freeze_batchnorm:
-        freeze_batchnorm(method)
+@contextmanager
+def _observers(fabric: Fabric, run: Run, params: TrainParams, live: Path) -> Iterator[tuple[Any, Any]]:
+    """Open the live curve (on the first process only) and the progress bar."""
+    curve: Any = LiveCurve(live, run.step > 0) if fabric.is_global_zero else no_curve()
+    total, done = params.steps * params.batch_size, run.step * params.batch_size
+    with progress(total=total, initial=done, desc=live.name, unit="img") as bar:
+        yield curve, bar
+    curve.close()
 
 
 def _save(fabric: Fabric, checkpoints: CheckpointFolder, run: Run) -> None:

@@ -2,11 +2,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import timm
 import torch
 import torchvision
+from timm.models.vision_transformer_hybrid import ConvStem, HybridEmbed
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -41,13 +43,17 @@ class Trunk(nn.Module, ABC):
 
 
 class TimmTrunk(Trunk):
-    """Any timm model that offers `forward_intermediates`."""
+    """Any timm model that offers `forward_intermediates`.
+
+    The option `stem: conv` gives a plain vision transformer a stem of 3x3 convolutions instead of one linear
+    patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881).
+    """
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
         super().__init__()
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
-        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **options)
+        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(options))
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
         self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))
 
@@ -156,6 +162,19 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, bool]:
         features = trunk(torch.zeros(1, 3, size, size))
     trunk.train(was_training)
     return features.map.shape[1], round(size / features.map.shape[-1]), features.cls is not None
+
+
+def _with_stem(options: dict[str, Any]) -> dict[str, Any]:
+    """Replace the option `stem: conv` by timm's way of saying it."""
+    if "stem" not in options:
+        return options
+    rest = {name: value for name, value in options.items() if name != "stem"}
+    if options["stem"] != "conv" or not {"embed_dim", "patch_size"} <= rest.keys():
+        raise UserError("stem must be 'conv', beside embed_dim and patch_size")
+    halvings = int(rest["patch_size"]).bit_length() - 1
+    channels = tuple(rest["embed_dim"] >> (halvings - 1 - n) for n in range(halvings))
+    stem = ConvStem(depth=halvings, channels=channels, stride=(2,) * halvings, act_layer=nn.GELU)
+    return {**rest, "patch_size": 1, "embed_layer": partial(HybridEmbed, backbone=stem, proj=False)}
 
 
 def _similar(arch: str) -> list[str]:

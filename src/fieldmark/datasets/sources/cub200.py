@@ -10,8 +10,15 @@ from pathlib import Path
 
 from fieldmark.datasets.archives import unpack
 from fieldmark.datasets.download import download, download_folder
-from fieldmark.datasets.listing import check_listing, existing_folder, write_listing
+from fieldmark.datasets.listing import (
+    check_listing,
+    existing_folder,
+    official_layout,
+    require_pictures,
+    write_listing,
+)
 from fieldmark.datasets.records import Record
+from fieldmark.datasets.tables import read_lines
 from fieldmark.errors import UserError
 from fieldmark.params import Block
 
@@ -67,12 +74,7 @@ class Cub200:
     def _folder(self, raw: Path) -> Path:
         path = self.params.path
         outer = raw if path is None else existing_folder(path, "cub200.path")
-        inner = outer / "CUB_200_2011"
-        folder = inner if (inner / "images.txt").is_file() else outer
-        for name in (*TABLES, "images"):
-            if not (folder / name).exists():
-                raise UserError(f"{folder} is not CUB-200-2011 in its official layout: {name} is missing")
-        return folder
+        return official_layout(outer, "CUB_200_2011", (*TABLES, "images"), "CUB-200-2011")
 
     def _captions(self) -> Path | None:
         if self.params.captions is None:
@@ -85,13 +87,8 @@ class Cub200:
 
     def _files(self, folder: Path) -> list[Path]:
         """Return the files that the records are made of, in a fixed order. Raises UserError when one is missing."""
-        pictures = [folder / "images" / place for place in _table(folder / "images.txt").values()]
-        absent = [str(path.relative_to(folder)) for path in pictures if not path.is_file()]
-        if absent:
-            raise UserError(
-                f"{folder}: {len(absent)} pictures of images.txt are missing: {', '.join(absent[:3])}"
-                f"{', ...' if len(absent) > 3 else ''}"
-            )
+        places = list(_table(folder / "images.txt").values())
+        pictures = require_pictures(folder, folder / "images", places, "images.txt")
         captions = self._captions()
         sentences = [] if captions is None else sorted(captions.glob("*/[!.]*.txt"))
         return [folder / name for name in TABLES] + pictures + sentences
@@ -144,11 +141,7 @@ def _warn_of_few_captions(records: list[Record]) -> None:
 def _table(path: Path) -> dict[str, str]:
     """Read lines of `<id> <value>`. Raises UserError for a line of another form or an id that comes twice."""
     table: dict[str, str] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         key, _, value = line.strip().partition(" ")
         if not line.strip():
             continue

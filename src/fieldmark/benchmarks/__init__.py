@@ -1,0 +1,1 @@
+"""Timings of hot paths, each beside what it is measured against; run with `make bench`."""

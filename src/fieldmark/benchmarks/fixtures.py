@@ -1,0 +1,39 @@
+"""Pictures for benchmarks: noise in an image store and as JPEG files, made on the spot."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from fieldmark.datasets.store import ImageStore, StoreWriter
+from fieldmark.engine.method import Task
+from fieldmark.engine.params import RuntimeParams
+from fieldmark.vision.backbones import Backbone, save_backbone
+
+CLASSES, PER_CLASS = 30, 20
+
+
+def make_task(folder: Path, side: int, backbone: Backbone, workers: int) -> Task:
+    """Write a data set of smooth noise, `side` pixels square, and open it with a backbone."""
+    generator = np.random.default_rng(0)
+    (folder / "files").mkdir()
+    with StoreWriter(folder, "raw") as writer:
+        for number in range(CLASSES * PER_CLASS):
+            coarse = Image.fromarray(generator.integers(0, 256, (16, 16, 3), np.uint8))
+            picture = coarse.resize((side, side), Image.Resampling.BICUBIC)
+            picture.save(folder / "files" / f"{number}.jpg", quality=92)
+            writer.add(np.asarray(picture))
+    save_backbone(backbone, folder / "backbone")
+    labels = np.repeat(np.arange(CLASSES), PER_CLASS)
+    rows = np.arange(len(labels))
+    split = pd.DataFrame({"row": rows, "label": labels, "role": "train", "class_name": labels.astype(str)})
+    return Task(
+        ImageStore.open(folder),
+        split,
+        split,
+        (1,),
+        folder / "backbone",
+        folder,
+        RuntimeParams(workers=workers),
+    )

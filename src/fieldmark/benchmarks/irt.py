@@ -1,0 +1,86 @@
+"""IRT's training step beside the bare backbone, and the loader beside the step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.optim import AdamW
+
+from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task
+from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader
+from fieldmark.datasets.transforms import to_tensor, training_transform
+from fieldmark.engine.configuration import read_backbone, read_runtime
+from fieldmark.engine.loop import Stepper
+from fieldmark.engine.method import Task
+from fieldmark.engine.variants import make_sampler
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.params import parse
+from fieldmark.vision.backbones import Backbone, create_backbone
+
+ROUNDS = 12
+LOADED = 12  # batches
+
+
+def run(params: dict[str, Any], folder: Path) -> str:
+    """Return the tables for the IRT of `params` (the content of params.yaml)."""
+    own = parse(IrtParams, params["irt"], "irt")
+    backbone = create_backbone(read_backbone(params, params["methods"]["irt"]["backbone"]), own.images.size)
+    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    return "\n\n".join([_step(own, task), _loading(own, task, folder)])
+
+
+def _step(own: IrtParams, task: Task) -> str:
+    """One optimiser step of IRT_R through the engine, and of its backbone alone, on the same batch."""
+    stepper = Stepper(Irt.build(own, task), own.train, task.runtime)
+    batch = next(_batches(own, task, 0, 1))
+    batch = {name: value.to(stepper.fabric.device) for name, value in batch.items()}
+    bare = task.load_backbone().to(stepper.fabric.device).train()
+    optimizer = AdamW(bare.parameters(), lr=own.train.lr)
+    actions = {
+        "backbone: forward, backward, AdamW": lambda: _bare_step(bare, optimizer, batch["images"]),
+        "IRT_R step": lambda: stepper.step(iter([batch] * own.train.accumulate)),
+    }
+    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+
+
+def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
+    features = backbone(images)
+    (features.cls if features.cls is not None else features.map).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _loading(own: IrtParams, task: Task, folder: Path) -> str:
+    """Batches from the store by the loader, and what one would write first: JPEG files, one by one."""
+    transform = training_transform(own.images)
+
+    def from_files() -> None:
+        for number in range(own.train.batch_size):
+            with Image.open(folder / "files" / f"{number % (CLASSES * PER_CLASS)}.jpg") as picture:
+                transform(to_tensor(np.asarray(picture.convert("RGB"))))
+
+    def inline() -> None:
+        next(_batches(own, task, 0, 1))
+
+    seconds = in_turn(
+        {"JPEG files, in the same process": from_files, "store, in the same process": inline}, ROUNDS
+    )
+    batches = _batches(own, task, task.runtime.workers, LOADED * 3)
+    seconds["store, prefetched by the loader"] = _steady(batches)
+    return table(f"Loader, {task.runtime.workers} worker(s)", seconds, own.train.batch_size, "img")
+
+
+def _steady(batches: Iterator[Batch]) -> list[float]:
+    actions = {"batch": lambda: next(batches)}
+    return in_turn(actions, ROUNDS)["batch"]
+
+
+def _batches(own: IrtParams, task: Task, workers: int, count: int) -> Iterator[Batch]:
+    subset = task.subset("train")
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(own.images))
+    return loader(dataset, TrainingSlices(make_sampler(subset, own.train), 0, count), workers)

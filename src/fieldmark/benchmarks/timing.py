@@ -1,0 +1,30 @@
+"""Timing in turn: A B A B ..., so that a machine whose speed drifts slows both alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+WARM_UP = 2
+
+
+def in_turn(actions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each action in each round, after warming up."""
+    seconds: dict[str, list[float]] = {name: [] for name in actions}
+    for number in range(rounds + WARM_UP):
+        for name, action in actions.items():
+            start = time.perf_counter()
+            action()
+            if number >= WARM_UP:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def table(title: str, seconds: Mapping[str, Sequence[float]], items: int, unit: str) -> str:
+    """Lay out medians, rates and the median of the round-by-round ratios to the first action."""
+    first = next(iter(seconds))
+    lines = [title, f"  {'':34s} {'median':>10s} {unit + '/s':>10s} {'of first':>9s}"]
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        ratio = statistics.median(a / b for a, b in zip(values, seconds[first], strict=True))
+        lines.append(f"  {name:34s} {1000 * median:7.1f} ms {items / median:10.0f} {ratio:9.2f}")
+    return "\n".join(lines)

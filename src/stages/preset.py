@@ -1,0 +1,47 @@
+"""Lay a preset and single values over params.yaml, after checking the result. No part of the pipeline."""
+
+import argparse
+from pathlib import Path
+
+from _stage import PARAMS, guarded
+
+from fieldmark.engine.configuration import check_params
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_path
+from fieldmark.params import read_yaml
+from fieldmark.presets import list_presets, require_given, with_preset, with_settings
+
+PRESETS = Path("presets")
+
+
+def main(arguments: list[str]) -> None:
+    """Apply `[NAME] [key.path=value ...]`; params.yaml is written only if all of the result is right."""
+    names = [one for one in arguments if "=" not in one]
+    if len(names) > 1:
+        raise UserError(f"one preset at a time, not {' and '.join(names)}; a setting is key.path=value")
+    read_yaml(PARAMS)  # refuses what is no YAML
+    text = PARAMS.read_text(encoding="utf-8")
+    if names:
+        text = with_preset(text, names[0], PRESETS)
+    text = with_settings(text, [one for one in arguments if "=" in one])
+    if names:
+        require_given(text, names[0])
+    with atomic_path(PARAMS) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        check_params(read_yaml(temporary))
+
+
+def show() -> None:
+    """Print every preset with what it is."""
+    for name, title in list_presets(PRESETS).items():
+        print(f"{name:<24}{title}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "arguments", nargs="*", metavar="NAME | key.path=value", help="a preset, then settings"
+    )
+    parser.add_argument("--list", action="store_true", help="list the presets")
+    given = parser.parse_args()
+    guarded(show if given.list or not given.arguments else lambda: main(given.arguments))

@@ -1,0 +1,103 @@
+"""The CI files: actions pinned, few permissions, nothing from outside pasted into a script."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from support.pipeline import ROOT
+
+from fieldmark.params import read_yaml
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.y*ml"))
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+
+
+@pytest.fixture(params=WORKFLOWS, ids=lambda path: path.name)
+def workflow(request):
+    return request.param
+
+
+def steps(path):
+    return [step for job in read_yaml(path)["jobs"].values() for step in job["steps"]]
+
+
+def test_both_workflows_are_here():
+    assert [path.name for path in WORKFLOWS] == ["ci.yaml", "gpu.yaml"]
+
+
+def test_every_action_is_pinned_by_commit_with_its_version_beside(workflow):
+    used = [step["uses"] for step in steps(workflow) if "uses" in step]
+    assert used
+    assert all(PINNED.fullmatch(action) for action in used), used
+    written = re.findall(r"uses: (\S+)( # v\d+\.\d+\.\d+)?$", workflow.read_text(), re.MULTILINE)
+    assert len(written) == len(used)
+    assert all(version for _, version in written), written
+
+
+def test_one_action_has_one_commit():
+    commits = dict(step["uses"].split("@") for path in WORKFLOWS for step in steps(path) if "uses" in step)
+    for path in WORKFLOWS:
+        for step in steps(path):
+            name, _, commit = step.get("uses", "").partition("@")
+            assert not name or commits[name] == commit
+
+
+def test_permissions_are_declared_and_few(workflow):
+    content = read_yaml(workflow)
+    assert content["permissions"] == {"contents": "read"}
+    for job in content["jobs"].values():
+        granted = {name for name, right in job.get("permissions", {}).items() if right == "write"}
+        assert granted <= {"pull-requests"}
+        assert "timeout-minutes" in job
+    checkouts = [step for step in steps(workflow) if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+def test_no_expression_is_pasted_into_a_script(workflow):
+    for step in steps(workflow):
+        for script in (step.get("run", ""), step.get("with", {}).get("script", "")):
+            assert "${{" not in script
+
+
+def test_ci_covers_the_pythons_that_the_project_names():
+    tested = read_yaml(ROOT / ".github/workflows/ci.yaml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert tested == ["3.11", "3.12", "3.13"]
+    assert 'requires-python = ">=3.11,<3.14"' in (ROOT / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize("step", [one for path in WORKFLOWS for one in steps(path) if "run" in one], ids=str)
+def test_scripts_are_valid_bash(step):
+    done = subprocess.run(["bash", "-n"], input=step["run"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_form_of_the_gpu_run_reaches_the_commands_as_plain_arguments(tmp_path):
+    """The script of the form's step, with commands that print their arguments in place of the real ones."""
+    [script] = [step["run"] for step in steps(WORKFLOWS[1]) if step.get("name") == "Run"]
+    for name in ("python", "dvc"):
+        (tmp_path / name).write_text(f'#!/bin/sh\nprintf "{name}"; printf " <%s>" "$@"; echo\n')
+        (tmp_path / name).chmod(0o755)
+    form = {"PRESET": "irt-cub200", "SETTINGS": "irt.lambda=0.3 x=$(touch${IFS}hacked)", "NAME": "a; touch b"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **form},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == [
+        "python <src/stages/preset.py> <--> <irt-cub200> <irt.lambda=0.3> <x=$(touch${IFS}hacked)>",
+        "dvc <exp> <run> <--pull> <--name=a; touch b>",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc", "python"]
+
+
+def test_ci_run_is_a_script_that_lints_and_tests():
+    script = ROOT / ".ci/run"
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"lint", "test"} <= set(targets)
+    assert "for target in lint test" in script.read_text()

@@ -1,0 +1,111 @@
+"""Samplers and the loader: batch n is a function of seed and n."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.tiny import SIDE, make_task
+
+from fieldmark.datasets.loading import PictureDataset, TrainingSlices, loader, sequential_slices
+from fieldmark.datasets.samplers import ClassBalancedSampler, ShuffledSampler
+from fieldmark.datasets.transforms import ImageParams, evaluation_transform, training_transform
+
+
+def test_balanced_batches_hold_k_of_each_class() -> None:
+    labels = np.repeat(np.arange(7), [5, 9, 4, 4, 6, 8, 2])
+    sampler = ClassBalancedSampler(labels, 12, 4, seed=3)
+    seen = set()
+    for step in range(20):
+        batch = sampler.batch(step)
+        classes, counts = np.unique(labels[batch], return_counts=True)
+        assert (counts % 4 == 0).all()
+        assert len(batch) == 12
+        seen |= set(classes.tolist())
+        for label in classes:
+            members = batch[labels[batch] == label]
+            if counts[classes == label] == 4 and label != 6:
+                assert len(set(members.tolist())) == 4
+    assert seen == set(range(7))
+
+
+def test_classes_come_equally_often() -> None:
+    labels = np.repeat(np.arange(6), 5)
+    sampler = ClassBalancedSampler(labels, 4, 2, seed=0)
+    drawn = np.concatenate([labels[sampler.batch(step)] for step in range(30)])
+    assert np.bincount(drawn).tolist() == [20] * 6
+
+
+def test_batches_do_not_depend_on_what_was_asked_before() -> None:
+    labels = np.arange(50) % 5
+    for make in (lambda: ShuffledSampler(50, 8, 1), lambda: ClassBalancedSampler(labels, 8, 2, 1)):
+        forward, backward = make(), make()
+        batches = [forward.batch(n).tolist() for n in range(15)]
+        assert [backward.batch(n).tolist() for n in reversed(range(15))] == batches[::-1]
+
+
+def test_wrong_requests() -> None:
+    with pytest.raises(ValueError, match="no multiple"):
+        ClassBalancedSampler(np.zeros(4, np.int64), 5, 2, 0)
+    with pytest.raises(ValueError, match="empty"):
+        ShuffledSampler(0, 5, 0)
+    with pytest.raises(ValueError, match="cannot be cut"):
+        TrainingSlices(ShuffledSampler(10, 5, 0), 0, 1, processes=2)
+
+
+def test_processes_share_a_global_batch() -> None:
+    sampler = ShuffledSampler(20, 8, 0)
+    one = [i for part in TrainingSlices(sampler, 2, 5) for i in part.indices]
+    two = [list(TrainingSlices(sampler, 2, 5, rank, 2)) for rank in range(2)]
+    together = [i for a, b in zip(*two, strict=True) for i in (*a.indices, *b.indices)]
+    assert together == one
+
+
+def dataset(task, seed: int = 5, jitter: float = 0.3) -> PictureDataset:  # type: ignore[no-untyped-def]
+    subset = task.subset("train")
+    transform = training_transform(ImageParams(size=SIDE, jitter=jitter, erase=0.5))
+    return PictureDataset(task.store, subset.rows, subset.labels, transform, seed)
+
+
+def test_resuming_and_workers_draw_the_same_pixels(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    sampler = ShuffledSampler(18, 6, 0)
+    whole = list(loader(dataset(task), TrainingSlices(sampler, 0, 6), 0))
+    later = list(loader(dataset(task), TrainingSlices(sampler, 3, 6), 2))
+    for a, b in zip(whole[3:], later, strict=True):
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    other = list(loader(dataset(task, seed=6), TrainingSlices(sampler, 0, 1), 0))
+    assert not torch.equal(other[0]["images"], whole[0]["images"])
+
+
+def test_loading_leaves_the_global_generator_alone(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    dataset(task)[sequential_slices(18, 6)[0]]
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_same_picture_twice_in_a_batch_is_augmented_differently(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    slices = sequential_slices(2, 2)
+    batch = dataset(task)[type(slices[0])(0, 0, (3, 3))]
+    assert not torch.equal(batch["images"][0], batch["images"][1])
+
+
+def test_evaluation_visits_everything_once_in_order() -> None:
+    visited = [i for part in sequential_slices(11, 4) for i in part.indices]
+    assert visited == list(range(11))
+    assert sequential_slices(0, 4) == []
+
+
+@pytest.mark.parametrize("shape", ["square", "shorter_side"])
+@pytest.mark.parametrize("crop", ["random", "random_resized", "centre"])
+def test_transforms_give_the_size_for_any_picture(shape: str, crop: str) -> None:
+    params = ImageParams(size=24, resize=32, shape=shape, crop=crop)
+    for height, width in ((32, 32), (20, 90), (1, 1), (300, 40)):
+        picture = torch.zeros(3, height, width, dtype=torch.uint8)
+        for transform in (training_transform(params), evaluation_transform(params)):
+            out = transform(picture)
+            assert out.shape == (3, 24, 24)
+            assert out.dtype == torch.uint8

@@ -1,0 +1,155 @@
+"""The loop's parts: schedules, accumulation, clipping, averages, failing runs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny import SIDE, make_task
+from torch import Tensor, nn
+
+from fieldmark.datasets.transforms import ImageParams
+from fieldmark.engine.averaging import AveragedWeights, move_towards
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.loop import pick_device
+from fieldmark.engine.method import Losses, Trainable, decay_groups
+from fieldmark.engine.params import RuntimeParams, TrainParams
+from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.variants import train_on
+from fieldmark.engine.watch import read_curves, write_curves
+from fieldmark.errors import UserError
+
+
+class Linear(Trainable):
+    """Regresses the label from the mean colour; `spoil` turns its loss into something else at a step."""
+
+    def __init__(self, spoil: dict[int, float] | None = None) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer, self.spoil, self.now = nn.Linear(3, 1), spoil or {}, 0
+        self.seen: list[Tensor] = []
+
+    def before_step(self, step: int) -> None:
+        self.now = step
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        self.seen.append(batch["indices"].cpu())
+        colour = batch["images"].float().mean((2, 3)) / 255
+        error = (self.layer(colour)[:, 0] - batch["labels"]).square().mean()
+        factor = self.spoil.get(self.now, 1.0)
+        return {"error": error * factor, "loss": error * factor}
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def run(tmp_path: Path, model: Linear, name: str = "run", **changes: object) -> list[dict[str, float]]:
+    params = TrainParams(**{"steps": 12, "batch_size": 6, "lr": 0.1, "optimizer": "sgd", **changes})
+    task = make_task(tmp_path / f"task-{name}")
+    images = ImageParams(size=SIDE, crop="centre", flip=False)
+    return train_on(model, images, params, task, CheckpointFolder(tmp_path / name, "r", "k"), name)
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path: Path) -> None:
+    whole, parts = Linear(), Linear()
+    run(tmp_path, whole, "whole")
+    run(tmp_path, parts, "parts", accumulate=3)
+    torch.testing.assert_close(parts.layer.weight, whole.layer.weight)
+    assert torch.equal(torch.cat(parts.seen), torch.cat(whole.seen))
+
+
+def test_every_epoch_visits_every_picture_once(tmp_path: Path) -> None:
+    model = Linear()
+    run(tmp_path, model, steps=6)
+    visits = torch.cat(model.seen).view(2, 18)
+    assert all(sorted(epoch.tolist()) == list(range(18)) for epoch in visits)
+    assert not torch.equal(visits[0], visits[1])
+
+
+def test_average_equals_a_slow_loop(tmp_path: Path) -> None:
+    model = nn.Linear(2, 1)
+    average, expected = AveragedWeights(model, 0.9), model.weight.detach().clone()
+    for _ in range(5):
+        with torch.no_grad():
+            model.weight.add_(torch.randn_like(model.weight))
+        average.update()
+        expected = 0.9 * expected + 0.1 * model.weight.detach()
+    average.copy_to_module()
+    torch.testing.assert_close(model.weight.detach(), expected)
+
+
+def test_ema_weights_are_what_training_returns(tmp_path: Path) -> None:
+    plain, averaged = Linear(), Linear()
+    run(tmp_path, plain, "plain")
+    run(tmp_path, averaged, "averaged", ema=0.99)
+    start = Linear().layer.weight
+    assert (averaged.layer.weight - start).norm() < 0.5 * (plain.layer.weight - start).norm()
+
+
+def test_move_towards() -> None:
+    target, source = nn.Linear(2, 2), nn.Linear(2, 2)
+    expected = 0.75 * target.weight.detach() + 0.25 * source.weight.detach()
+    move_towards(target, source, 0.75)
+    torch.testing.assert_close(target.weight.detach(), expected)
+
+
+@pytest.mark.parametrize(
+    ("factor", "message"), [(float("nan"), "'error' is nan"), (float("inf"), "'error' is inf")]
+)
+def test_a_bad_loss_stops_with_step_and_culprit(tmp_path: Path, factor: float, message: str) -> None:
+    with pytest.raises(UserError, match=f"step 8: loss {message}"):
+        run(tmp_path, Linear({7: factor}))
+    assert not (tmp_path / "run/r/k/state.pt").exists(), "a spoilt state was saved"
+
+
+def test_an_exploding_loss_stops(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"step 14: the loss exploded.*'error'"):
+        run(tmp_path, Linear({13: 1e9}), steps=20, clip_norm=0.1)
+
+
+def test_clipping_bounds_the_step(tmp_path: Path) -> None:
+    model, start = Linear({0: 1e4}), Linear().layer.weight.detach().clone()
+    run(tmp_path, model, steps=1, clip_norm=0.5, momentum=0.0)
+    assert float((model.layer.weight.detach() - start).norm()) <= 0.1 * 0.5 + 1e-6
+
+
+def test_schedules_by_hand() -> None:
+    def rates(**changes: object) -> list[float]:
+        params = TrainParams(**{"steps": 10, "lr": 1.0, **changes})
+        return [learning_rate(params, step) for step in range(10)]
+
+    assert rates() == [1.0] * 10
+    assert rates(warmup_steps=4)[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    cosine = rates(schedule="cosine")
+    assert cosine[0] == 1.0
+    assert cosine[5] == pytest.approx(0.5)
+    assert cosine == sorted(cosine, reverse=True)
+    cycle = rates(schedule="onecycle")
+    assert cycle[0] == pytest.approx(0.04)
+    assert max(cycle) == cycle[3] == 1.0
+    assert rates(schedule="cosine", warmup_steps=10)[-1] == 1.0
+
+
+def test_matrices_decay_and_vectors_do_not() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3))
+    model.register_parameter("cls_token", nn.Parameter(torch.zeros(1, 1, 3)))
+    groups = decay_groups(model, 0.1)
+    assert [(g.weight_decay, len(g.params)) for g in groups] == [(0.1, 1), (0.0, 4)]
+
+
+def test_an_absent_device_is_refused() -> None:
+    absent = "mps" if not torch.backends.mps.is_available() else "cuda"
+    with pytest.raises(UserError, match=f"runtime.device is {absent}"):
+        pick_device(RuntimeParams(device=absent))
+
+
+def test_curves_are_written_and_read(tmp_path: Path) -> None:
+    points = [{"step": 10, "lr": 0.1, "a": 1.5}, {"step": 20, "lr": 0.1, "a": 1.25, "b": 2.0}]
+    write_curves(tmp_path / "h", {"L": points, "R": points[:1]})
+    curves = read_curves(tmp_path / "h")
+    assert list(curves) == ["L", "R"]
+    assert curves["L"]["a"] == [1.5, 1.25]
+    assert str(curves["L"]["b"]) == "[nan, 2.0]"
+    write_curves(tmp_path / "none", {})
+    assert read_curves(tmp_path / "none") == {}

@@ -1,0 +1,166 @@
+"""The real dvc.yaml and code, run in a folder of their own on a tiny world: each test goes on from the last."""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.pipeline import ROOT
+
+from fieldmark.presets import with_settings
+
+PARAMS = """\
+runtime: {device: cpu, workers: 0}
+datasets:
+  birds:
+    source: world
+    world: {part: species, classes: 6, genera: 2, photographs: 6, side: 32, captions: 1, seed: 0}
+    encoding: raw
+splits:
+  retrieval: {dataset: birds, kind: retrieval, ks: [1, 2]}
+  classes: {dataset: birds, kind: classification, test_fraction: 0.3}
+backbones:
+  vit:
+    dataset: birds
+    split: classes
+    arch: vit_tiny_patch16_224
+    options: {img_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2}
+    images: {size: 32}
+    pooling: cls
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+methods:
+  irt: {dataset: birds, split: retrieval, backbone: vit}
+irt:
+  variants: [O, L, R]
+  lambda: 0.7
+  images: {size: 32}
+  train: {steps: 3, batch_size: 8, images_per_class: 4, lr: 1e-3}
+"""
+ALL = {
+    *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
+    *("describe@birds", "pretrain@vit", "train@irt", "evaluate@irt", "report"),
+}
+RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
+
+
+def command(folder, *arguments):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        arguments,
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": path,
+            "PYTHONPATH": str(folder / "src"),
+            "DVC_NO_ANALYTICS": "true",
+            "OMP_NUM_THREADS": "1",  # tiny work: threads cost more than they bring
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def dvc(folder, *arguments):
+    return command(folder, sys.executable, "-m", "dvc", *arguments)
+
+
+def repro(folder, *arguments):
+    """Run `dvc repro`; return the names of the stages that ran. Fails with DVC's output."""
+    done = dvc(folder, "repro", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return set(RUNNING.findall(done.stdout))
+
+
+def change(folder, *settings):
+    path = folder / "params.yaml"
+    path.write_text(with_settings(path.read_text(), settings))
+
+
+def contents(folder, *patterns):
+    """Return the SHA-256 of every file that matches."""
+    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone as a newcomer has it, with tiny parameters and nothing computed."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "params.yaml").write_text(PARAMS)
+    for arguments in (["init", "-q"], ["add", "-A"], [*author(), "commit", "-qm", "clone"]):
+        assert command(folder, "git", *arguments).returncode == 0
+    return folder
+
+
+def author():
+    return ["-c", "user.name=tester", "-c", "user.email=tester@example.org"]
+
+
+@pytest.fixture(scope="module")
+def first(project):
+    return repro(project)
+
+
+def test_the_whole_pipeline_runs(project, first):
+    assert first == ALL
+    for name in (
+        "index.html",
+        "summary.md",
+        "metrics/irt.json",
+        "validation/birds.json",
+        "backbones/vit.json",
+    ):
+        assert (project / "reports" / name).stat().st_size > 0
+    assert (project / "models/irt/R/model.json").exists()
+    assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
+
+
+def test_again_runs_nothing(project, first):
+    assert repro(project) == set()
+
+
+def test_git_sees_metrics_and_report_and_no_data(project, first):
+    shown = command(project, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
+    seen = {line[3:] for line in shown}
+    assert {"dvc.lock", "reports/index.html", "reports/summary.md", "reports/metrics/irt.json"} <= seen
+    assert not [path for path in seen if path.startswith(("data/", "models/", "reports/figures/", "src/"))]
+
+
+def test_training_again_gives_identical_models_and_metrics(project, first):
+    before = contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*")
+    shutil.rmtree(project / ".dvc" / "cache" / "runs")  # else the earlier run is taken from there
+    ran = repro(project, "--force", "--single-item", "pretrain@vit", "train@irt", "evaluate@irt")
+    assert ran == {"pretrain@vit", "train@irt", "evaluate@irt"}
+    assert contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*") == before
+
+
+def test_a_changed_lambda_reruns_irt_alone(project, first):
+    change(project, "irt.lambda=0.3")
+    assert repro(project) == {"check", "train@irt", "evaluate@irt", "report"}
+    diff = dvc(project, "params", "diff", "--md")
+    assert "irt.lambda" in diff.stdout, diff.stderr
+
+
+def test_a_runtime_setting_reruns_nothing_but_the_check(project, first):
+    change(project, "runtime.checkpoint_seconds=5")
+    assert repro(project) == {"check"}
+
+
+def test_a_misspelt_parameter_stops_before_anything_is_computed(project, first):
+    right = (project / "params.yaml").read_text()
+    change(project, "irt.lamda=0.1", "irt.margin=0.4")
+    done = dvc(project, "repro")
+    (project / "params.yaml").write_text(right)
+    assert done.returncode != 0
+    assert RUNNING.findall(done.stdout) == ["check"]
+    assert "error: unknown parameter irt.lamda; did you mean 'lambda'?\n" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

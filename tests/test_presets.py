@@ -1,0 +1,249 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.pipeline import ROOT, at, resolve
+
+from fieldmark.engine.configuration import check_params, read_method
+from fieldmark.errors import UserError
+from fieldmark.params import read_yaml
+from fieldmark.presets import list_presets, require_given, with_preset, with_settings
+
+PRESETS = ROOT / "presets"
+GIVEN = {  # what a user must give
+    "irt-cub200": [],
+    "irt-cub200-mobilenet": ["datasets.cub200.cub200.path=/data/cub", "backbones.mobilenet.weights=library"],
+    "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
+    "irt-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "irt-sop": [],
+}
+TEXT = """\
+# About this file.
+
+runtime:                  # changes no result
+  device: auto            # auto or cpu
+
+datasets:
+  birds:                  # birds
+    source: world
+    world: {part: species}
+
+splits:
+  own: {dataset: birds, kind: retrieval}
+
+irt:                      # a paper
+  lambda: 0.7             # weight
+  dim: null               # none
+  images: {size: 128, jitter: 0.2}
+  train:
+    lr: 1e-4
+"""
+SMALL = """\
+# What it is
+# and more.
+datasets:
+  photos: {source: folder, folder: {path: "???"}}
+irt:
+  images: {size: 64}
+  dim: 5
+"""
+
+
+@pytest.fixture
+def presets(tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path
+
+
+def lines_of(text, *starts):
+    return [line for line in text.splitlines() if line.strip().startswith(starts)]
+
+
+def test_no_preset_and_no_setting_change_nothing():
+    text = (ROOT / "params.yaml").read_text()
+    assert with_settings(text, []) == text
+    assert with_settings(TEXT, []) == TEXT
+
+
+def test_named_sections_are_replaced_and_other_blocks_merged_with_their_comments(presets):
+    assert with_preset(TEXT, "small", presets) == TEXT.replace(
+        "  birds:                  # birds\n    source: world\n    world: {part: species}\n",
+        '  photos: {source: folder, folder: {path: "???"}}\n',
+    ).replace("size: 128", "size: 64").replace(
+        "dim: null               # none", "dim: 5                  # none"
+    )
+
+
+def test_a_preset_twice_equals_once(presets):
+    once = with_preset(TEXT, "small", presets)
+    assert with_preset(once, "small", presets) == once
+
+
+def test_an_unknown_preset_lists_all_with_their_first_line(presets):
+    with pytest.raises(UserError, match=r"there is no preset 'smal'; there are: small \(What it is\)"):
+        with_preset(TEXT, "smal", presets)
+    (presets / "bad.yaml").write_text("irt: {")
+    with pytest.raises(UserError, match=r"bad\.yaml is not valid YAML"):
+        with_preset(TEXT, "bad", presets)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("irt.lambda=0.3", "lambda: 0.3             # weight"),
+        ("irt.lambda=1e-3", "lambda: 1e-3            # weight"),
+        ("irt.lambda=null", "lambda: null            # weight"),
+        ("irt.lambda=[1, 2]", "lambda: [1, 2]          # weight"),
+        ("irt.lambda=/my photos/a=b", "lambda: /my photos/a=b  # weight"),
+        ("irt.images.size=64", "images: {size: 64, jitter: 0.2}"),
+        ("irt.images.erase=0.1", "images: {size: 128, jitter: 0.2, erase: 0.1}"),  # absent: a default so far
+    ],
+)
+def test_settings_are_yaml_and_keep_comments(setting, line):
+    changed = with_settings(TEXT, [setting])
+    assert line in [one.strip() for one in changed.splitlines()]
+    assert len(changed.splitlines()) == len(TEXT.splitlines())
+
+
+def test_a_setting_may_open_an_optional_block():
+    changed = with_settings(TEXT, ["irt.memory.start=7", "datasets.birds.expect.min_side=9"])
+    assert "  memory:\n    start: 7\n" in changed
+    assert "    expect:\n      min_side: 9\n" in changed
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("rit.lambda=1", "unknown parameter rit; did you mean 'irt'?"),
+        ("datasets.bird.size=1", "unknown parameter datasets.bird; did you mean 'birds'?"),
+        ("splits.other={}", "unknown parameter splits.other"),
+        ("irt.lambda.value=1", "unknown parameter irt.lambda.value: irt.lambda is a value, not a block"),
+        ("lambda", "'lambda' is no setting; write irt.lambda=0.3"),
+        ("irt.dim=", "'irt.dim=' is no setting; write irt.lambda=0.3, or irt.dim=null for none"),
+        ("irt.dim=[1", r"the value of 'irt.dim=\[1' is not valid YAML; quote it"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(setting, message):
+    with pytest.raises(UserError, match=message) as caught:
+        with_settings(TEXT, [setting])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_only_the_user_can_give_is_asked_for(presets):
+    text = with_preset(TEXT, "small", presets)
+    with pytest.raises(UserError) as caught:
+        require_given(text, "small")
+    path = "datasets.photos.folder.path"
+    assert str(caught.value) == f"preset small needs {path}; give it with SET='{path}=...'"
+    require_given(with_settings(text, [f"{path}=/photos"]), "small")
+    with pytest.raises(
+        UserError, match=r"needs datasets\.a and irt\.b; give them with SET='datasets\.a=\.\.\. irt"
+    ):
+        require_given("datasets: {a: '???'}\nirt: {b: '???'}", "small")
+
+
+def test_every_preset_is_tested_here():
+    assert GIVEN.keys() == list_presets(PRESETS).keys()
+    assert all(list_presets(PRESETS).values())  # each says what it is
+
+
+@pytest.fixture(params=sorted(GIVEN))
+def composed(request, tmp_path):
+    """Each preset with what it wants, laid over the parameters as they stand."""
+    name = request.param
+    text = with_settings(with_preset((ROOT / "params.yaml").read_text(), name, PRESETS), GIVEN[name])
+    require_given(text, name)
+    (tmp_path / "params.yaml").write_text(text)
+    return name, tmp_path / "params.yaml"
+
+
+def test_every_preset_parses_and_resolves_the_pipeline(composed):
+    _, path = composed
+    params = read_yaml(path)
+    check_params(params)
+    stages = resolve(path.parent, path)
+    assert {"check", "train@irt", "evaluate@irt", "report"} <= stages.keys()
+    for stage in stages.values():
+        for key in stage.params:
+            at(params, key)  # DVC stops at an absent one
+
+
+def test_every_preset_wants_what_it_needs():
+    for name, given in GIVEN.items():
+        text = with_preset((ROOT / "params.yaml").read_text(), name, PRESETS)
+        if given:
+            with pytest.raises(UserError, match=given[0].partition("=")[0]):
+                require_given(text, name)
+        else:
+            require_given(text, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "memory", "ks"),
+    [
+        ("irt-cub200", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
+        ("irt-sop", 35_000, (1.0, 1000, None), [1, 10, 100, 1000]),
+        ("irt-inshop", 35_000, (0.2, 0, 0.999), [1, 10, 20, 30]),
+    ],
+)
+def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memory, ks):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["irt.train.precision=bf16", "irt.train.ema=0.9", "irt.train.accumulate=2", "irt.images.erase=0.5"],
+    )
+    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
+    params = read_yaml_text(text)
+    irt = read_method(params, "irt")
+    train, images = irt.train, irt.images
+    assert (train.steps, train.batch_size, train.optimizer) == (steps, 64, "adamw")
+    assert (train.lr, train.weight_decay, train.schedule, train.warmup_steps) == (3e-5, 5e-4, "constant", 0)
+    assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
+    assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
+    assert (images.flip, images.jitter, images.erase) == (True, 0.0, 0.0)
+    assert (irt.lambda_, irt.margin, irt.pooling, irt.dim) == (0.7, 0.5, "cls", None)
+    assert (irt.memory.fraction, irt.memory.start, irt.memory.momentum) == memory
+    assert params["splits"]["retrieval"]["ks"] == ks
+    assert [one["size"] for one in params["datasets"].values()] == [
+        None
+    ]  # resized once, by the network's side
+
+
+def read_yaml_text(text):
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe", pure=True).load(text)
+
+
+def script(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "src/stages/preset.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_script_writes_only_what_is_right(tmp_path):
+    (tmp_path / "presets").symlink_to(PRESETS)
+    before = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    refused = script(tmp_path, "irt-photos", *GIVEN["irt-photos"], "irt.lamda=0.3")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "error: unknown parameter irt.lamda; did you mean 'lambda'?\n",
+    )
+    assert (tmp_path / "params.yaml").read_text() == before
+    done = script(tmp_path, "irt-photos", *GIVEN["irt-photos"], "irt.lambda=0.3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_yaml(tmp_path / "params.yaml")["irt"]["lambda"] == 0.3
+    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["params.yaml", "presets"]
+
+
+def test_the_script_lists_presets(tmp_path):
+    (tmp_path / "presets").symlink_to(PRESETS)
+    assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)

@@ -1,0 +1,148 @@
+"""Backbones of three libraries and of local files behind one call."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fieldmark.errors import UserError
+from fieldmark.vision.backbones import (
+    NetworkParams,
+    contiguous,
+    create_backbone,
+    freeze_batchnorm,
+    load_backbone,
+    save_backbone,
+)
+
+VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+RESNET = {"channels": [8, 8, 16, 16], "output_stride": 16}
+CASES = [
+    (NetworkParams(arch="vit_tiny_patch16_224", options=VIT), 32, 16, 8, True),
+    (NetworkParams(arch="vit_tiny_patch16_224", options={**VIT, "stem": "conv"}), 32, 16, 8, True),
+    (NetworkParams(arch="resnet10t", options=RESNET), 32, 16, 16, False),
+    (NetworkParams(arch="mobilenetv2_035"), 64, 1280, 32, False),
+    (NetworkParams(library="torchvision", arch="resnet18"), 64, 512, 32, False),
+    (NetworkParams(library="torchvision", arch="mobilenet_v3_small"), 64, 576, 32, False),
+    (NetworkParams(library="open_clip", arch="RN50"), 224, 2048, 32, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("params", "size", "dim", "stride", "has_cls"), CASES, ids=lambda c: getattr(c, "arch", None)
+)
+def test_features_have_the_promised_shape(
+    params: NetworkParams, size: int, dim: int, stride: int, has_cls: bool
+) -> None:
+    backbone = create_backbone(params, size).eval()
+    assert (backbone.spec.dim, backbone.spec.stride, backbone.spec.has_cls) == (dim, stride, has_cls)
+    with torch.no_grad():
+        features = backbone(torch.zeros(2, 3, size, size, dtype=torch.uint8))
+        tapped = backbone.tap(torch.zeros(2, 3, size, size), 1)
+    assert features.map.shape == (2, dim, size // stride, size // stride)
+    assert (features.cls is not None) == has_cls
+    assert tapped.shape[0] == 2
+    assert tapped.ndim == 4
+    assert tapped.shape[2] >= features.map.shape[2]
+
+
+def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:
+    backbone = create_backbone(CASES[0][0], 32).eval()
+    pos = backbone.trunk.network.pos_embed  # type: ignore[union-attr]
+    with torch.no_grad():
+        pos.zero_()
+        for block in backbone.trunk.network.blocks:  # type: ignore[union-attr]
+            block.attn.proj.weight.zero_()  # no mixing between places
+            block.attn.proj.bias.zero_()
+        picture = torch.zeros(1, 3, 32, 32)
+        base = backbone(picture).map
+        picture[:, :, 8:16, 24:32] = 1.0  # place (1, 3) of the 4 x 4 grid
+        changed = (backbone(picture).map - base).abs().sum(1)[0] > 1e-4
+    assert changed.nonzero().tolist() == [[1, 3]]
+
+
+def test_uint8_and_unit_floats_are_the_same_picture() -> None:
+    backbone = create_backbone(CASES[0][0], 32).eval()
+    picture = torch.randint(0, 256, (1, 3, 32, 32), dtype=torch.uint8)
+    torch.testing.assert_close(backbone.normalise(picture), backbone.normalise(picture / 255))
+    by_hand = (picture[0, 0, 0, 0] / 255 - 0.5) / 0.5
+    torch.testing.assert_close(backbone.normalise(picture)[0, 0, 0, 0], by_hand)
+
+
+def test_mean_and_std_can_be_given() -> None:
+    params = NetworkParams(arch="resnet10t", options=RESNET, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    picture = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(create_backbone(params, 32).normalise(picture), picture)
+
+
+@pytest.mark.parametrize("case", [0, 1, 2])
+def test_save_and_load_give_the_same_features(case: int, tmp_path: Path) -> None:
+    params, size, *_ = CASES[case]
+    backbone = create_backbone(params, size).eval()
+    save_backbone(backbone, tmp_path / "net")
+    picture = torch.rand(1, 3, size, size)
+    with torch.no_grad():
+        assert torch.equal(load_backbone(tmp_path / "net").eval()(picture).map, backbone(picture).map)
+
+
+def test_local_weights_are_used(tmp_path: Path) -> None:
+    params = NetworkParams(arch="resnet10t", options=RESNET)
+    source = create_backbone(params, 32)
+    state = contiguous(source.trunk.network.state_dict())  # type: ignore[union-attr]
+    save_file(
+        {**state, "fc.weight": torch.zeros(2, 2)}, tmp_path / "w.safetensors"
+    )  # a classifier is ignored
+    again = create_backbone(params.model_copy(update={"weights": str(tmp_path / "w.safetensors")}), 32)
+    picture = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(again.eval()(picture).map, source.eval()(picture).map)
+
+
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    params = NetworkParams(arch="resnet10t", options=RESNET)
+    state = contiguous(create_backbone(params, 32).trunk.network.state_dict())  # type: ignore[union-attr]
+    cases = {
+        "absent": (None, "does not exist"),
+        "foreign": ({"a": torch.zeros(1)}, "lacks"),
+        "other": ({**state, "conv1.0.weight": torch.zeros(1)}, "conv1.0.weight has shape"),
+    }
+    for name, (content, message) in cases.items():
+        path = tmp_path / f"{name}.safetensors"
+        if content is not None:
+            save_file(content, path)
+        with pytest.raises(UserError, match=message) as caught:
+            create_backbone(params.model_copy(update={"weights": str(path)}), 32)
+        assert "\n" not in str(caught.value)
+    (tmp_path / "no.safetensors").write_bytes(b"not weights")
+    with pytest.raises(UserError, match="no safetensors file"):
+        create_backbone(params.model_copy(update={"weights": str(tmp_path / "no.safetensors")}), 32)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        (NetworkParams(arch="resnet10x"), "timm has no model"),
+        (NetworkParams(library="torchvision", arch="nothing"), "torchvision has no"),
+        (NetworkParams(library="open_clip", arch="nothing"), "open_clip has no"),
+        (NetworkParams(arch="resnet10t", options={"chanels": [1]}), "refuses its options"),
+        (NetworkParams(arch="vit_tiny_patch16_224", options={"stem": "pool"}), "stem must be 'conv'"),
+    ],
+)
+def test_unknown_networks_are_refused(params: NetworkParams, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        create_backbone(params, 32)
+
+
+def test_a_missing_backbone_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="dvc repro pretrain@vit"):
+        load_backbone(tmp_path / "vit")
+
+
+def test_frozen_batchnorm_keeps_its_statistics() -> None:
+    backbone = create_backbone(NetworkParams(arch="resnet10t", options=RESNET), 32).train()
+    freeze_batchnorm(backbone)
+    before = {n: b.clone() for n, b in backbone.named_buffers() if "running" in n}
+    backbone(torch.rand(4, 3, 32, 32))
+    assert before
+    assert all(torch.equal(before[n], b) for n, b in backbone.named_buffers() if n in before)
