@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
 from fieldmark.engine.configuration import check_params, read_method
@@ -196,7 +197,7 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
         ["irt.train.precision=bf16", "irt.train.ema=0.9", "irt.train.accumulate=2", "irt.images.erase=0.5"],
     )
     text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
-    params = read_yaml_text(text)
+    params = YAML(typ="safe", pure=True).load(text)
     irt = read_method(params, "irt")
     train, images = irt.train, irt.images
     assert (train.steps, train.batch_size, train.optimizer) == (steps, 64, "adamw")
@@ -210,12 +211,6 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     assert [one["size"] for one in params["datasets"].values()] == [
         None
     ]  # resized once, by the network's side
-
-
-def read_yaml_text(text):
-    from ruamel.yaml import YAML
-
-    return YAML(typ="safe", pure=True).load(text)
 
 
 def script(folder, *arguments):

@@ -1,4 +1,8 @@
-"""The real dvc.yaml and code, run in a folder of their own on a tiny world: each test goes on from the last."""
+"""The real dvc.yaml and code, run in a folder of their own on a tiny world.
+
+The tests share the folder and come in any order: each leaves it up to date. One process should run them all
+(`--dist loadfile`), for the first run is what takes the time.
+"""
 
 import hashlib
 import os
@@ -138,8 +142,8 @@ def test_git_sees_metrics_and_report_and_no_data(project, first):
 def test_training_again_gives_identical_models_and_metrics(project, first):
     before = contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*")
     shutil.rmtree(project / ".dvc" / "cache" / "runs")  # else the earlier run is taken from there
-    ran = repro(project, "--force", "--single-item", "pretrain@vit", "train@irt", "evaluate@irt")
-    assert ran == {"pretrain@vit", "train@irt", "evaluate@irt"}
+    ran = repro(project, "--force", "--single-item", "train@irt", "evaluate@irt")
+    assert ran == {"train@irt", "evaluate@irt"}
     assert contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*") == before
 
 

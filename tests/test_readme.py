@@ -1,0 +1,30 @@
+"""What README.md names exists."""
+
+import re
+
+from support.pipeline import ROOT
+
+from fieldmark.params import read_yaml
+from fieldmark.presets import list_presets
+from fieldmark.reporting.summary import update_readme
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_links_and_paths_exist():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
+    for path in re.findall(r"(?:src|presets|\.ci)/[\w./-]*\w", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_commands_exist():
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"\bmake (\w+)", README)) <= set(targets)
+    assert set(re.findall(r"PRESET=([\w-]+)", README)) <= list_presets(ROOT / "presets").keys()
+    drawn = set(re.findall(r"--> (\w+)", README.partition("```mermaid")[2].partition("```")[0]))
+    assert drawn | {"check"} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
+
+
+def test_the_numbers_have_their_place():
+    assert "\nhere\n" in update_readme(README, "here")
