@@ -31,8 +31,9 @@ repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.htm
 	.venv/bin/dvc repro $(ARGS)
 	@echo "Done. Open reports/index.html in a browser."
 
-report: setup  ## rebuild the report alone
+report: setup  ## rebuild the report alone, and the numbers in README.md
 	.venv/bin/dvc repro --single-item report
+	$(PY) src/stages/report.py --readme
 
 test: setup  ## run the tests (ARGS='-m slow' for the slow ones)
 	$(PY) -m pytest $(ARGS)

@@ -1,11 +1,14 @@
 """What README.md names exists."""
 
 import re
+import subprocess
 
+import pytest
 from support.pipeline import ROOT
 
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets
+from fieldmark.reporting.build import build_readme_block
 from fieldmark.reporting.summary import update_readme
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,3 +31,12 @@ def test_commands_exist():
 
 def test_the_numbers_have_their_place():
     assert "\nhere\n" in update_readme(README, "here")
+
+
+def test_the_numbers_are_those_of_the_committed_metrics():
+    status = ["git", "status", "--porcelain", "reports/metrics", "params.yaml", "README.md"]
+    changed = subprocess.run(status, cwd=ROOT, capture_output=True, text=True)
+    if changed.returncode or changed.stdout:
+        pytest.skip("an experiment has changed the metrics; `make report` writes them into README.md")
+    block = build_readme_block(ROOT / "reports", read_yaml(ROOT / "params.yaml"))
+    assert update_readme(README, block) == README, "run `make report` and commit README.md"

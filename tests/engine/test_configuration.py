@@ -1,0 +1,61 @@
+"""params.yaml as a whole: what is wrong is refused by name, before anything is computed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fieldmark.engine.configuration import check_params
+from fieldmark.errors import UserError
+from fieldmark.params import read_yaml
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    params = read_yaml(PARAMS)
+    *parents, last = path.split(".")
+    place = params
+    for name in parents:
+        place = place[name]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return params
+
+
+def test_the_default_is_right() -> None:
+    check_params(read_yaml(PARAMS))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("irtt", {}, "unknown block irtt; did you mean 'irt'"),
+        ("irt.lamda", 0.3, "unknown parameter irt.lamda; did you mean 'lambda'"),
+        ("irt.train.stepz", 3, "unknown parameter irt.train.stepz; did you mean 'steps'"),
+        ("irt.lambda", "0.3x", "irt.lambda"),
+        ("irt.train.precision", "fp8", "irt.train.precision"),
+        ("runtime.wokers", 3, "unknown parameter runtime.wokers; did you mean 'workers'"),
+        ("runtime.device", "tpu", "runtime.device"),
+        ("methods.irt.backbone", "vitt", "backbones has no 'vitt'; did you mean 'vit'"),
+        ("methods.irt.split", "retrieva", "did you mean 'retrieval'"),
+        ("methods.irt.dataset", "base", "split 'retrieval' is of data set 'birds'"),
+        (
+            "methods.frpx",
+            {"split": "retrieval", "dataset": "birds", "backbone": "vit"},
+            "there is no method 'frpx'|params.yaml has no 'frpx'",
+        ),
+        ("backbones.vit.split", "bas", "did you mean 'base'"),
+        ("backbones.vit.train", None, "either weights"),
+        ("datasets.birds.world.genera", 0, "datasets.birds.world.genera"),
+        ("datasets.birds.source", "wrld", "wrld"),
+        ("splits.retrieval.kind", "search", "splits.retrieval.kind"),
+        ("irt", None, "params.yaml has no 'irt'"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check_params(changed(path, value))
+    assert "\n" not in str(caught.value)
