@@ -20,7 +20,7 @@ from fieldmark.reporting.style import FONTS, INK, MUTED, RIGHT, WRONG
 SIDE = 104  # of a picture on the sheet, in px
 STORED_SIDE = 144  # of a thumbnail in the file, longer side
 GAP = 12
-LETTER = 6.1  # mean width of a letter at 11 px, in px
+LETTER = 6.8  # mean width of a bold letter at 11 px, in px
 JPEG_QUALITY = 82
 
 Picture = Callable[[int], Array]  # row -> (H, W, 3) uint8

@@ -1,7 +1,7 @@
 """What the report is made of, read from the files that the stages wrote and checked key by key."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -136,22 +136,22 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
     Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
     """
     figures = reports / "figures"
-    methods = [_method(path) for path in sorted((reports / "metrics").glob("*.json"))]
-    expected = list(params.get("methods") or {})
-    methods.sort(key=lambda one: expected.index(one.method) if one.method in expected else len(expected))
+    methods = read_methods(reports, params)
+    backbones = _named((reports / "backbones").glob("*.json"), params, "backbones")
+    datasets = _datasets(reports / "validation", prepared, figures / "data")
     return Results(
         methods=methods,
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
-        backbones=[_checked(Backbone, path) for path in sorted((reports / "backbones").glob("*.json"))],
-        datasets=_datasets(reports / "validation", prepared, figures / "data"),
+        backbones=[_checked(Backbone, path) for path in backbones],
+        datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
         expected=list(params.get("methods") or {}),
         params=params,
     )
 
 
 def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]:
-    """Read `reports/metrics/*.json` in the order of `methods` in `params`, other methods last."""
-    methods = [_method(path) for path in sorted((reports / "metrics").glob("*.json"))]
+    """Read `reports/metrics/*.json` in the order of `methods` in `params`; what it no longer names is old."""
+    methods = [_method(path) for path in _named((reports / "metrics").glob("*.json"), params, "methods")]
     order = list(params.get("methods") or {})
     return sorted(methods, key=lambda one: order.index(one.method) if one.method in order else len(order))
 
@@ -199,6 +199,11 @@ def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetRe
         )
         for name in sorted({*summaries, *reports})
     ]
+
+
+def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
+    """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
+    return [path for path in sorted(paths) if path.stem in (params.get(block) or [path.stem])]
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class BackboneSpec:
     dim: int
     stride: int
     has_cls: bool
+    has_distilled: bool
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
@@ -82,10 +83,10 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
     trunk = build_trunk(params.library, params.arch, params.options, params.weights == LIBRARY_WEIGHTS)
     if params.weights not in (None, LIBRARY_WEIGHTS):
         _load_weights(trunk, Path(str(params.weights)))
-    dim, stride, has_cls = probe(trunk, size)
+    dim, stride, tokens = probe(trunk, size)
     mean, std = params.mean or trunk.mean, params.std or trunk.std
     spec = BackboneSpec(
-        params.library, params.arch, params.options, dim, stride, has_cls, tuple(mean), tuple(std)
+        params.library, params.arch, params.options, dim, stride, *tokens, tuple(mean), tuple(std)
     )
     return Backbone(trunk, spec)
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import timm
 import torch
 import torchvision
-from timm.models.vision_transformer_hybrid import ConvStem, HybridEmbed
+from timm.layers.hybrid_embed import HybridEmbed
+from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
@@ -20,10 +21,11 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone sees: `map` (B, D, h, w), and `cls` (B, D) where the network has such a token."""
+    """What a backbone sees: `map` (B, D, h, w); `cls` and `distilled` (B, D) where it has such tokens."""
 
     map: Tensor
     cls: Tensor | None = None
+    distilled: Tensor | None = None
 
 
 class Trunk(nn.Module, ABC):
@@ -62,7 +64,8 @@ class TimmTrunk(Trunk):
         if out.ndim == 3:
             rows, columns = self.network.patch_embed.dynamic_feat_size(images.shape[-2:])
             patches = out[:, self.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
-            return Features(patches, out[:, 0] if self.prefix else None)
+            distilled = out[:, 1] if hasattr(self.network, "dist_token") else None
+            return Features(patches, out[:, 0] if self.prefix else None, distilled)
         return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
 
     def network_is_nchw(self, out: Tensor) -> bool:
@@ -154,14 +157,18 @@ def build_trunk(library: Library, arch: str, options: dict[str, Any], pretrained
         ) from None
 
 
-def probe(trunk: Trunk, size: int) -> tuple[int, int, bool]:
-    """Return (dim, stride, has a cls token), found by one forward pass on a blank `size` x `size` picture."""
+def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
+    """Return (dim, stride, (has a class token, has a distillation token)).
+
+    Found by one forward pass on a blank `size` x `size` picture.
+    """
     was_training = trunk.training
     trunk.eval()
     with torch.no_grad():
         features = trunk(torch.zeros(1, 3, size, size))
     trunk.train(was_training)
-    return features.map.shape[1], round(size / features.map.shape[-1]), features.cls is not None
+    tokens = features.cls is not None, features.distilled is not None
+    return features.map.shape[1], round(size / features.map.shape[-1]), tokens
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,20 +7,24 @@ from torch import Tensor
 from fieldmark.errors import UserError
 from fieldmark.vision.libraries import Features
 
-Pooling = Literal["cls", "average", "max", "gem"]
+Pooling = Literal["cls", "cls_distilled", "average", "max", "gem"]
 GEM_POWER = 3.0
 GEM_FLOOR = 1e-6
 
 
 def pool(features: Features, pooling: Pooling) -> Tensor:
-    """Pool features to (B, D). All but "cls" pool the places of the map; the cls token is left out.
+    """Pool features to (B, D): a token, the mean of class and distillation tokens, or the places of the map.
 
-    Raises UserError for "cls" on a network without such a token.
+    Raises UserError for a token that the network does not have.
     """
-    if pooling == "cls":
+    if pooling in ("cls", "cls_distilled"):
         if features.cls is None:
             raise UserError("pooling 'cls' needs a transformer with a class token; use average, max or gem")
-        return features.cls
+        if pooling == "cls":
+            return features.cls
+        if features.distilled is None:
+            raise UserError("pooling 'cls_distilled' needs a network distilled with a token; use cls")
+        return (features.cls + features.distilled) / 2
     places = features.map.flatten(2)
     if pooling == "average":
         return places.mean(2)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.tiny import SIDE, make_task
+from support.tiny import SIDE, VIT, make_task
 
 from fieldmark.engine.inference import run_over
 from fieldmark.engine.method import Task
@@ -18,6 +18,7 @@ from fieldmark.methods.irt.evaluation import evaluate
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.params import parse
+from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 
 def params(**changes: object) -> IrtParams:
@@ -111,3 +112,24 @@ def test_a_model_of_nan_is_refused_by_name(tmp_path: Path, folder: Path) -> None
         next(trained["O"].parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="variant O cannot be scored"):
         evaluate(trained, own, task, folder)
+
+
+def test_distilled_backbones_are_scored_by_both_tokens(tmp_path: Path, folder: Path) -> None:
+    arch = NetworkParams(arch="deit_tiny_distilled_patch16_224", options=VIT)
+    task, own = make_task(tmp_path / "task"), params(variants=["O"])
+    save_backbone(create_backbone(arch, SIDE), task.backbone)
+    trained = models(task, own)
+    result = evaluate(trained, own, task, folder)
+    assert list(result["variants"]) == ["O", "O+dist"]
+    assert result["variant_titles"]["O+dist"] == "frozen backbone, class and distillation token"
+    test, descriptor = task.subset("test"), trained["O"].descriptor
+
+    def both(images: torch.Tensor) -> torch.Tensor:
+        features = descriptor.backbone(images)
+        return (features.cls + features.distilled) / 2
+
+    expected = retrieval_metrics(
+        run_over(trained["O"], both, task, test, own.images, "x"), test.labels, ks=task.ks
+    )
+    assert result["variants"]["O+dist"]["map"]["value"] == pytest.approx(expected["map"])
+    assert descriptor.pooling == "cls"

@@ -94,14 +94,12 @@ class World:
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
 
     def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs in order of class and number. Raises UserError when nothing was rendered."""
+        """Return the photographs in order of class and number. Raises UserError when nothing was rendered."""
         path = raw / FILE
         if not path.is_file():
             raise UserError(f"{path} does not exist; run the download stage to render the world")
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            for index in range(reader.num_record_batches):
-                for row in reader.get_batch(index).to_pylist():
-                    yield _record(row)
+            return iter([_record(row) for row in reader.read_all().to_pylist()])
 
 
 def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> Non
     energy_curves(folder / "energy.svg", {n: s.energy for n, s in scored.items()})
     curves = read_curves(task.history)
     if curves:
-        loss_curves(folder / "loss.svg", _by_loss(curves))
+        loss_curves(folder / "loss.svg", _by_loss(curves), order=list(scored))
     write_figures_index(folder, [e for e in _entries(main_name) if (folder / e.file).exists()])
 
 

@@ -22,6 +22,7 @@ from fieldmark.methods.irt.model.params import IrtParams
 
 NEIGHBOURS = 10
 ENERGY_SHARE = 0.9
+BOTH = "+dist"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def evaluate(models: Mapping[str, Irt], params: IrtParams, task: Task, figures: 
     scored = {name: score(name, model, params, task) for name, model in models.items()}
     write_figures(scored, task, figures)
     first = next(iter(scored.values()))
+    scored |= _both_tokens(models, params, task)
     return {
         "title": Irt.title,
         "variants": {
@@ -105,7 +107,26 @@ def score(name: str, model: Irt, params: IrtParams, task: Task) -> Scored:
 def variant_title(name: str, params: IrtParams) -> str:
     """Say what a variant is."""
     titles = {"O": "frozen backbone", "L": "contrastive", "R": f"contrastive + {params.lambda_:g} KoLeo"}
-    return titles[name]
+    return titles[name.removesuffix(BOTH)] + (", class and distillation token" if name.endswith(BOTH) else "")
+
+
+def _both_tokens(models: Mapping[str, Irt], params: IrtParams, task: Task) -> dict[str, Scored]:
+    """Score models on distilled backbones a second time, by the mean of both tokens.
+
+    The paper does not say which token it reads, so both are reported; training uses the class token.
+    """
+    found = {}
+    for name, model in models.items():
+        descriptor = model.descriptor
+        if (
+            descriptor.backbone.spec.has_distilled
+            and descriptor.pooling == "cls"
+            and not descriptor.projection
+        ):
+            descriptor.pooling = "cls_distilled"
+            found[name + BOTH] = score(name + BOTH, model, params, task)
+            descriptor.pooling = "cls"
+    return found
 
 
 def _weights(models: Mapping[str, Irt]) -> int:
