@@ -20,7 +20,7 @@ from fieldmark.engine.variants import make_sampler
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.params import parse
-from fieldmark.vision.backbones import Backbone, create_backbone
+from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12
 LOADED = 12  # batches
@@ -40,6 +40,8 @@ def _step(own: IrtParams, task: Task) -> str:
     batch = next(_batches(own, task, 0, 1))
     batch = {name: value.to(stepper.fabric.device) for name, value in batch.items()}
     bare = task.load_backbone().to(stepper.fabric.device).train()
+    if own.train.freeze_batchnorm:
+        freeze_batchnorm(bare)
     optimizer = AdamW(bare.parameters(), lr=own.train.lr)
     actions = {
         "backbone: forward, backward, AdamW": lambda: _bare_step(bare, optimizer, batch["images"]),

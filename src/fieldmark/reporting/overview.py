@@ -18,7 +18,7 @@ def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
     difficulty = measure_difficulty(pictures)
     shown = set(list(dict.fromkeys(one.class_name for one in pictures))[:SHOWN_CLASSES])
     sheet: Image.Image = contact_sheet(one for one in pictures if one.class_name in shown)
-    sheet.save(folder / SHEET, "JPEG", quality=80)
+    sheet.save(folder / SHEET, "JPEG", quality=70)
     write_figures_index(
         folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True)]
     )
