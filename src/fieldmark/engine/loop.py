@@ -127,7 +127,8 @@ def train(
             curve.add(point)
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
             if run.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
-                _save(stepper.fabric, checkpoints, run)
+                if stepper.fabric.is_global_zero:
+                    checkpoints.save(run.state())
                 last_save = time.monotonic()
     if run.averaged:
         run.averaged.copy_to_module()
@@ -193,9 +194,3 @@ def _observers(fabric: Fabric, run: Run, params: TrainParams, live: Path) -> Ite
     with progress(total=total, initial=done, desc=live.name, unit="img") as bar:
         yield curve, bar
     curve.close()
-
-
-def _save(fabric: Fabric, checkpoints: CheckpointFolder, run: Run) -> None:
-    if fabric.is_global_zero:
-        checkpoints.save(run.state())
-    fabric.barrier()

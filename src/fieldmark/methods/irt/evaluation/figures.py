@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> None:
     """Write every figure and their index into `folder`."""
-    main_name, main = list(scored.items())[-1]
+    (first_name, first), (main_name, main) = list(scored.items())[0], list(scored.items())[-1]
     names = dict(enumerate(main.queries.class_names))
     pictures: dict[str, Any] = {
         "picture": _reader(task, main.queries),
@@ -37,6 +37,8 @@ def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> Non
     }
     queries = representative_queries(main.results)
     neighbour_gallery(folder / "neighbours.svg", main.results, queries, **pictures)
+    if first_name != main_name:
+        neighbour_gallery(folder / "neighbours_first.svg", first.results, queries, **pictures)
     confusion_pairs(folder / "confusions.svg", hardest_confusions(main.results, 6), **pictures)
     measure_bars(folder / "recall.svg", {n: s.measures for n, s in scored.items()}, _recalls(main))
     class_recall_bars(folder / "classes.svg", {n: class_recall(s.results) for n, s in scored.items()}, names)
@@ -45,10 +47,11 @@ def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> Non
     curves = read_curves(task.history)
     if curves:
         loss_curves(folder / "loss.svg", _by_loss(curves), order=list(scored))
-    write_figures_index(folder, [e for e in _entries(main_name) if (folder / e.file).exists()])
+    entries = _entries(first_name, main_name)
+    write_figures_index(folder, [entry for entry in entries if (folder / entry.file).exists()])
 
 
-def _entries(main: str) -> list[FigureEntry]:
+def _entries(first: str, main: str) -> list[FigureEntry]:
     texts = [
         ("recall.svg", "Recall@k", "With 95 % intervals over classes.", False),
         (
@@ -62,6 +65,12 @@ def _entries(main: str) -> list[FigureEntry]:
             "neighbours.svg",
             f"Queries and their nearest neighbours, {main}",
             "Chosen by rule from the worst query to the best: the middle of each sixth by average precision.",
+            True,
+        ),
+        (
+            "neighbours_first.svg",
+            f"The same queries, {first}",
+            f"What variant {first} finds for them.",
             True,
         ),
         (
