@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> None:
     """Write every figure and their index into `folder`."""
-    (first_name, first), (main_name, main) = list(scored.items())[0], list(scored.items())[-1]
+    (first_name, first), (main_name, main) = next(iter(scored.items())), list(scored.items())[-1]
     names = dict(enumerate(main.queries.class_names))
     pictures: dict[str, Any] = {
         "picture": _reader(task, main.queries),
