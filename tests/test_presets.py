@@ -13,6 +13,11 @@ from fieldmark.presets import list_presets, require_given, with_preset, with_set
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
+    "frpt-cub200": [],
+    "frpt-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
     "irt-cub200": [],
     "irt-cub200-mobilenet": ["datasets.cub200.cub200.path=/data/cub", "backbones.mobilenet.weights=library"],
     "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
@@ -163,11 +168,12 @@ def composed(request, tmp_path):
 
 
 def test_every_preset_parses_and_resolves_the_pipeline(composed):
-    _, path = composed
+    name, path = composed
+    method = name.partition("-")[0]
     params = read_yaml(path)
     check_params(params)
     stages = resolve(path.parent, path)
-    assert {"check", "train@irt", "evaluate@irt", "report"} <= stages.keys()
+    assert {"check", f"train@{method}", f"evaluate@{method}", "report"} <= stages.keys()
     for stage in stages.values():
         for key in stage.params:
             at(params, key)  # DVC stops at an absent one
@@ -211,6 +217,24 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     assert [one["size"] for one in params["datasets"].values()] == [
         None
     ]  # resized once, by the network's side
+
+
+def test_frpts_recipe_is_exact_whatever_was_set_before():
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
+    )
+    text = with_preset(before, "frpt-cub200", PRESETS)
+    frpt = read_method(YAML(typ="safe", pure=True).load(text), "frpt")
+    train, images = frpt.train, frpt.images
+    assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
+    assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
+    assert (train.steps, train.drop_every) == (500 * 5864 // 32, 50 * 5864 // 32)
+    assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
+    assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
+    assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
+    assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
+    assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
 
 
 def script(folder, *arguments):

@@ -129,6 +129,14 @@ def test_schedules_by_hand() -> None:
     assert cycle[0] == pytest.approx(0.04)
     assert max(cycle) == cycle[3] == 1.0
     assert rates(schedule="cosine", warmup_steps=10)[-1] == 1.0
+    drops = rates(schedule="drops", drop=0.5, drop_every=3, warmup_steps=2)
+    assert drops == [0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("half", [{"schedule": "drops"}, {"drop_every": 3}])
+def test_drops_need_an_interval_and_an_interval_needs_drops(half: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="drop_every go together"):
+        TrainParams(**{"steps": 10, "lr": 1.0, **half})
 
 
 def test_matrices_decay_and_vectors_do_not() -> None:

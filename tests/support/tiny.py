@@ -13,6 +13,7 @@ from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone,
 
 SIDE = 32
 VIT = {"img_size": SIDE, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+RESNET = {"channels": [8, 8, 16, 16], "output_stride": 16}
 
 
 def make_task(folder: Path, classes: int = 6, images: int = 6, workers: int = 0) -> Task:
@@ -54,3 +55,9 @@ def tiny_vit() -> Backbone:
     """A transformer of a few thousand weights, always the same."""
     torch.manual_seed(0)
     return create_backbone(NetworkParams(arch="vit_tiny_patch16_224", options=VIT), SIDE)
+
+
+def tiny_resnet() -> Backbone:
+    """A residual network of a few thousand weights, always the same."""
+    torch.manual_seed(0)
+    return create_backbone(NetworkParams(arch="resnet10t", options=RESNET), SIDE)

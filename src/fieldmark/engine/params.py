@@ -20,7 +20,9 @@ class TrainParams(Block):
     lr: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
-    schedule: Literal["constant", "cosine", "onecycle"] = "constant"
+    schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
+    drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
+    drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
     warmup_steps: int = Field(0, ge=0)
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
@@ -28,6 +30,12 @@ class TrainParams(Block):
     precision: Literal["fp32", "bf16"] = "fp32"
     freeze_batchnorm: bool = False
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _drops(self) -> "TrainParams":
+        if (self.schedule == "drops") != (self.drop_every is not None):
+            raise ValueError("schedule drops and drop_every go together: give both or neither")
+        return self
 
 
 class RuntimeParams(Block):

@@ -13,6 +13,8 @@ def learning_rate(params: TrainParams, step: int) -> float:
     """Return the learning rate of optimiser step `step`, counted from 0."""
     if step < params.warmup_steps:
         return params.lr * (step + 1) / params.warmup_steps
+    if params.drop_every:
+        return params.lr * params.drop ** ((step - params.warmup_steps) // params.drop_every)
     done = (step - params.warmup_steps) / max(1, params.steps - params.warmup_steps)
     return params.lr * _factor(params.schedule, min(1.0, done))
 

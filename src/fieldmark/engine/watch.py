@@ -1,6 +1,7 @@
 """Following the losses: training curve, live metrics, and an early end for a run that has gone wrong."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,15 @@ def read_curves(folder: Path) -> dict[str, dict[str, list[float]]]:
             for name, column in zip(header, columns, strict=False)
         }
     return curves
+
+
+def curves_by_loss(
+    curves: Mapping[str, Mapping[str, list[float]]],
+) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
+    """Turn what `read_curves` returns into loss -> variant -> (steps, values)."""
+    losses: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
+    for variant, columns in curves.items():
+        for name, values in columns.items():
+            if name not in ("step", "lr"):
+                losses.setdefault(name, {})[variant] = (columns["step"], values)
+    return losses

@@ -1,16 +1,10 @@
 """What the paper claims of IRT, decided on the pictures at hand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from fieldmark.evaluation.bootstrap import Interval, paired_difference
+from fieldmark.engine.retrieval import Scored, recall_difference
 from fieldmark.evaluation.geometry import components_difference
 from fieldmark.reporting.claims import Claim, claim_difference
-
-if TYPE_CHECKING:
-    from fieldmark.methods.irt.evaluation.scores import Scored
 
 
 def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
@@ -22,7 +16,7 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
                 "Fine-tuning beats the frozen backbone",
                 "recall@1, DeiT-S, O to R: SOP 52.8 to 84.0, CUB 58.5 to 74.7, In-Shop 31.3 to 91.5 (Table 3)",
                 "recall@1 of R minus O",
-                _recall_difference(scored, "R", "O"),
+                recall_difference(scored, "R", "O"),
             )
         )
     if {"L", "R"} <= set(scored):
@@ -31,7 +25,7 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
                 "KoLeo improves retrieval",
                 "recall@1, DeiT-S, L to R: SOP 83.0 to 84.0, CUB 74.2 to 74.7, In-Shop 90.3 to 91.5 (Table 3)",
                 "recall@1 of R minus L",
-                _recall_difference(scored, "R", "L"),
+                recall_difference(scored, "R", "L"),
             )
         )
         claims.append(
@@ -46,10 +40,3 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
             )
         )
     return claims
-
-
-def _recall_difference(scored: Mapping[str, Scored], first: str, second: str) -> Interval:
-    measure = f"recall@{scored[first].ks[0]}"
-    return paired_difference(
-        scored[first].per_query(measure), scored[second].per_query(measure), scored[first].clusters
-    )

@@ -1,17 +1,13 @@
 """The figures of IRT's section of the report."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from numpy.typing import NDArray
-
-from fieldmark.engine.method import Subset, Task
-from fieldmark.engine.watch import read_curves
+from fieldmark.engine.method import Task
+from fieldmark.engine.retrieval import Scored, picture_reader
+from fieldmark.engine.watch import curves_by_loss, read_curves
 from fieldmark.evaluation.confusions import class_recall, hardest_confusions
-from fieldmark.evaluation.geometry import similarity_histograms
 from fieldmark.reporting.charts import (
     class_recall_bars,
     energy_curves,
@@ -22,31 +18,28 @@ from fieldmark.reporting.charts import (
 from fieldmark.reporting.pictures import confusion_pairs, neighbour_gallery, representative_queries
 from fieldmark.reporting.results import FigureEntry, write_figures_index
 
-if TYPE_CHECKING:
-    from fieldmark.methods.irt.evaluation.scores import Scored
-
 
 def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> None:
     """Write every figure and their index into `folder`."""
     (first_name, first), (main_name, main) = next(iter(scored.items())), list(scored.items())[-1]
     names = dict(enumerate(main.queries.class_names))
     pictures: dict[str, Any] = {
-        "picture": _reader(task, main.queries),
+        "picture": picture_reader(task, main.queries),
         "names": names,
-        "gallery_picture": _reader(task, main.gallery) if main.gallery else None,
+        "gallery_picture": picture_reader(task, main.gallery) if main.gallery else None,
     }
     queries = representative_queries(main.results)
     neighbour_gallery(folder / "neighbours.svg", main.results, queries, **pictures)
     if first_name != main_name:
         neighbour_gallery(folder / "neighbours_first.svg", first.results, queries, **pictures)
     confusion_pairs(folder / "confusions.svg", hardest_confusions(main.results, 6), **pictures)
-    measure_bars(folder / "recall.svg", {n: s.measures for n, s in scored.items()}, _recalls(main))
+    measure_bars(folder / "recall.svg", {n: s.measures for n, s in scored.items()}, main.recalls)
     class_recall_bars(folder / "classes.svg", {n: class_recall(s.results) for n, s in scored.items()}, names)
-    similarity_panels(folder / "similarity.svg", {n: _histograms(s) for n, s in scored.items()})
+    similarity_panels(folder / "similarity.svg", {n: s.histograms for n, s in scored.items()})
     energy_curves(folder / "energy.svg", {n: s.energy for n, s in scored.items()})
     curves = read_curves(task.history)
     if curves:
-        loss_curves(folder / "loss.svg", _by_loss(curves), order=list(scored))
+        loss_curves(folder / "loss.svg", curves_by_loss(curves), order=list(scored))
     entries = _entries(first_name, main_name)
     write_figures_index(folder, [entry for entry in entries if (folder / entry.file).exists()])
 
@@ -83,31 +76,3 @@ def _entries(first: str, main: str) -> list[FigureEntry]:
         ("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.", False),
     ]
     return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]
-
-
-def _reader(task: Task, subset: Subset) -> Any:
-    rows = subset.rows
-
-    def picture(index: int) -> NDArray[Any]:
-        return task.store[int(rows[index])]
-
-    return picture
-
-
-def _recalls(scored: Scored) -> list[str]:
-    return [f"recall@{k}" for k in scored.ks]
-
-
-def _histograms(scored: Scored) -> Any:
-    gallery = scored.gallery.labels if scored.gallery else None
-    return similarity_histograms(scored.embeddings, scored.queries.labels, scored.gallery_embeddings, gallery)
-
-
-def _by_loss(curves: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, Any]]:
-    """Turn variant -> column -> values into loss -> variant -> (steps, values)."""
-    losses: dict[str, dict[str, Any]] = {}
-    for variant, columns in curves.items():
-        for name, values in columns.items():
-            if name not in ("step", "lr"):
-                losses.setdefault(name, {})[variant] = (columns["step"], values)
-    return losses

@@ -1,0 +1,62 @@
+"""The figures of FRPT's section of the report."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from fieldmark.engine.method import Task
+from fieldmark.engine.retrieval import Scored, picture_reader
+from fieldmark.engine.watch import curves_by_loss, read_curves
+from fieldmark.evaluation.confusions import class_recall
+from fieldmark.methods.frpt.evaluation.warps import warp_sheet
+from fieldmark.methods.frpt.model.method import Frpt
+from fieldmark.reporting.charts import class_recall_bars, loss_curves, measure_bars, similarity_panels
+from fieldmark.reporting.pictures import neighbour_gallery, representative_queries
+from fieldmark.reporting.results import FigureEntry, write_figures_index
+
+
+def write_figures(scored: Mapping[str, Scored], models: Mapping[str, Frpt], task: Task, folder: Path) -> None:
+    """Write every figure and their index into `folder`."""
+    main_name, main = list(scored.items())[-1]
+    prompted = [name for name, model in models.items() if model.prompt]
+    names = dict(enumerate(main.queries.class_names))
+    measure_bars(folder / "recall.svg", {n: s.measures for n, s in scored.items()}, main.recalls)
+    if prompted:
+        warp_sheet(folder / "warps.svg", scored[prompted[-1]], models[prompted[-1]], task)
+    neighbour_gallery(
+        folder / "neighbours.svg",
+        main.results,
+        representative_queries(main.results),
+        picture_reader(task, main.queries),
+        names,
+        picture_reader(task, main.gallery) if main.gallery else None,
+    )
+    class_recall_bars(folder / "classes.svg", {n: class_recall(s.results) for n, s in scored.items()}, names)
+    similarity_panels(folder / "similarity.svg", {n: s.histograms for n, s in scored.items()})
+    curves = read_curves(task.history)
+    if curves:
+        loss_curves(folder / "loss.svg", curves_by_loss(curves), order=list(scored))
+    entries = _entries(main_name, prompted[-1] if prompted else "")
+    write_figures_index(folder, [entry for entry in entries if (folder / entry.file).exists()])
+
+
+def _entries(main: str, prompted: str) -> list[FigureEntry]:
+    texts = [
+        ("recall.svg", "Recall@k", "With 95 % intervals over classes.", True),
+        (
+            "warps.svg",
+            f"What the prompt shows the backbone, {prompted}",
+            "Each picture, its saliency over it, and its warp: a query, then its nearest neighbour. Three right "
+            "ones and three wrong ones, chosen by rule from low to high average precision.",
+            True,
+        ),
+        (
+            "neighbours.svg",
+            f"Queries and their nearest neighbours, {main}",
+            "Chosen by rule from the worst query to the best: the middle of each sixth by average precision.",
+            True,
+        ),
+        ("similarity.svg", "Similarity of pairs", "The less the two overlap, the easier the search.", False),
+        ("classes.svg", "Recall@1 per class", "Worst first.", False),
+        ("loss.svg", "Training", "Mean of ten steps.", False),
+    ]
+    return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]

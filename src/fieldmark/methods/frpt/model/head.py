@@ -1,0 +1,91 @@
+"""The category-specific awareness head (CAH): channel attention that guides instance normalisation.
+
+Source: Wang et al., arXiv 2207.14465, eq. 7 to 9.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fieldmark.methods.frpt.model.params import Head
+
+EPS = 1e-5
+RELEASE_MOMENTUM = 0.01  # of the release's BatchNorms
+
+
+class ChannelAttention(nn.Module):
+    """Eq. 8: maps (B, C, h, w) -> weights of channels (B, C, 1, 1) in (0, 1)."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = nn.Linear(channels, hidden, bias=False)
+        self.excite = nn.Linear(hidden, channels, bias=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        weights: Tensor = self.excite(torch.relu(self.squeeze(maps.mean((2, 3))))).sigmoid()
+        return weights[:, :, None, None]
+
+
+class AttentionHead(nn.Module):
+    """CAH without normalisation: unwanted channels are only weakened."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.attention = ChannelAttention(channels, reduction)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        out: Tensor = self.attention(maps) * maps
+        return out
+
+
+class AwarenessHead(AttentionHead):
+    """Eq. 7: wanted channels pass, unwanted ones are normalised within the picture."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        return mix(maps, self.attention(maps))
+
+
+class ReleaseHead(AwarenessHead):
+    """The head of the authors' code, which the paper does not describe: r = 1 and two more convolutions.
+
+    It holds 28 times the weights of eq. 8 at 2048 channels; what it gives says nothing of the paper's 2.9 M.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, reduction=1)
+        narrow = max(1, channels // 2)
+        self.refine = nn.Sequential(
+            nn.Conv2d(channels, narrow, 1, bias=False),
+            nn.BatchNorm2d(narrow, momentum=RELEASE_MOMENTUM),
+            nn.ReLU(),
+            nn.Conv2d(narrow, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels, momentum=RELEASE_MOMENTUM),
+            nn.ReLU(),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same shape."""
+        out: Tensor = self.refine(super().forward(maps))
+        return out
+
+
+def mix(maps: Tensor, weights: Tensor) -> Tensor:
+    """Eq. 7: weights (B, C, 1, 1) keep a channel of maps (B, C, h, w), the rest of 1 normalises it."""
+    return weights * maps + (1 - weights) * instance_normalised(maps)
+
+
+def instance_normalised(maps: Tensor) -> Tensor:
+    """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant one to 0."""
+    centred = maps - maps.mean((2, 3), keepdim=True)
+    return centred / (centred.square().mean((2, 3), keepdim=True) + EPS).sqrt()
+
+
+def build_head(kind: Head, channels: int, reduction: int) -> nn.Module | None:
+    """Return the head of a variant, None for no head."""
+    if kind == "none":
+        return None
+    if kind == "release":
+        return ReleaseHead(channels)
+    return (AttentionHead if kind == "attention" else AwarenessHead)(channels, reduction)

@@ -1,0 +1,155 @@
+"""FRPT as the loop sees it: a frozen backbone between a learned prompt and a learned head."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.processes import first_process
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_path, write_json
+from fieldmark.methods.frpt.model.head import build_head
+from fieldmark.methods.frpt.model.params import PARTS, FrptParams
+from fieldmark.methods.frpt.model.prompt import Prompt
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
+from fieldmark.vision.libraries import Features
+from fieldmark.vision.pooling import pool
+
+WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
+CLASSIFIER_STD = 0.01
+
+
+class Frpt(Method):
+    """Pictures, warped by the prompt, through the frozen backbone and the head to pooled descriptors."""
+
+    Params: ClassVar[type[MethodParams]] = FrptParams
+    title: ClassVar[str] = "FRPT: retrieval with a frozen backbone"
+
+    def __init__(self, params: FrptParams, backbone: Backbone, classes: int | None = None) -> None:
+        super().__init__()
+        self.params, self.parts, self.backbone = params, params.parts, backbone
+        self.map_width = 0  # of the map that the prompt looks at
+        self.prompt: Prompt | None = None
+        if self.parts.prompt:
+            _, channels, _, self.map_width = stage_shape(backbone, params)
+            self.prompt = Prompt(channels, params)
+        dim = backbone.spec.dim
+        self.head = build_head(self.parts.head, dim, params.reduction)
+        self.classifier = nn.Linear(dim, classes, bias=False) if classes else None
+        if self.classifier:
+            nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
+        backbone.requires_grad_(self.parts.backbone)
+        self.train(self.training)
+
+    @classmethod
+    def variants(cls, params: FrptParams) -> Mapping[str, FrptParams]:
+        """Each variant alone; the frozen backbone is not trained."""
+        still = {"train": params.train.model_copy(update={"steps": 0})}
+        return {
+            name: params.model_copy(update={"variants": (name,), **(still if name == "frozen" else {})})
+            for name in params.variants
+        }
+
+    @classmethod
+    def build(cls, params: FrptParams, task: Task) -> Self:
+        """Start from the task's backbone. Raises UserError for a stage that it does not have."""
+        classes = len(task.subset("train").class_names)
+        method = cls(params, task.load_backbone(), classes if params.parts != PARTS["frozen"] else None)
+        if first_process():
+            trained = sum(method.trainable.values())
+            print(f"{params.variants[-1]}: {trained:,} trained weights and a classifier", file=sys.stderr)
+        return method
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what is trained; a frozen backbone stays in eval mode, its BatchNorms too."""
+        super().train(mode)
+        if not self.parts.backbone:
+            self.backbone.eval()
+        return self
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Cross-entropy on the training classes (eq. 10)."""
+        if self.classifier is None:
+            raise RuntimeError("a frozen or a loaded model has no classifier to train")
+        logits = self.classifier(self.pooled(batch["images"])).float()
+        loss = cross_entropy(logits, batch["labels"], label_smoothing=self.params.label_smoothing)
+        return {"cross_entropy": loss, "loss": loss}
+
+    def prompted(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the prompt makes of images (B, 3, H, W): the saliency (B, 1, h, w), the warped images."""
+        if self.prompt is None:
+            raise RuntimeError("this variant has no prompt")
+        shown = images.float() / 255 if images.dtype == torch.uint8 else images
+        with torch.no_grad():  # nothing is trained before the prompt
+            features = self.backbone.tap(shown, self.params.stage)
+        saliency = self.prompt.saliency(features)
+        return saliency, self.prompt(shown, saliency)
+
+    def pooled(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> descriptors (B, D) of any length."""
+        shown = images if self.prompt is None else self.prompted(images)[1]
+        maps = self.backbone(shown).map.float()
+        return pool(Features(maps if self.head is None else self.head(maps)), self.params.pooling)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> unit-length descriptors (B, D)."""
+        return normalize(self.pooled(images).float(), dim=1)
+
+    def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
+        """Prompt, head and classifier; the backbone in variant finetune only."""
+        scales = {"prompt": self.params.prompt_lr, "backbone": self.params.backbone_lr}
+        groups = []
+        for name, module in self.named_children():
+            for group in decay_groups(module, params.weight_decay):
+                group.lr_scale = scales.get(name, 1.0)
+                groups.append(group)
+        return groups
+
+    @property
+    def trainable(self) -> dict[str, int]:
+        """How many weights are trained, by part; as in the paper the classifier does not count."""
+        parts = {"prompt": self.prompt, "head": self.head, "backbone": self.backbone}
+        return {
+            name: sum(p.numel() for p in module.parameters() if p.requires_grad)
+            for name, module in parts.items()
+            if module is not None
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write all weights but the classifier's, and how to build the backbone again."""
+        state = {
+            name: value for name, value in self.state_dict().items() if not name.startswith("classifier")
+        }
+        with atomic_path(folder / WEIGHTS) as temporary:
+            save_file(contiguous(state), temporary)
+        write_json(folder / DESCRIPTION, asdict(self.backbone.spec))
+
+    @classmethod
+    def load(cls, params: FrptParams, folder: Path) -> Self:
+        """Read what `save` wrote."""
+        spec = BackboneSpec(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
+        method = cls(params, backbone_from_spec(spec))
+        method.load_state_dict(load_file(folder / WEIGHTS))
+        return method
+
+
+@torch.no_grad()
+def stage_shape(backbone: Backbone, params: FrptParams) -> torch.Size:
+    """Return the shape (1, C, h, w) of the map that the prompt looks at. Raises UserError for no such stage."""
+    blank = torch.zeros(1, 3, params.images.size, params.images.size, device=backbone.mean.device)
+    was_training = backbone.training
+    try:
+        return backbone.eval().tap(blank, params.stage).shape
+    except (IndexError, AssertionError, ValueError):
+        raise UserError(f"frpt.stage {params.stage}: {backbone.spec.arch} has no such stage") from None
+    finally:
+        backbone.train(was_training)

@@ -1,0 +1,65 @@
+"""The `frpt:` block of `params.yaml`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fieldmark.engine.method import MethodParams
+from fieldmark.vision.pooling import Pooling
+
+Variant = Literal["frozen", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
+Head = Literal["none", "attention", "awareness", "release"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a variant puts around the backbone, and whether the backbone itself is trained."""
+
+    prompt: bool = False
+    head: Head = "none"
+    backbone: bool = False
+
+
+PARTS: dict[Variant, Parts] = {
+    "frozen": Parts(),
+    "finetune": Parts(backbone=True),
+    "DPP": Parts(prompt=True),
+    "CAH": Parts(head="awareness"),
+    "attention": Parts(prompt=True, head="attention"),
+    "FRPT": Parts(prompt=True, head="awareness"),
+    "release": Parts(prompt=True, head="release"),
+}
+
+
+class FrptParams(MethodParams):
+    """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
+
+    variants: tuple[Variant, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
+    stage: int = Field(1, ge=1)  # the prompt looks at the map after this block
+    kernel_size: int = Field(
+        31, ge=1
+    )  # of the content parsing; the paper's rule: half the map's width or more
+    grid: int = Field(31, ge=2)  # cells of the sampling map along a side
+    fwhm: float = Field(13.0, gt=0.0)  # of the distance kernel, in cells
+    padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
+    reduction: int = Field(8, ge=1)  # r of the channel attention
+    pooling: Pooling = "average"
+    label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
+    prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
+    backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
+
+    @model_validator(mode="after")
+    def _sound(self) -> "FrptParams":
+        if not self.variants or len(set(self.variants)) < len(self.variants):
+            raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
+        if self.kernel_size % 2 == 0:
+            raise ValueError("kernel_size must be odd: the kernel has a middle")
+        if self.pooling in ("cls", "cls_distilled"):
+            raise ValueError("pooling must be average, max or gem: the head works on a map")
+        return self
+
+    @property
+    def parts(self) -> Parts:
+        """What is built from this block: the last of its variants."""
+        return PARTS[self.variants[-1]]

@@ -1,0 +1,81 @@
+"""From a saliency map to a sampling grid: every place looks where saliency near it draws it.
+
+Source: Wang et al., "Fine-grained Retrieval Prompt Tuning", arXiv 2207.14465, eq. 4 and 5; the constants
+(a Gaussian of 13 cells full width at half maximum on 31 cells, 30 replicated cells of padding) are those of
+Recasens et al., "Learning to Zoom", arXiv 1809.03355.
+
+The Gaussian is separable and so is the replicated border. Both sums of a quotient are therefore products of
+the map with one small matrix on each side, which hold kernel, border and coordinate.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+
+class SaliencySampler(nn.Module):
+    """Maps (B, 1, h, w) of a fixed size -> grids; kernel and coordinates are buffers, nothing is trained."""
+
+    row_weights: Tensor
+    row_moments: Tensor
+    column_weights: Tensor
+    column_moments: Tensor
+
+    def __init__(self, cells: tuple[int, int], fwhm: float = 13, padding: int = 30) -> None:
+        super().__init__()
+        for axis, count in zip(("row", "column"), cells, strict=True):
+            weights, moments = _axis(count, fwhm, padding)
+            self.register_buffer(f"{axis}_weights", weights, persistent=False)
+            self.register_buffer(f"{axis}_moments", moments, persistent=False)
+
+    def forward(self, saliency: Tensor, output_size: tuple[int, int]) -> Tensor:
+        """Return the grid (B, H, W, 2) for `grid_sample` with align_corners=True; x comes first."""
+        # What is nowhere salient is uniform; a map with any mass does not notice.
+        mass = saliency + torch.finfo(saliency.dtype).tiny
+        total = self.row_weights @ mass @ self.column_weights.mT
+        across = self.row_weights @ mass @ self.column_moments.mT / total
+        down = self.row_moments @ mass @ self.column_weights.mT / total
+        mapping = (2 * torch.cat([across, down], dim=1) - 1).clamp(-1, 1)
+        fine = interpolate(mapping, output_size, mode="bilinear", align_corners=True)
+        return fine.permute(0, 2, 3, 1)
+
+
+def saliency_grid(
+    saliency: Tensor, output_size: int | tuple[int, int], fwhm: float = 13, padding: int = 30
+) -> Tensor:
+    """Eq. 4 and 5: a spatial probability map (B, 1, h, w) -> a sampling grid (B, H, W, 2) in [-1, 1].
+
+    `output_size` is H = W or (H, W) in pixels; `fwhm` and `padding` count cells of the map. The grid is for
+    `grid_sample` with align_corners=True. A uniform map is the identity. The scale of the map does not matter.
+    Raises ValueError for a map that has another shape or holds negative values.
+    """
+    if saliency.ndim != 4 or saliency.shape[1] != 1 or 0 in saliency.shape[2:]:
+        raise ValueError(f"a saliency map has shape (B, 1, h, w), not {tuple(saliency.shape)}")
+    if bool((saliency < 0).any()):
+        raise ValueError("a saliency map has no negative values")
+    size = (output_size, output_size) if isinstance(output_size, int) else output_size
+    exact = saliency if saliency.dtype == torch.float64 else saliency.float()
+    rows, columns = (max(2, count) for count in exact.shape[2:])  # one cell is as good as two alike
+    spread = exact.expand(-1, -1, rows if exact.shape[2] == 1 else -1, columns if exact.shape[3] == 1 else -1)
+    with torch.autocast(saliency.device.type, enabled=False):
+        out: Tensor = SaliencySampler((rows, columns), fwhm, padding).to(spread)(spread, size)
+    return out
+
+
+def _axis(cells: int, fwhm: float, padding: int) -> tuple[Tensor, Tensor]:
+    """Return (cells, cells) in float64: kernel weights, and weights times coordinate, from cell to cell.
+
+    Cells are at 0 to 1; the padded ones lie outside and repeat the value of the border cell.
+    """
+    if cells < 2 or fwhm <= 0 or padding < 0:
+        raise ValueError(f"cannot sample {cells} cells with fwhm {fwhm} and padding {padding}")
+    places = torch.arange(-padding, cells + padding, dtype=torch.float64)
+    distance = places[None, :] - torch.arange(cells, dtype=torch.float64)[:, None]
+    kernel = torch.exp(-4 * math.log(2) * distance**2 / fwhm**2) * (distance.abs() <= padding)
+    source = places.long().clamp(0, cells - 1)
+    empty = torch.zeros(cells, cells, dtype=torch.float64)
+    weights = empty.index_add(1, source, kernel)
+    moments = empty.index_add(1, source, kernel * places / (cells - 1))
+    return weights, moments

@@ -1,0 +1,142 @@
+"""FRPT's evaluation: numbers equal the public metrics, claims follow from them, every figure is written."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fieldmark.engine.inference import run_over
+from fieldmark.engine.method import Task
+from fieldmark.engine.watch import write_curves
+from fieldmark.evaluation import retrieval_metrics
+from fieldmark.evaluation.retrieval import rank_queries
+from fieldmark.methods.frpt.evaluation import evaluate
+from fieldmark.methods.frpt.evaluation.warps import chosen_queries, saliency_over
+from fieldmark.methods.frpt.model.method import Frpt
+from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.reporting.results import MethodResult
+
+Make = Callable[..., FrptParams]
+
+
+def models(task: Task, own: FrptParams) -> dict[str, Frpt]:
+    """Untrained models whose prompts and heads differ."""
+    found = {}
+    for seed, (name, one) in enumerate(Frpt.variants(own).items()):
+        found[name] = Frpt.build(one, task)
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            for parameter in found[name].parameters():
+                if parameter.requires_grad:
+                    parameter.add_(0.3 * torch.randn_like(parameter))
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "figures").mkdir()
+    return tmp_path / "figures"
+
+
+def test_numbers_equal_the_public_metrics(task: Task, params: Make, folder: Path) -> None:
+    own = params()
+    trained = models(task, own)
+    result = evaluate(trained, own, task, folder)
+    assert list(result["variants"]) == list(own.variants) == result["variant_order"]
+    test = task.subset("test")
+    for name, model in trained.items():
+        vectors = run_over(model, model.embed, task, test, own.images, name)
+        expected = retrieval_metrics(vectors, test.labels, ks=task.ks)
+        got = result["variants"][name]
+        for measure in ("recall@1", "recall@2", "map@r", "r_precision", "map"):
+            assert got[measure]["value"] == pytest.approx(expected[measure])
+            assert got[measure]["low"] <= got[measure]["value"] <= got[measure]["high"]
+        assert got["trained_weights"] == sum(p.numel() for p in model.parameters() if p.requires_grad) - (
+            model.classifier.weight.numel() if model.classifier else 0
+        )
+    assert result["counts"] == {"queries": 18, "skipped": 0, "classes": 3, "training pictures": 18}
+    shown = MethodResult.model_validate({"method": "frpt", "split": "s", "dataset": "d", **result})
+    assert shown.ordered == list(own.variants)
+    json.dumps(result, allow_nan=False)
+
+
+def test_claims_are_paired_differences(task: Task, params: Make, folder: Path) -> None:
+    own = params()
+    result = evaluate(models(task, own), own, task, folder)
+    recall = {name: one["recall@1"]["value"] for name, one in result["variants"].items()}
+    pairs = [claim["decides"].removeprefix("recall@1 of ").split(" minus ") for claim in result["claims"]]
+    assert pairs == [
+        ["FRPT", "frozen"],
+        ["FRPT", "finetune"],
+        ["DPP", "frozen"],
+        ["FRPT", "CAH"],
+        ["CAH", "frozen"],
+        ["FRPT", "DPP"],
+        ["FRPT", "attention"],
+    ]
+    for (better, than), claim in zip(pairs, result["claims"], strict=True):
+        assert claim["value"] == pytest.approx(recall[better] - recall[than])
+        assert claim["verdict"] in ("holds", "does not hold", "undecided")
+        assert "Table 1" in claim["paper"]
+
+
+def test_only_the_claims_of_the_scored_variants(task: Task, params: Make, folder: Path) -> None:
+    own = params(variants=["frozen", "CAH"])
+    result = evaluate(models(task, own), own, task, folder)
+    assert [claim["claim"] for claim in result["claims"]] == ["The head helps the frozen backbone"]
+    assert "warps.svg" not in [entry["file"] for entry in json.loads((folder / "figures.json").read_text())]
+
+
+def test_notes_say_what_a_reader_must_know(task: Task, params: Make, folder: Path) -> None:
+    small = params(kernel_size=3, variants=["attention", "FRPT"])
+    notes = " ".join(evaluate(models(task, small), small, task, folder)["notes"])
+    assert "kernel_size 3 is less than half of the map's 8 places" in notes
+    assert "attention and FRPT are one model" in notes
+    large = params(pooling="gem", variants=["attention", "FRPT"])
+    notes = " ".join(evaluate(models(task, large), large, task, folder)["notes"])
+    assert "kernel_size" not in notes
+    assert "one model" not in notes
+
+
+def test_figures_are_written_and_listed_and_the_same_twice(task: Task, params: Make, folder: Path) -> None:
+    own = params()
+    write_curves(task.history, {"FRPT": [{"step": 10, "lr": 1.0, "cross_entropy": 2.0, "loss": 2.0}] * 3})
+    trained = models(task, own)
+    evaluate(trained, own, task, folder)
+    listed = [entry["file"] for entry in json.loads((folder / "figures.json").read_text())]
+    assert listed == [
+        "recall.svg",
+        "warps.svg",
+        "neighbours.svg",
+        "similarity.svg",
+        "classes.svg",
+        "loss.svg",
+    ]
+    first = {name: (folder / name).read_bytes() for name in listed}
+    evaluate(trained, own, task, folder)
+    assert first == {name: (folder / name).read_bytes() for name in listed}
+
+
+def test_right_and_wrong_queries_are_chosen_by_rule() -> None:
+    angles = np.radians([0, 2, 40, 41, 90, 95, 130, 131])
+    results = rank_queries(
+        np.stack([np.cos(angles), np.sin(angles)], 1), [0, 0, 1, 2, 1, 2, 3, 3], neighbours=2
+    )
+    chosen = chosen_queries(results)
+    right = [bool(results.correct[query, 0]) for query in chosen]
+    assert right == [True] * 3 + [False] * 3
+    assert len(set(chosen)) == 6
+    assert chosen_queries(results, of_each=9)[:4] == sorted(chosen_queries(results, of_each=9)[:4])
+
+
+def test_the_tint_is_strongest_where_saliency_is() -> None:
+    grey = np.full((9, 9, 3), 100, np.uint8)
+    saliency = torch.zeros(1, 1, 3, 3)
+    saliency[0, 0, 0, 2] = 1
+    tinted = saliency_over(grey, saliency)
+    assert tinted[0, 8].tolist() == [191, 70, 60]
+    assert tinted[8, 0].tolist() == [100, 100, 100]
+    assert (saliency_over(grey, torch.ones(1, 1, 3, 3)) == grey).all()

@@ -1,0 +1,284 @@
+"""FRPT as a whole: what is frozen stays frozen, what is trained gets gradients; saving, loading, resuming."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from support.tiny import tiny_resnet, tiny_vit
+
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.method import Task
+from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.errors import UserError
+from fieldmark.methods.frpt.model.method import Frpt
+from fieldmark.methods.frpt.model.params import FrptParams, Variant
+from fieldmark.vision.backbones import save_backbone
+
+Make = Callable[..., FrptParams]
+Batch = dict[str, torch.Tensor]
+ALL = get_args(Variant)
+FROZEN = [name for name in ALL if name != "finetune"]
+TRAINED = [name for name in ALL if name != "frozen"]
+
+
+def make(params: Make, task: Task, variant: str, **changes: object) -> tuple[Frpt, FrptParams]:
+    own = Frpt.variants(params(variants=[variant], **changes))[variant]
+    torch.manual_seed(0)
+    return Frpt.build(own, task), own
+
+
+def trained(params: Make, task: Task, variant: str, folder: str = "r", **changes: object) -> Frpt:
+    method, own = make(params, task, variant, **changes)
+    train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "frpt", "k"), "t")
+    return method
+
+
+def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_default_variants_are_the_papers_ablation(params: Make) -> None:
+    named = Frpt.variants(params())
+    assert list(named) == ["frozen", "finetune", "DPP", "CAH", "attention", "FRPT"]
+    assert {name: own.train.steps for name, own in named.items()} == {
+        n: 3 if n in TRAINED else 0 for n in named
+    }
+
+
+@pytest.mark.parametrize("variant", FROZEN)
+def test_a_frozen_backbone_is_not_changed_by_a_bit(params: Make, task: Task, variant: str) -> None:
+    before = state(tiny_resnet())
+    assert any("running_var" in name for name in before)
+    if variant == "frozen":
+        method, _ = make(params, task, variant)
+    else:
+        method = trained(
+            params, task, variant, train={"steps": 5, "batch_size": 6, "lr": 0.1, "weight_decay": 0.1}
+        )
+    assert same(state(method.backbone), before)
+
+
+@pytest.mark.parametrize("variant", TRAINED)
+def test_every_trained_part_moves(params: Make, task: Task, variant: str) -> None:
+    before = state(make(params, task, variant)[0])
+    after = trained(params, task, variant)
+    frozen = () if variant == "finetune" else ("backbone",)
+    still = [
+        name
+        for name, _ in after.named_parameters()
+        if not name.startswith(frozen) and torch.equal(before[name], after.state_dict()[name])
+    ]
+    assert not still
+
+
+def test_fine_tuning_trains_the_backbone_and_its_statistics(params: Make, task: Task) -> None:
+    before, after = state(tiny_resnet()), state(trained(params, task, "finetune").backbone)
+    moved = [name for name in before if not torch.equal(before[name], after[name])]
+    assert any("running_mean" in name for name in moved)
+    assert any(name.endswith("conv1.weight") for name in moved)
+
+
+@pytest.mark.parametrize("variant", FROZEN)
+def test_a_frozen_backbone_never_leaves_eval_mode(params: Make, task: Task, variant: str) -> None:
+    method, _ = make(params, task, variant)
+    for _ in range(2):
+        assert not any(module.training for module in method.backbone.modules())
+        assert method.training
+        method.eval().train()
+
+
+@pytest.mark.parametrize("variant", TRAINED)
+def test_the_optimiser_gets_what_is_trained_and_nothing_else(params: Make, task: Task, variant: str) -> None:
+    method, own = make(params, task, variant, prompt_lr=3, backbone_lr=0.5)
+    groups = method.parameter_groups(own.train)
+    given = [id(p) for group in groups for p in group.params]
+    assert len(given) == len(set(given))
+    assert set(given) == {id(p) for p in method.parameters() if p.requires_grad}
+    frozen = {id(p) for p in method.backbone.parameters()}
+    assert (variant == "finetune") == bool(frozen & set(given))
+    scales = {id(p): group.lr_scale for group in groups for p in group.params}
+    assert {scales[id(p)] for p in method.prompt.parameters()} == {3} if method.prompt else True
+    assert {scales[i] for i in frozen if i in scales} <= {0.5}
+    assert method.classifier is not None
+    assert scales[id(method.classifier.weight)] == 1
+
+
+@pytest.mark.parametrize("variant", ["DPP", "FRPT"])
+def test_the_gradient_reaches_the_prompt_through_the_frozen_backbone(
+    params: Make, task: Task, batch: Batch, variant: str
+) -> None:
+    method, _ = make(params, task, variant)
+    method(batch)["loss"].backward()
+    assert method.prompt is not None
+    gradient = method.prompt.weight.grad
+    assert gradient is not None
+    assert gradient.abs().max() > 0
+    assert torch.isfinite(gradient).all()
+    assert all(p.grad is None for p in method.backbone.parameters())
+
+
+def test_the_prompts_gradient_is_that_of_the_loss(params: Make, task: Task, batch: Batch) -> None:
+    """A step along the gradient changes the loss as the gradient says: nothing is detached on the way."""
+    method, _ = make(params, task, "DPP")
+    assert method.prompt is not None
+    method.double()
+    torch.nn.init.normal_(method.prompt.weight, std=0.05)
+    pictures = {"images": batch["images"].double() / 255, "labels": batch["labels"]}
+    assert method.classifier is not None
+    method.classifier.weight.data.mul_(50)
+
+    def loss() -> torch.Tensor:
+        maps = method.backbone(method.prompted(pictures["images"])[1]).map
+        logits = method.classifier(maps.mean((2, 3)))  # type: ignore[misc]
+        return torch.nn.functional.cross_entropy(logits, pictures["labels"])
+
+    (gradient,) = torch.autograd.grad(loss(), method.prompt.weight)
+    direction, step = gradient / gradient.norm(), 1e-8
+    with torch.no_grad():
+        method.prompt.weight.add_(step * direction)
+        above = loss()
+        method.prompt.weight.sub_(2 * step * direction)
+        measured = float(above - loss()) / (2 * step)
+    assert measured == pytest.approx(float(gradient.norm()), rel=1e-3)
+
+
+def test_at_the_start_the_prompt_changes_nothing(params: Make, task: Task, batch: Batch) -> None:
+    plain, prompted = (make(params, task, name)[0].eval() for name in ("frozen", "DPP"))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            prompted.embed(batch["images"]), plain.embed(batch["images"]), atol=1e-4, rtol=0
+        )
+
+
+def test_the_frozen_variant_is_the_pooled_backbone(params: Make, task: Task, batch: Batch) -> None:
+    with torch.no_grad():
+        pooled = tiny_resnet().eval()(batch["images"]).map.mean((2, 3))
+        got = make(params, task, "frozen")[0].embed(batch["images"])
+    torch.testing.assert_close(got, torch.nn.functional.normalize(pooled, dim=1))
+
+
+def test_counts_follow_the_formula(params: Make, task: Task) -> None:
+    prompt, head = 7 * 7 * 8, 2 * 16 * 2
+    backbone = sum(p.numel() for p in tiny_resnet().parameters())
+    expected = {
+        "frozen": {"backbone": 0},
+        "finetune": {"backbone": backbone},
+        "DPP": {"prompt": prompt, "backbone": 0},
+        "CAH": {"head": head, "backbone": 0},
+        "attention": {"prompt": prompt, "head": head, "backbone": 0},
+        "FRPT": {"prompt": prompt, "head": head, "backbone": 0},
+    }
+    assert {name: make(params, task, name)[0].trainable for name in expected} == expected
+
+
+def test_training_lowers_the_loss(params: Make, task: Task) -> None:
+    method, own = make(params, task, "FRPT", train={"steps": 60, "batch_size": 6, "lr": 0.1})
+    curve = train_on(method, own.images, own.train, task, CheckpointFolder(Path("r"), "frpt", "k"), "t")
+    assert curve[-1]["cross_entropy"] < 0.8 * curve[0]["cross_entropy"]
+    assert curve[-1]["loss"] == curve[-1]["cross_entropy"]
+
+
+@pytest.mark.parametrize("variant", ALL)
+@pytest.mark.parametrize("pooling", ["average", "gem"])
+def test_save_and_load_give_the_same_embeddings(
+    params: Make, task: Task, batch: Batch, variant: str, pooling: str
+) -> None:
+    _, own = make(params, task, variant, pooling=pooling)
+    method = make(params, task, variant)[0] if variant == "frozen" else trained(params, task, variant)
+    method.params = own
+    save_model(method, "frpt", own, Path("model"))
+    again = load_model(Path("model"))
+    assert isinstance(again, Frpt)
+    assert again.parts == method.parts
+    with torch.no_grad():
+        expected = method.eval().embed(batch["images"])
+        assert torch.equal(again.embed(batch["images"]), expected)
+    torch.testing.assert_close(expected.norm(dim=1), torch.ones(len(expected)))
+    assert again.trainable == method.trainable
+
+
+def test_all_variants_train_save_and_load(
+    params: Make, task: Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = params()
+    curves = train_variants("frpt", own, task, Path("m"), Path("r"), "key")
+    assert set(curves) == set(own.variants) - {"frozen"}
+    assert list(load_variants("frpt", own, Path("m"))) == list(own.variants)
+    assert f"FRPT: {7 * 7 * 8 + 2 * 16 * 2:,} trained weights" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("variant", ["FRPT", "finetune"])
+def test_a_run_that_is_cut_and_taken_up_ends_like_a_whole_one(
+    params: Make, task: Task, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = {"train": {"steps": 30, "batch_size": 6, "lr": 1e-2}}
+    whole = state(trained(params, task, variant, "whole", **steps))
+    saved = CheckpointFolder.save
+
+    def dies(self: CheckpointFolder, content: dict[str, object]) -> None:
+        saved(self, content)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(CheckpointFolder, "save", dies)
+        trained(params, task, variant, "cut", **steps)
+    assert same(state(trained(params, task, variant, "cut", **steps)), whole)
+
+
+@pytest.mark.parametrize("variant", TRAINED)
+def test_trains_in_half_precision(params: Make, task: Task, variant: str) -> None:
+    method = trained(
+        params, task, variant, train={"steps": 3, "batch_size": 6, "lr": 1e-2, "precision": "bf16"}
+    )
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+
+
+def test_any_backbone_with_a_map_serves(params: Make, task: Task, batch: Batch) -> None:
+    save_backbone(tiny_vit(), task.backbone)
+    method, _ = make(params, task, "FRPT")
+    losses = method(batch)
+    losses["loss"].backward()
+    assert set(losses) == {"cross_entropy", "loss"}
+    assert torch.isfinite(losses["loss"])
+
+
+def test_a_stage_that_is_not_there_is_refused(params: Make, task: Task) -> None:
+    with pytest.raises(UserError, match=r"frpt\.stage 9: resnet10t has no such stage") as caught:
+        make(params, task, "FRPT", stage=9)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernelsize": 3}, "frpt.kernelsize; did you mean 'kernel_size'"),
+        ({"kernel_size": 4}, "kernel_size must be odd"),
+        ({"fwhm": 0}, "frpt.fwhm"),
+        ({"padding": -1}, "frpt.padding"),
+        ({"grid": 1}, "frpt.grid"),
+        ({"reduction": 0}, "frpt.reduction"),
+        ({"variants": ["X"]}, "frpt.variants"),
+        ({"variants": []}, "at least one"),
+        ({"variants": ["DPP", "DPP"]}, "each once"),
+        ({"pooling": "cls"}, "pooling must be average"),
+        ({"train": {"steps": 3, "lr": 0}}, "frpt.train.lr"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_one_line(
+    params: Make, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        params(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_defaults_are_the_papers_and_the_released_samplers(params: Make) -> None:
+    own = FrptParams.model_validate(params().model_dump(include={"images", "train"}))
+    assert (own.stage, own.kernel_size, own.reduction, own.pooling) == (1, 31, 8, "average")
+    assert (own.grid, own.fwhm, own.padding) == (31, 13, 30)
