@@ -56,7 +56,8 @@ def dataset_view(result: DatasetResult) -> DatasetView:
     return DatasetView(
         name=result.name,
         facts=facts + [("rejected", plain(summary["rejected"]))] * ("rejected" in summary),
-        details=_details(summary, _mapping(validation.get("balance"))),
+        details=_details(summary, _mapping(validation.get("balance")))
+        + _groups(_mapping(validation.get("groups"))),
         roles=_roles(_mapping(validation.get("splits"))),
         checks=checks,
         failed=len(broken) - warned,
@@ -71,10 +72,29 @@ def _details(summary: Mapping[str, Any], balance: Mapping[str, Any]) -> list[tup
         rows.append(("pictures per class", spread))
     if isinstance(balance.get("imbalance"), int | float):
         rows.append(("largest class over smallest", f"{balance['imbalance']:.3g}"))
+    if isinstance(balance.get("labels_per_picture"), int | float):
+        rows.append(("labels per picture", f"{balance['labels_per_picture']:.2f}"))
+        rows.append(("pictures without a label", plain(balance.get("unlabelled", "–"))))
     groups = [" = ".join(map(str, _list(group))) for group in _list(summary.get("duplicates"))]
     if groups:
         more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
         rows.append(("equal pictures", "; ".join(groups[:NAMED]) + more))
+    return rows
+
+
+def _groups(splits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say of every long-tailed split which classes are of its head, middle and tail."""
+    rows = []
+    for split, found in sorted(splits.items()):
+        limits = _mapping(_mapping(found).get("thresholds"))
+        wording = {
+            "head": f"from {limits.get('head', '–')} training pictures",
+            "medium": "in between",
+            "tail": f"below {limits.get('tail', '–')}",
+        }
+        for name, words in wording.items():
+            classes = _list(_mapping(found).get(name))
+            rows.append((f"{split}: {name}, {words}", f"{len(classes)}: {', '.join(map(str, classes))}"))
     return rows
 
 
