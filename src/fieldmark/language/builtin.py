@@ -33,6 +33,7 @@ _SHORTEST_STEM = 3
 _BEFORE_VERB = ("NN", "NNS", "WDT", "PRP", "RB", "RP", "EX")
 _MODIFIERS = ("JJ", "JJR", "JJS", "VBN", "VBG", "CD")
 _OPENS_NOUN = ("DT", "PRP$", "POS", *_MODIFIERS)
+_BEFORE_NOUN = ("DT", "PRP$", "POS", "JJ", "JJR", "JJS", "NN", "CC", ",", "")
 _PARTICIPLES = ("VBN", "VBG")
 _NOUN_LIKE = ("NN", "NNS", *_MODIFIERS)
 
@@ -71,7 +72,7 @@ def _punctuation(word: str) -> str:
 def _hyphenated(last: str) -> str:
     """Tag a compound by its last part: red-winged, grey-black and duck-like are adjectives, wing-bar is a noun."""
     tag = LEXICON.get(last) or _by_ending(last)
-    return "JJ" if tag in ("RB", *_MODIFIERS) else tag
+    return "JJ" if last in AFTER_NOUN or tag in ("RB", *_MODIFIERS) else tag
 
 
 def _by_ending(word: str) -> str:
@@ -90,7 +91,7 @@ def _among(word: str, tag: str, before: str, after: str) -> str:
     if word == "'s" and before in ("PRP", "WDT", "EX"):
         return "VBZ"
     if word in NOUN_OR_ADVERB:
-        return "NN" if before in (*_OPENS_NOUN, "NN", "CC", ",", "") else "RB"
+        return "NN" if before in _BEFORE_NOUN else "RB"
     if after in _NOUN_LIKE:
         return tag
     if word in VERB_OR_NOUN and before in _BEFORE_VERB:

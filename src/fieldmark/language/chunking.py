@@ -22,6 +22,8 @@ class Chunker:
     """
 
     def __init__(self, grammar: str = GRAMMAR) -> None:
+        if not grammar.strip():
+            raise UserError("grammar: it is empty; write one rule a line, such as NP: {<JJ>*<NN>+}")
         try:
             self._parser = RegexpParser(grammar)
         except ValueError as error:

@@ -231,7 +231,8 @@ def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetRe
 
 def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
     """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
-    return [path for path in sorted(paths) if path.stem in (params.get(block) or [path.stem])]
+    named = params.get(block)
+    return [path for path in sorted(paths) if named is None or path.stem in named]
 
 
 def _mapping(path: Path) -> dict[str, Any]:
