@@ -10,7 +10,7 @@ from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods")
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "phrases", "methods")
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 
