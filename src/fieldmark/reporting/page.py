@@ -96,6 +96,8 @@ def render_page(results: Results) -> str:
         datasets=[dataset_view(one) for one in results.datasets],
         data_figures={one.name: _figures(one.figures) for one in results.datasets},
         backbones=[_backbone_view(one) for one in results.backbones],
+        clips=[_backbone_view(one) for one in results.clips],
+        clip_figures=[_figures(figures) for figures in results.clip_figures.values()],
         versions=package_versions(),
         fingerprint=fingerprint(results.params),
     )

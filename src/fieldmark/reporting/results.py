@@ -78,7 +78,7 @@ class MethodResult(_Checked):
 
 
 class Backbone(_Checked):
-    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself."""
+    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself; CLIPs alike."""
 
     name: str
     arch: str = ""
@@ -123,6 +123,8 @@ class Results:
     methods: Sequence[MethodResult]
     method_figures: Mapping[str, Sequence[FigureFile]]
     backbones: Sequence[Backbone]
+    clips: Sequence[Backbone]
+    clip_figures: Mapping[str, Sequence[FigureFile]]
     datasets: Sequence[DatasetResult]
     expected: Sequence[str]
     params: Mapping[str, Any]
@@ -132,18 +134,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
-    """Read all that `reports` (metrics, figures, backbones, validation) and `prepared` (data sets) hold.
+    """Read all that `reports` (metrics, figures, backbones, clips, validation) and `prepared` (data sets) hold.
 
     Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
     """
     figures = reports / "figures"
     methods = read_methods(reports, params)
     backbones = _named((reports / "backbones").glob("*.json"), params, "backbones")
+    clips = _named((reports / "clips").glob("*.json"), params, "clips")
     datasets = _datasets(reports / "validation", prepared, figures / "data")
     return Results(
         methods=methods,
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
         backbones=[_checked(Backbone, path) for path in backbones],
+        clips=[_checked(Backbone, path) for path in clips],
+        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
         datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
         expected=list(params.get("methods") or {}),
         params=params,
@@ -204,7 +209,7 @@ def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetRe
 
 def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
     """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
-    return [path for path in sorted(paths) if path.stem in (params.get(block) or [path.stem])]
+    return [path for path in sorted(paths) if path.stem in params.get(block, [path.stem])]
 
 
 def _mapping(path: Path) -> dict[str, Any]:
