@@ -31,7 +31,9 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("k", [1, 2, 5, 7])
 def test_top_k_equals_scikit_learn(scores, k):
     values, labels = scores
-    assert correct_in_top(values, labels, k).mean() == pytest.approx(top_k_accuracy_score(labels, values, k=k))
+    assert correct_in_top(values, labels, k).mean() == pytest.approx(
+        top_k_accuracy_score(labels, values, k=k)
+    )
 
 
 def test_metrics_equal_scikit_learn(scores):

@@ -24,7 +24,9 @@ def load_distillation(name: str) -> Any:
     try:
         return importlib.import_module(f"fieldmark.methods.{name}.distillation")
     except ModuleNotFoundError:
-        raise UserError(f"distill.{name}: method '{name}' has no distillation; take it out of distill") from None
+        raise UserError(
+            f"distill.{name}: method '{name}' has no distillation; take it out of distill"
+        ) from None
 
 
 def load_students(folder: Path) -> dict[str, Any]:

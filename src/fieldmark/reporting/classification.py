@@ -26,7 +26,9 @@ def reliability_panels(found: Mapping[str, Reliability]) -> Canvas:
         for left, right, height, shade in zip(
             one.edges[:-1], one.edges[1:], np.nan_to_num(one.accuracy), share, strict=True
         ):
-            axes.bar(left, height, right - left, align="edge", color=_colour(index), alpha=0.15 + 0.75 * shade)
+            axes.bar(
+                left, height, right - left, align="edge", color=_colour(index), alpha=0.15 + 0.75 * shade
+            )
         axes.set_title(f"{name} · error {one.error:.0%}")
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -45,9 +47,7 @@ def accuracy_over(found: Mapping[int, Interval], levels: Mapping[str, float], la
     lows = np.array([found[number].low for number in numbers])
     highs = np.array([found[number].high for number in numbers])
     style: dict[str, Any] = {"capsize": 3, "linewidth": 2, "ecolor": INK, "elinewidth": 1.1}
-    axes.errorbar(
-        numbers, values, (values - lows, highs - values), marker="o", color=COLOURS[1], **style
-    )
+    axes.errorbar(numbers, values, (values - lows, highs - values), marker="o", color=COLOURS[1], **style)
     for index, (name, value) in enumerate(levels.items()):
         axes.axhline(value, color=_colour(index), linewidth=1.2, linestyle="--", label=name)
     axes.set_xticks(numbers)

@@ -59,8 +59,12 @@ def _draw(axes: Axes, panel: Panel) -> None:
     axes.set_title(_fitted(panel.title), fontsize=7.5, pad=2)
     if panel.box:
         x, y, width, height = panel.box
-        axes.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor="white", linewidth=2.6))
-        axes.add_patch(Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=WRONG, linewidth=1.3))
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor="white", linewidth=2.6)
+        )
+        axes.add_patch(
+            Rectangle((x - 0.5, y - 0.5), width, height, fill=False, edgecolor=WRONG, linewidth=1.3)
+        )
     for number, (text, tone) in enumerate(panel.lines):
         down = -(number + 0.9) * LINE / SIDE
         axes.text(0, down, _fitted(text), transform=axes.transAxes, fontsize=6.5, color=TONES[tone])

@@ -18,9 +18,7 @@ COLOURS = ("red", "blue", "green", "white", "black", "grey")
 def tiny_backbone(stride: int = 8) -> Backbone:
     """A residual network whose map has 4 x 4 cells at 32 px: four blocks to choose from."""
     torch.manual_seed(0)
-    return create_backbone(
-        NetworkParams(arch="resnet10t", options={**RESNET, "output_stride": stride}), SIDE
-    )
+    return create_backbone(NetworkParams(arch="resnet10t", options={**RESNET, "output_stride": stride}), SIDE)
 
 
 @pytest.fixture

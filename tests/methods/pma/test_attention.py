@@ -41,13 +41,13 @@ def test_qrm_is_equation_2(form, scale) -> None:
     torch.manual_seed(0)
     relation = QueryRelation(3, 5, form, scale).double()
     keys, query = torch.randn(2, 4, 3, dtype=torch.float64), torch.randn(2, 5, dtype=torch.float64)
-    found = relation(keys, query)
+    found = relation(keys, query).detach()
     for b in range(2):
         projected = relation.query.weight @ query[b]
         for j in range(4):
             key = keys[b, j] if relation.key is None else relation.key.weight @ keys[b, j]
-            expected = float(key @ projected) / (math.sqrt(3) if scale else 1)
-            assert float(found[b, j]) == pytest.approx(expected)
+            expected = (key @ projected).item() / (math.sqrt(3) if scale else 1)
+            assert found[b, j].item() == pytest.approx(expected)
     assert (relation.key is None) == (form == "one")
 
 

@@ -49,7 +49,9 @@ def test_variants_share_the_budget_and_differ_in_parts(params: Make, task: Task)
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", FITTING)
+@pytest.mark.parametrize(
+    "variant", [name for name in FITTING if name != "PMA-4"]
+)  # it has no choice of block
 def test_every_weight_gets_a_gradient_and_the_loss_falls(params: Make, task: Task, variant: str) -> None:
     # with three phrases a picture later stages would have none left to learn from
     method = build(params, task, variant, dropout=0.0, backbone_lr=1.0, text_mask_threshold=1.0)
@@ -64,7 +66,9 @@ def test_every_weight_gets_a_gradient_and_the_loss_falls(params: Make, task: Tas
         if not losses:
             unused = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
             # a bias before a softmax changes nothing; timm's residual branches begin switched off
-            assert [name for name in unused if not name.endswith("score.bias") and "network.layer" not in name] == []
+            assert [
+                name for name in unused if not name.endswith("score.bias") and "network.layer" not in name
+            ] == []
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]

@@ -77,7 +77,10 @@ def _groups(compared: Mapping[str, Predicted], folder: Path) -> None:
     if not first.has_groups or len(set(first.groups)) > MOST_GROUPS:
         return
     bars = {
-        name: {part.name: part.accuracy for part in group_accuracies(one.right(), one.group_names, one.test.labels)}
+        name: {
+            part.name: part.accuracy
+            for part in group_accuracies(one.right(), one.group_names, one.test.labels)
+        }
         for name, one in compared.items()
     }
     measure_bars(folder / "groups.svg", bars, sorted({str(name) for name in first.group_names}))

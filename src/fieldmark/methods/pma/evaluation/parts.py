@@ -85,7 +85,10 @@ def _phrase_lines(stage: Stage, found: Predicted, index: int) -> tuple[Line, ...
     weights, dropped = stage.related[0].tolist(), stage.dropped[0].tolist()
     order = sorted(range(len(texts)), key=lambda place: -weights[place])[:SHOWN_PHRASES]
     return tuple(
-        (f"{'✕' if dropped[place] else '·'} {weights[place]:.0%} {texts[place]}", "bad" if dropped[place] else "faint")
+        (
+            f"{'✕' if dropped[place] else '·'} {weights[place]:.0%} {texts[place]}",
+            "bad" if dropped[place] else "faint",
+        )
         for place in order
         if weights[place] > 0
     )

@@ -46,7 +46,9 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
         },
         "parameters": {"weights": {name: _weights(model) for name, model in models.items()}},
         "groups": {name: _accuracies(one, one.group_names) for name, one in found.items()} if grouped else {},
-        "classes": {name: _accuracies(one, one.class_names) for name, one in found.items() if name in BY_CLASS},
+        "classes": {
+            name: _accuracies(one, one.class_names) for name, one in found.items() if name in BY_CLASS
+        },
         "notes": _notes(found),
     }
 

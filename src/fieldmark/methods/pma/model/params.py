@@ -60,7 +60,9 @@ class PmaParams(MethodParams):
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the FC that all stages share
     aux_stage_loss: float = Field(0.0, ge=0.0)  # weight of a classifier on each stage's vector
-    captions: Literal["all"] | int = "all"  # whose phrases are read in a training step: all, or so many at random
+    captions: Literal["all"] | int = (
+        "all"  # whose phrases are read in a training step: all, or so many at random
+    )
     captions_given: int | None = Field(None, ge=1)  # only a picture's first so many exist, in the test too
     dropout: float = Field(0.5, ge=0.0, lt=1.0)  # before the classifier
     backbone_lr: float = Field(0.1, gt=0.0)  # multiple of train.lr

@@ -134,16 +134,16 @@ class ProgressiveMaskAttention(nn.Module):
         """One stage: eq. 3 and 4 over blocks, 5 to 7 over phrases, 8 for both."""
         assert isinstance(modules, StageModules)
         alpha = masked_softmax(modules.visual(blocks), visible)
-        part = alpha.masked_fill(~visible, -1.0).argmax(1)  # never a masked one, even if all weights underflow
+        part = alpha.masked_fill(~visible, -1.0).argmax(
+            1
+        )  # never a masked one, even if all weights underflow
         local = cells[torch.arange(len(cells), device=cells.device), part]
         local = local if modules.part is None else modules.part(local)
         summaries = [_weighted(alpha, blocks), local]
         beta = gamma = dropped = None
         if phrases is not None and valid is not None and unused is not None:
             beta = masked_softmax(modules.relation(phrases, local), unused)  # type: ignore[misc]
-            dropped = called_up(
-                beta.detach(), valid, self.options.mask_most, self.options.mask_threshold
-            )
+            dropped = called_up(beta.detach(), valid, self.options.mask_most, self.options.mask_threshold)
             gamma = masked_softmax(modules.textual(phrases), unused & ~dropped)  # type: ignore[misc]
             summaries += [_weighted(gamma, phrases), _weighted(beta, phrases)]
         vector: Tensor = self.reduce(torch.cat(summaries, 1))
@@ -170,6 +170,8 @@ def _weighted(weights: Tensor, vectors: Tensor) -> Tensor:
 def _check_map(maps: Tensor, stages: int) -> None:
     height, width = maps.shape[-2:]
     if height % 2 or width % 2:
-        raise ValueError(f"a map of {height} x {width} cells cannot be cut into 2x2 blocks: sides must be even")
+        raise ValueError(
+            f"a map of {height} x {width} cells cannot be cut into 2x2 blocks: sides must be even"
+        )
     if height * width // 4 < stages:
         raise ValueError(f"a map of {height} x {width} cells has fewer 2x2 blocks than {stages} stages")
