@@ -36,6 +36,8 @@ backbones:
     images: {size: 32}
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
+phrases:
+  birds: {dataset: birds, split: classes}
 methods:
   irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
 irt:
@@ -46,7 +48,7 @@ irt:
 """
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
-    *("describe@birds", "pretrain@vit", "train@irt", "evaluate@irt", "report"),
+    *("describe@birds", "phrases@birds", "pretrain@vit", "train@irt", "evaluate@irt", "report"),
 }
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
@@ -122,6 +124,7 @@ def test_the_whole_pipeline_runs(project, first):
         "metrics/irt.json",
         "validation/birds.json",
         "backbones/vit.json",
+        "phrases/birds.json",
     ):
         assert (project / "reports" / name).stat().st_size > 0
     assert (project / "models/irt/variants/R/model.json").exists()

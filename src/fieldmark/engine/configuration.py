@@ -11,7 +11,7 @@ from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods", "distill")
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "phrases", "methods", "distill")
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 

@@ -6,7 +6,14 @@ tagger, and of other English little.
 
 from collections.abc import Sequence
 
-from fieldmark.language.lexicon import ADJECTIVE_OR_NOUN, LEXICON, NOUN_OR_ADVERB, VERB_OR_NOUN
+from fieldmark.language.lexicon import (
+    ADJECTIVE_OR_NOUN,
+    AFTER_NOUN,
+    LEXICON,
+    NOUN_OR_ADVERB,
+    PLACES,
+    VERB_OR_NOUN,
+)
 from fieldmark.language.tagging import Tagged
 
 _ENDINGS = (  # the first that fits decides
@@ -26,7 +33,9 @@ _SHORTEST_STEM = 3
 _BEFORE_VERB = ("NN", "NNS", "WDT", "PRP", "RB", "RP", "EX")
 _MODIFIERS = ("JJ", "JJR", "JJS", "VBN", "VBG", "CD")
 _OPENS_NOUN = ("DT", "PRP$", "POS", *_MODIFIERS)
+_BEFORE_NOUN = ("DT", "PRP$", "POS", "JJ", "JJR", "JJS", "NN", "CC", ",", "")
 _PARTICIPLES = ("VBN", "VBG")
+_NOUN_LIKE = ("NN", "NNS", *_MODIFIERS)
 
 
 class BuiltinTagger:
@@ -37,8 +46,11 @@ class BuiltinTagger:
         tags = [_alone(word) for word in words]
         for place, word in enumerate(words):
             before = tags[place - 1] if place else ""
-            after = tags[place + 1] if place + 1 < len(tags) else ""
-            tags[place] = _among(word, tags[place], before, after)
+            after, later = (*tags[place + 1 : place + 3], "", "")[:2]
+            if tags[place] == "NN" and after and words[place + 1] in AFTER_NOUN and later in _NOUN_LIKE:
+                tags[place] = "JJ"
+            else:
+                tags[place] = _among(word, tags[place], before, after)
         return list(zip(words, tags, strict=True))
 
 
@@ -60,7 +72,7 @@ def _punctuation(word: str) -> str:
 def _hyphenated(last: str) -> str:
     """Tag a compound by its last part: red-winged, grey-black and duck-like are adjectives, wing-bar is a noun."""
     tag = LEXICON.get(last) or _by_ending(last)
-    return "JJ" if tag in ("RB", *_MODIFIERS) else tag
+    return "JJ" if last in AFTER_NOUN or tag in ("RB", *_MODIFIERS) else tag
 
 
 def _by_ending(word: str) -> str:
@@ -74,28 +86,24 @@ def _by_ending(word: str) -> str:
 
 def _among(word: str, tag: str, before: str, after: str) -> str:
     """Tag a word anew where its neighbours decide."""
-    opens_noun = after in ("NN", "NNS", *_MODIFIERS)
     if word == "that":
         return _that(before, after)
     if word == "'s" and before in ("PRP", "WDT", "EX"):
         return "VBZ"
-    if word in VERB_OR_NOUN and before in _BEFORE_VERB and not opens_noun:
-        return "VBZ"
     if word in NOUN_OR_ADVERB:
-        return "NN" if before in (*_OPENS_NOUN, "NN", "CC", ",", "") else "RB"
-    if word in ADJECTIVE_OR_NOUN and before in ("DT", "PRP$") and not opens_noun and after not in ("CC", ","):
+        return "NN" if before in _BEFORE_NOUN else "RB"
+    if after in _NOUN_LIKE:
+        return tag
+    if word in VERB_OR_NOUN and before in _BEFORE_VERB:
+        return "VBZ"
+    if word in PLACES and before in _OPENS_NOUN:
         return "NN"
-    if (
-        tag in _PARTICIPLES
-        and before in ("DT", "PRP$")
-        and after not in ("NN", "NNS", *_MODIFIERS, "CC", ",")
-    ):
-        return "NN"  # the coloring of its wings
-    return tag
+    ends_phrase = before in ("DT", "PRP$") and after not in ("CC", ",")
+    return "NN" if ends_phrase and (word in ADJECTIVE_OR_NOUN or tag in _PARTICIPLES) else tag
 
 
 def _that(before: str, after: str) -> str:
     """A relative pronoun after a noun and before a verb, a determiner before a noun, else a conjunction."""
     if before in ("NN", "NNS") and not after.startswith(("NN", "DT", "PRP")):
         return "WDT"
-    return "DT" if after in ("NN", "NNS", *_MODIFIERS) else "IN"
+    return "DT" if after in _NOUN_LIKE else "IN"

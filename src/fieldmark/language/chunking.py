@@ -7,26 +7,10 @@ from nltk import RegexpParser
 from nltk.tree import Tree
 
 from fieldmark.errors import UserError
+from fieldmark.language.params import GRAMMAR
 from fieldmark.language.tagging import Tagged
 
-# A determiner, adverbs, adjectives or participles or numbers, nouns: methods such as PMA (Song et al. 2020)
-# name no grammar.
-GRAMMAR = r"NP: {<DT|PRP\$>?<RB.*>*<JJ.*|VBN|VBG|CD>*<NN.*>+}"
 DETERMINERS = ("DT", "PDT", "WDT", "PRP$", "WP$")
-# Heads that say nothing when they stand alone.
-GENERIC = (
-    "bird",
-    "birds",
-    "flower",
-    "flowers",
-    "car",
-    "cars",
-    "plane",
-    "airplane",
-    "aircraft",
-    "picture",
-    "photo",
-)
 _REMEMBERED = 100_000  # sequences of tags
 
 
@@ -38,6 +22,8 @@ class Chunker:
     """
 
     def __init__(self, grammar: str = GRAMMAR) -> None:
+        if not grammar.strip():
+            raise UserError("grammar: it is empty; write one rule a line, such as NP: {<JJ>*<NN>+}")
         try:
             self._parser = RegexpParser(grammar)
         except ValueError as error:
@@ -46,10 +32,13 @@ class Chunker:
         self._spans = lru_cache(_REMEMBERED)(self._parse)
 
     def phrases(self, tagged: Tagged) -> list[str]:
-        """Return the phrases of a sentence in order, words joined by blanks, determiners left out."""
+        """Return the phrases of a sentence in order, words joined by blanks, determiners left out.
+
+        "No" stays: "no wing bars" says the contrary of "wing bars".
+        """
         found = []
         for start, stop in self._spans(tuple(tag for _, tag in tagged)):
-            kept = [word for word, tag in tagged[start:stop] if tag not in DETERMINERS]
+            kept = [word for word, tag in tagged[start:stop] if tag not in DETERMINERS or word == "no"]
             if phrase := " ".join(filter(None, map(_bare, kept))):
                 found.append(phrase)
         return found

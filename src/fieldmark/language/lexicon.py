@@ -32,7 +32,7 @@ _OPEN = {
         bodies scales tarsuses superciliaries legs eyes plumes
     """,
     "JJ": """
-        black white grey gray brown red orange yellow green blue purple pink tan beige buff rufous rusty
+        jet black white grey gray brown red orange yellow green blue purple pink tan beige buff rufous rusty
         chestnut ochre tawny sandy sky slate cream creamy lemon olive golden silver gold maroon crimson
         scarlet turquoise teal violet indigo ivory charcoal bronze copper magenta lavender peach navy
         cinnamon rust amber russet iridescent multicolored multicoloured colorful colourful monochrome
@@ -109,9 +109,13 @@ VERB_OR_NOUN = _words("""
 """)
 # A noun after a determiner, adjective or comma, an adverb elsewhere: "its back", "swept back".
 NOUN_OR_ADVERB = _words("back")
-# An adjective before a noun or another adjective, a noun elsewhere: "light wings", "the light was fading".
+# Adjectives before a noun or another adjective; nouns after a determiner elsewhere: "the white of its eye".
 ADJECTIVE_OR_NOUN = _words("""
-    light top bottom front middle left right black white grey gray brown red orange yellow green blue purple pink
-    tan cream olive gold primary secondary square female male juvenile adult
+    black white grey gray brown red orange yellow green blue purple pink tan cream olive gold primary secondary
+    square female male juvenile adult jet
 """)
+# Likewise, and nouns after an adjective too: "a rounded top", "the light was fading".
+PLACES = _words("light top bottom front middle left right")
+# With the noun before them an adjective, where a noun follows: "a dagger shaped bill", "rose colored petals".
+AFTER_NOUN = _words("shaped colored coloured sized thin like")
 LEXICON = {word: tag for tag, words in (_OPEN | _CLOSED).items() for word in words.split()}

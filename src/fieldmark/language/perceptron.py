@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def require_tagger(data: Path) -> None:
     remedy = f"or unpack {PACKAGE}.zip into a folder of NLTK data under taggers/ and name it as nltk_data"
     downloader = Downloader(download_dir=str(data.resolve()))
     try:
-        downloader.download(PACKAGE, quiet=True, force=True, raise_on_error=True)
+        silent = StringIO()  # what it would print is in the error
+        downloader.download(PACKAGE, quiet=True, force=True, raise_on_error=True, print_error_to=silent)
         installed = downloader.is_installed(PACKAGE)
     except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())[:150]

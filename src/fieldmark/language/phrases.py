@@ -4,16 +4,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import torch
-from torch import Tensor
 
 from fieldmark.datasets.manifest import read_table, write_table
 from fieldmark.errors import UserError
 from fieldmark.files import write_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PADDING, UNKNOWN = "<pad>", "<unk>"  # words 0 and 1 of every vocabulary
 FRAME, VOCABULARY = "phrases.parquet", "vocabulary.txt"
@@ -77,13 +79,15 @@ def encode(
     vocabulary: Sequence[str],
     max_phrases: int | None = None,
     max_words: int | None = None,
-) -> Tensor:
+) -> "Tensor":
     """Return word numbers, (N pictures, n phrases, w words) int64, padded with 0; an absent phrase is all 0.
 
     n and w are the largest found, at least 1, or what is given; a picture keeps its first `max_phrases`
     phrases, and a phrase its last `max_words` words, among which is its head. A word that `vocabulary` (as in
     `Phrases`) lacks is 1.
     """
+    import torch  # takes seconds: only who encodes waits, not each process that extracts
+
     numbers = {word: number for number, word in enumerate(vocabulary)}
     split = [[phrase.split() for phrase in found] for found in phrases]
     n = max_phrases or max([1, *map(len, split)])
