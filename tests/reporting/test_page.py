@@ -102,6 +102,8 @@ def test_phrases_are_shown_with_their_tags(html, root):
         build(root)
     (root / "reports/phrases/birds.json").unlink()
     assert "Noun phrases" not in Page(build(root)[0]).text
+
+
 def test_a_clip_has_its_scores_and_its_picture(html):
     page = Page(html)
     assert "clips" in page.ids
