@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fieldmark.reporting import formatting
+from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING
 from fieldmark.reporting.phrases import phrases_view
@@ -88,6 +89,7 @@ def render_page(results: Results) -> str:
     present = {one.method for one in results.methods}
     html = environment.get_template("page.html").render(
         methods=views,
+        comparisons=[(one, measure_table(one, one.headline)) for one in comparisons(results.methods)],
         missing=[name for name in results.expected if name not in present],
         claims=[claim for view in views for claim in view.claims],
         verdicts=Counter(claim.row.verdict for view in views for claim in view.claims),
@@ -96,6 +98,8 @@ def render_page(results: Results) -> str:
         data_figures={one.name: _figures(one.figures) for one in results.datasets},
         phrases=[phrases_view(name, one) for name, one in results.phrases.items()],
         backbones=[_backbone_view(one) for one in results.backbones],
+        clips=[_backbone_view(one) for one in results.clips],
+        clip_figures=[_figures(figures) for figures in results.clip_figures.values()],
         versions=package_versions(),
         fingerprint=fingerprint(results.params),
     )
