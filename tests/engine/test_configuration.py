@@ -53,7 +53,11 @@ def test_the_default_is_right() -> None:
         ("clips.small.split", "bas", "clips.small.split: there is no split 'bas'; did you mean 'base'"),
         ("clips.small.dataset", "birds", "split 'base' is of data set 'base'"),
         ("clips.small.imagess", {}, "unknown parameter clips.small.imagess; did you mean 'images'"),
-        ("prompts.some", {"dataset": "bird", "clip": "small"}, "datasets has no 'bird'; did you mean 'birds'"),
+        (
+            "prompts.some",
+            {"dataset": "bird", "clip": "small"},
+            "datasets has no 'bird'; did you mean 'birds'",
+        ),
         ("prompts.some", {"dataset": "birds", "clip": "smal"}, "clips has no 'smal'; did you mean 'small'"),
         ("prompts.some", {"dataset": "birds", "clip": "small", "templates": ["a"]}, "prompts.some.templates"),
         ("backbones.vit.split", "bas", "did you mean 'base'"),

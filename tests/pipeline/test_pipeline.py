@@ -36,6 +36,8 @@ backbones:
     images: {size: 32}
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
+phrases:
+  birds: {dataset: birds, split: classes}
 clips:
   tiny:
     dataset: birds
@@ -58,7 +60,8 @@ irt:
 """
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
-    *("describe@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt", "evaluate@irt", "report"),
+    *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
+    *("evaluate@irt", "report"),
 }
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
@@ -134,6 +137,7 @@ def test_the_whole_pipeline_runs(project, first):
         "metrics/irt.json",
         "validation/birds.json",
         "backbones/vit.json",
+        "phrases/birds.json",
         "clips/tiny.json",
         "prompts/birds.json",
     ):

@@ -44,4 +44,14 @@ def root(tmp_path: Path) -> Path:
             "splits": {"retrieval": {"test": balance, "train": balance}},
         },
     )  # fmt: skip
+    write(
+        tmp_path / "reports/phrases/birds.json",
+        {
+            "dataset": "birds", "split": "retrieval", "tagger": "builtin", "grammar": "NP: {<JJ>*<NN>}",
+            "counts": {"pictures": 2400, "pictures_without_phrases": 3},
+            "phrases_per_picture": {"least": 0, "mean": 16.77, "most": 25}, "unknown_words": 0.0097,
+            "frequent": [[HOSTILE, 1493]],
+            "sample": [{"id": HOSTILE, "caption": HOSTILE, "tagged": [[HOSTILE, "NN"]], "phrases": [HOSTILE]}],
+        },
+    )  # fmt: skip
     return tmp_path
