@@ -29,7 +29,7 @@ def models(task: Task, params: Make, students: bool = True) -> tuple[dict[str, P
     own, found = params(variants=VARIANTS, stages=2), {}
     named = {**Pma.variants(own)}
     if students:
-        named |= {name: named["plain"] for name in ("student", "twin")}
+        named |= dict.fromkeys(("student", "twin"), named["plain"])
     for seed, (name, one) in enumerate(named.items()):
         torch.manual_seed(seed)
         found[name] = Pma.build(one, task).eval()
