@@ -13,6 +13,8 @@ from fieldmark.presets import list_presets, require_given, with_preset, with_set
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
+    "frpt-aircraft": [],
+    "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "frpt-cub200": [],
     "frpt-photos": [
         "datasets.photos.folder.path=/data/photos",
@@ -227,17 +229,20 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     ]  # resized once, by the network's side
 
 
-def test_frpts_recipe_is_exact_whatever_was_set_before():
+@pytest.mark.parametrize(
+    ("name", "pictures"), [("frpt-cub200", 5864), ("frpt-cars196", 8054), ("frpt-aircraft", 5000)]
+)
+def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     before = with_settings(
         (ROOT / "params.yaml").read_text(),
         ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
     )
-    text = with_preset(before, "frpt-cub200", PRESETS)
+    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
     frpt = read_method(YAML(typ="safe", pure=True).load(text), "frpt")
     train, images = frpt.train, frpt.images
     assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
     assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
-    assert (train.steps, train.drop_every) == (500 * 5864 // 32, 50 * 5864 // 32)
+    assert (train.steps, train.drop_every) == (500 * pictures // 32, 50 * pictures // 32)
     assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
     assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")

@@ -104,6 +104,13 @@ def test_phrases_are_shown_with_their_tags(html, root):
     assert "Noun phrases" not in Page(build(root)[0]).text
 
 
+def test_a_clip_has_its_scores_and_its_picture(html):
+    page = Page(html)
+    assert "clips" in page.ids
+    assert "zero-shot top1" in " ".join(page.texts)
+    assert ("alt", "Alike") in page.attributes
+
+
 def test_page_without_any_result_says_so(tmp_path):
     html, summary = build(tmp_path)
     assert "No method has been evaluated yet" in Page(html).text

@@ -1,4 +1,4 @@
-"""What the words say: noun phrases of captions, and vocabularies of them."""
+"""What the words say: noun phrases of captions, vocabularies of them, and what CLIP makes of names."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -78,7 +78,7 @@ class MethodResult(_Checked):
 
 
 class Backbone(_Checked):
-    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself."""
+    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself; CLIPs alike."""
 
     name: str
     arch: str = ""
@@ -146,6 +146,8 @@ class Results:
     methods: Sequence[MethodResult]
     method_figures: Mapping[str, Sequence[FigureFile]]
     backbones: Sequence[Backbone]
+    clips: Sequence[Backbone]
+    clip_figures: Mapping[str, Sequence[FigureFile]]
     datasets: Sequence[DatasetResult]
     phrases: Mapping[str, PhrasesResult]
     expected: Sequence[str]
@@ -156,18 +158,21 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
-    """Read all that `reports` (metrics, figures, backbones, phrases, validation) and `prepared` (data sets) hold.
+    """Read all that `reports` (metrics, figures and what else has numbers) and `prepared` (data sets) hold.
 
     Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
     """
     figures = reports / "figures"
     methods = read_methods(reports, params)
     backbones = _named((reports / "backbones").glob("*.json"), params, "backbones")
+    clips = _named((reports / "clips").glob("*.json"), params, "clips")
     datasets = _datasets(reports / "validation", prepared, figures / "data")
     return Results(
         methods=methods,
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
         backbones=[_checked(Backbone, path) for path in backbones],
+        clips=[_checked(Backbone, path) for path in clips],
+        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
         datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
         phrases={
             path.stem: _checked(PhrasesResult, path)
