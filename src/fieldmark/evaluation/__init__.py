@@ -2,5 +2,6 @@
 
 from fieldmark.evaluation.landmarks import revisited_map
 from fieldmark.evaluation.retrieval import retrieval_metrics
+from fieldmark.evaluation.segmentation import mean_iou
 
-__all__ = ["retrieval_metrics", "revisited_map"]
+__all__ = ["mean_iou", "retrieval_metrics", "revisited_map"]
