@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.records import MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
+from fieldmark.datasets.world.parts import PARTS
 from fieldmark.datasets.world.render import Shot, render_all
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder
@@ -121,6 +122,7 @@ def _record(row: dict[str, Any]) -> Record:
         id=row["id"],
         image=row["image"],
         mask=row["mask"],
+        mask_labels=MaskLabels(PARTS),
         class_name=row["class_name"],
         group=row["group"],
         captions=tuple(row["captions"]),
