@@ -42,7 +42,7 @@ def confusion_matrix(
     prediction: Tensor | Array, target: Tensor | Array, classes: int, ignore_index: int = NO_LABEL
 ) -> Array:
     """Count pixels by (true class, predicted class): (C, C) int64. Arguments and errors as in `mean_iou`."""
-    guess, truth = torch.as_tensor(prediction).cpu(), torch.as_tensor(target).cpu()
+    guess, truth = _labels(prediction), _labels(target)
     if guess.shape != truth.shape:
         raise ValueError(f"prediction and target have shapes {tuple(guess.shape)} and {tuple(truth.shape)}")
     counted = truth != ignore_index
@@ -152,6 +152,11 @@ def _mean(ratios: Array) -> Array:
     total = np.where(there, ratios, 0.0).sum(-1)
     mean: Array = np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
     return mean
+
+
+def _labels(values: Tensor | Array) -> Tensor:
+    """A tensor on the CPU; of an array a copy, since a picture of the store may not be written to."""
+    return values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
 
 
 def _check_labels(labels: Tensor, name: str, classes: int) -> None:
