@@ -39,7 +39,7 @@ class LinearDecoder(nn.Module):
 
     def __init__(self, dim: int, classes: int) -> None:
         super().__init__()
-        self.head = nn.Conv2d(dim, classes, 1)
+        self.head = nn.Linear(dim, classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.zeros(dim, 1, 1))
@@ -52,7 +52,8 @@ class LinearDecoder(nn.Module):
         self.deviation.copy_(deviation.clamp(min=STD_FLOOR)[:, None, None])
 
     def forward(self, maps: Tensor) -> Tensor:
-        out: Tensor = self.head((maps - self.mean) / self.deviation)
+        patches = ((maps - self.mean) / self.deviation).permute(0, 2, 3, 1)
+        out: Tensor = self.head(patches).permute(0, 3, 1, 2)
         return out
 
 

@@ -1,6 +1,7 @@
 """A measure against a setting: one panel a measure, one line a kind of model, with intervals."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import PercentFormatter
@@ -40,6 +41,9 @@ def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: s
         axes.set_title(title)
         axes.set_xlabel(setting)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    drawn = {line.get_label(): line for axes in figure.axes for line in axes.containers}
-    figure.legend([drawn[name] for name in names], names, loc="outside upper left", ncols=len(names))
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        shown, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, shown, strict=True))
+    figure.legend([handles[name] for name in names], names, loc="outside upper left", ncols=len(names))
     return figure

@@ -34,7 +34,7 @@ def write_figures(
         _bars(folder / "finetune.svg", measures, "miou_finetune")
         mask_sheet(folder / "masks.svg", dense, test)
         feature_sheet(folder / "features.svg", dense, test)
-    main = next((name for name in ("LOCA", *reversed(positions)) if _has_queries(positions, name)), None)
+    main = next((name for name in ("LOCA", *positions) if _has_queries(positions, name)), None)
     if main:
         position_sheet(folder / "positions.svg", positions[main], models[main])
     etas = _by_eta(models, measures)

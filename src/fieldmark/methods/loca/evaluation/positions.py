@@ -58,8 +58,8 @@ def predict_positions(models: Mapping[str, Loca], task: Task) -> dict[str, Posit
 def accuracy_difference(first: Positions, second: Positions) -> Interval:
     """Return the mean over pictures of the accuracy of `first` minus that of `second`, with its interval."""
     both = (first.valid > 0) & (second.valid > 0)
-    shares = [one.correct[both] / one.valid[both] for one in (first, second)]
-    return paired_difference(*shares, np.flatnonzero(both))
+    left, right = (one.correct[both] / one.valid[both] for one in (first, second))
+    return paired_difference(left, right, np.flatnonzero(both))
 
 
 @torch.inference_mode()

@@ -59,7 +59,7 @@ def measured(dense: Dense | None, positions: Positions | None) -> Measures:
     """Return a variant's measures by name; the probe on all labels and fine-tuning first."""
     found: Measures = {}
     if dense:
-        for fraction in reversed(dense.probes):
+        for fraction in sorted(dense.probes, reverse=True):
             found[probe_name(fraction)] = miou_interval(dense.probes[fraction])
         if dense.tuned:
             found["miou_finetune"] = miou_interval(dense.tuned)
