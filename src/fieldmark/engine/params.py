@@ -21,6 +21,7 @@ class TrainParams(Block):
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
     schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
+    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedule cosine only
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
     warmup_steps: int = Field(0, ge=0)
