@@ -86,7 +86,10 @@ def _position_cells(model: Loca, positions: Positions, index: int, patch: int) -
     boxes = {BLUE: views.reference.boxes[index], ORANGE: views.focal.boxes[query, index]}
     yield Cell(framed(positions.pictures[index], {c: b.tolist() for c, b in boxes.items()}), "picture")
     yield Cell(_seen(reference, positions.shown.visible.cpu().numpy(), patch), "reference", "visible part")
-    yield Cell(view, "query", "mirrored" if bool(views.focal.flipped[query, index]) else "")
+    mirrored = bool(views.focal.flipped[query, index])
+    yield Cell(view, "query", "mirrored" if mirrored else "")
+    if mirrored:  # pasted as it stands in the picture
+        view, true, put = view[:, ::-1], true[:, ::-1], put[:, ::-1]
     yield Cell(pasted(reference, view, true, true, patch), "true places")
     yield Cell(
         pasted(reference, view, put, true, patch), "predicted", f"{right} of {(true >= 0).sum()} right"
