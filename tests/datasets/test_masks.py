@@ -249,3 +249,16 @@ def test_a_damaged_ade20k_is_one_line(tmp_path, twin, break_it, message):
     with pytest.raises(UserError, match=message) as caught:
         ade_records(tmp_path, path=str(twin))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("part", ["species", "scenes"])
+def test_every_label_of_the_default_world_has_a_name(tmp_path, part):
+    world = {"part": part, "classes": 12, "genera": 4, "photographs": 2, "side": 48, "captions": 1}
+    params = dataset("world", world)
+    source = params.open_source()
+    source.fetch(tmp_path / "raw")
+    manifest, store = prepared(tmp_path, params, source.records(tmp_path / "raw"))
+    found = {int(value) for row in manifest["mask_row"] for value in np.unique(store.mask(int(row)))}
+    assert store.mask_names[0] == "background"
+    assert len(set(store.mask_names)) == len(store.mask_names) == 13
+    assert {0} < found <= set(range(13))
