@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
 from fieldmark.engine.configuration import check_params, read_method
+from fieldmark.engine.variants import load_method
 from fieldmark.errors import UserError
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets, require_given, with_preset, with_settings
@@ -26,6 +28,8 @@ GIVEN = {  # what a user must give
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
     "irt-sop": [],
+    "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
+    "loca-photos": ["datasets.photos.folder.path=/data/photos"],
 }
 TEXT = """\
 # About this file.
@@ -235,6 +239,50 @@ def test_frpts_recipe_is_exact_whatever_was_set_before():
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
+
+
+def test_locas_recipe_is_exact_whatever_was_set_before():
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["loca.train.precision=bf16", "loca.eta=0.5", "loca.views.blur=null", "loca.train.accumulate=4"],
+    )
+    text = with_settings(with_preset(before, "loca-imagenet1k", PRESETS), GIVEN["loca-imagenet1k"])
+    loca = read_method(YAML(typ="safe", pure=True).load(text), "loca")
+    train, views = loca.train, loca.views
+    assert (train.steps, train.batch_size, train.optimizer, train.clip_norm) == (
+        100 * 1251,
+        1024,
+        "adamw",
+        1.0,
+    )
+    assert (train.lr, train.weight_decay, train.schedule, train.final) == (1e-3, 0.1, "cosine", 0.01)
+    assert (train.warmup_steps, train.precision, train.ema, train.accumulate) == (15 * 1251, "fp32", None, 1)
+    assert (loca.arch, loca.options, loca.drop_path, loca.momentum) == (
+        "vit_base_patch16_224",
+        None,
+        0.1,
+        0.996,
+    )
+    assert (loca.eta, loca.masking) == (0.8, "consecutive")
+    assert views == type(views)()  # the block's defaults are the release's
+    assert loca.head == type(loca.head)()
+
+
+def test_locas_ablation_is_one_setting(tmp_path):
+    """The command that params.yaml documents, read the way `dvc exp run -S` reads it."""
+    from dvc.utils.hydra import apply_overrides
+
+    text = (ROOT / "params.yaml").read_text()
+    [setting] = re.findall(r"dvc exp run -S '(loca\.variants=\S+)'", text)
+    (tmp_path / "params.yaml").write_text(text)
+    apply_overrides(tmp_path / "params.yaml", [setting])
+    loca = read_method(read_yaml(tmp_path / "params.yaml"), "loca")
+    named = load_method("loca").variants(loca)
+    assert {(own.mode, own.eta) for own in named.values()} >= {
+        *((mode, eta) for mode in ("position", "LOCA") for eta in (0.0, 0.5, 0.8)),
+        ("feature", 0.8),
+        ("random", 0.8),
+    }
 
 
 def script(folder, *arguments):

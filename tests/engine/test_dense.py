@@ -209,7 +209,7 @@ def test_fine_tuning_trains_the_backbone_resumes_and_repeats(task: Task, tmp_pat
 
 
 def test_unlabelled_pictures_give_a_loss_of_zero(task: Task) -> None:
-    model = Segmenter(tiny_vit(), CLASSES, 1)
+    model = Segmenter(tiny_vit(), torch.ones(CLASSES, dtype=torch.bool), 1)
     batch = {
         "images": torch.zeros(2, 3, SIDE, SIDE),
         "masks": torch.full((2, SIDE, SIDE), 255, dtype=torch.uint8),
@@ -218,8 +218,21 @@ def test_unlabelled_pictures_give_a_loss_of_zero(task: Task) -> None:
 
 
 def test_the_decoder_is_one_linear_map_a_patch() -> None:
-    decoder = LinearDecoder(6, 3)
+    decoder = LinearDecoder(6, torch.tensor([True, True, False]))
     assert sum(p.numel() for p in decoder.parameters()) == 3 * 6 + 3
+    assert (decoder(torch.randn(4, 6, 5, 5)).argmax(1) < 2).all()
+
+
+def test_labels_that_no_mask_holds_are_never_predicted(task: Task) -> None:
+    pairs = Pairs.of(task, "train")
+    assert pairs.seen().tolist() == [True, True, True, False]
+    maps, masks = torch.randn(5, 4, 3, 3), torch.full((5, 3, 3), 2, dtype=torch.uint8)
+    masks[0], masks[1] = 0, 255
+    decoder = fit_probe(maps, masks, 4, ProbeParams(steps=2))
+    assert set(decoder(torch.randn(50, 4, 3, 3)).argmax(1).unique().tolist()) <= {0, 2}
+    model = Segmenter(tiny_vit(), pairs.seen(), 1)
+    scores = predict(model.scores(torch.rand(4, 3, SIDE, SIDE)), (SIDE, SIDE))
+    assert int(scores.max()) < 3
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.benchmarks import frpt, irt
+from fieldmark.benchmarks import frpt, irt, loca
 from fieldmark.params import read_yaml
 
-BENCHMARKS = {"irt": irt, "frpt": frpt}
+BENCHMARKS = {"irt": irt, "frpt": frpt, "loca": loca}
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.inference import run_over
 from fieldmark.engine.loop import pick_device, train
 from fieldmark.engine.method import Losses, Trainable
-from fieldmark.engine.pairs import PairDataset, Pairs
+from fieldmark.engine.pairs import PairDataset, Pairs, labels_in
 from fieldmark.engine.params import DenseParams, ProbeParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.variants import LIVE
@@ -29,21 +29,28 @@ from fieldmark.vision.backbones import Backbone
 
 SCORED_AT_ONCE = 2**25  # scores at full size in memory
 STD_FLOOR = 1e-6
+UNSEEN = -1e4  # score of a label that no training mask holds
 
 
 class LinearDecoder(nn.Module):
-    """Features (B, D, h, w) -> scores (B, C, h, w); features are standardised by channel first."""
+    """Features (B, D, h, w) -> scores (B, C, h, w); features are standardised by channel first.
+
+    `seen` (C,) says which labels any training mask holds: the others are never predicted, since nothing could
+    teach when.
+    """
 
     mean: Tensor
     deviation: Tensor
+    penalty: Tensor
 
-    def __init__(self, dim: int, classes: int) -> None:
+    def __init__(self, dim: int, seen: Tensor) -> None:
         super().__init__()
-        self.head = nn.Linear(dim, classes)
+        self.head = nn.Linear(dim, len(seen))
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.zeros(dim, 1, 1))
         self.register_buffer("deviation", torch.ones(dim, 1, 1))
+        self.register_buffer("penalty", torch.where(seen, 0.0, UNSEEN))
 
     def standardise_by(self, maps: Tensor) -> None:
         """Take mean and deviation of the channels from features (N, D, h, w)."""
@@ -53,17 +60,17 @@ class LinearDecoder(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         patches = ((maps - self.mean) / self.deviation).permute(0, 2, 3, 1)
-        out: Tensor = self.head(patches).permute(0, 3, 1, 2)
+        out: Tensor = (self.head(patches) + self.penalty).permute(0, 3, 1, 2)
         return out
 
 
 class Segmenter(Trainable):
     """A backbone and a linear decoder that learn together."""
 
-    def __init__(self, backbone: Backbone, classes: int, loss_stride: int) -> None:
+    def __init__(self, backbone: Backbone, seen: Tensor, loss_stride: int) -> None:
         super().__init__()
         self.backbone, self.loss_stride = backbone, loss_stride
-        self.decoder = LinearDecoder(backbone.spec.dim, classes)
+        self.decoder = LinearDecoder(backbone.spec.dim, seen)
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy over the labelled pixels of batch["masks"]."""
@@ -98,7 +105,7 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: ProbeParams) ->
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)
-        decoder = LinearDecoder(maps.shape[1], classes).to(maps.device)
+        decoder = LinearDecoder(maps.shape[1], labels_in(masks, classes).cpu()).to(maps.device)
     decoder.standardise_by(maps)
     sampler = ShuffledSampler(len(maps), min(params.batch_size, len(maps)), params.seed)
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=params.lr, weight_decay=params.weight_decay)
@@ -129,7 +136,7 @@ def fine_tune(
     task = pairs.task
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = Segmenter(backbone, pairs.classes, params.loss_stride)
+        model = Segmenter(backbone, pairs.seen(), params.loss_stride)
     dataset = PairDataset(
         task.store, pairs.subset.rows, pairs.mask_rows, training_transform(params.images), recipe.seed
     )

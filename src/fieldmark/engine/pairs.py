@@ -12,6 +12,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from fieldmark.datasets.loading import Batch, PictureDataset, Slice, mix
+from fieldmark.datasets.records import NO_LABEL
 from fieldmark.datasets.splits import chance
 from fieldmark.datasets.store import ImageStore
 from fieldmark.datasets.transforms import to_tensor
@@ -48,6 +49,13 @@ class Pairs:
     def mask(self, index: int) -> NDArray[np.uint8]:
         """The mask of one picture as it is stored, (H, W)."""
         return self.task.store.mask(int(self.mask_rows[index]))
+
+    def seen(self) -> Tensor:
+        """Say of every label whether any of the masks holds it, (C,) bool."""
+        found = torch.zeros(self.classes, dtype=torch.bool)
+        for index in range(len(self)):
+            found |= labels_in(torch.from_numpy(self.mask(index).copy()), self.classes)
+        return found
 
     def small_masks(self, side: int) -> Tensor:
         """All masks reduced to side x side by the nearest pixel, (N, side, side) uint8."""
@@ -88,3 +96,9 @@ class PairDataset(PictureDataset):
         mask = torch.from_numpy(self.store.mask(int(self.mask_rows[index])).copy())
         pair: tuple[Tensor, Tensor] = self.transform(image, tv_tensors.Mask(mask[None]))
         return pair
+
+
+def labels_in(masks: Tensor, classes: int) -> Tensor:
+    """Say of every label whether masks of any shape hold it, (C,) bool; 255 is none."""
+    counts = torch.bincount(masks.flatten().long(), minlength=NO_LABEL + 1)
+    return counts[:classes] > 0

@@ -54,7 +54,7 @@ class ProbeParams(Block):
 
     steps: int = Field(200, ge=1)
     batch_size: int = Field(32, ge=1)
-    lr: float = Field(1e-2, gt=0)
+    lr: float = Field(0.1, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     seed: int = Field(0, ge=0)
 
@@ -71,9 +71,7 @@ class DenseParams(Block):
     """
 
     images: ImageParams = ImageParams(scale=(0.5, 1.0))  # fine-tuning; the probe sees whole pictures
-    loss_stride: int = Field(
-        4, ge=1
-    )  # the loss looks at every so manieth pixel along each side; scores at all
+    loss_stride: int = Field(8, ge=1)  # pixels from one the loss looks at to the next; scores look at all
     fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
     probe: ProbeParams = ProbeParams()
     finetune: TrainParams | None = None  # None: no fine-tuning

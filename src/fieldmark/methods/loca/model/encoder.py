@@ -21,7 +21,7 @@ def build_encoder(params: LocaParams) -> Backbone:
 
     Raises UserError for what is no plain vision transformer, or patches that do not divide the views.
     """
-    options = {**params.options, **OWN_OPTIONS, "img_size": params.views.reference_size}
+    options = {**(params.options or {}), **OWN_OPTIONS, "img_size": params.views.reference_size}
     patch, dim = patch_and_dim(params, options)
     for name in ("reference_size", "focal_size"):
         if getattr(params.views, name) % patch:

@@ -86,7 +86,7 @@ class LocaParams(MethodParams):
 
     variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")  # a mode, or mode-eta: LOCA-0.5
     arch: str = "vit_base_patch16_224"  # of timm's plain vision transformers
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] | None = None  # timm's own constructor arguments
     eta: float = Field(0.8, ge=0.0, lt=1.0)  # hidden fraction of the reference patches
     masking: Literal["consecutive", "unstructured", "first"] = "consecutive"
     drop_path: float = Field(0.1, ge=0.0, lt=1.0)  # rate of stochastic depth in the last layer
@@ -107,8 +107,8 @@ class LocaParams(MethodParams):
 
     @field_validator("options")
     @classmethod
-    def _free(cls, options: dict[str, Any]) -> dict[str, Any]:
-        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes", "stem"} & options.keys())
+    def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
+        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes", "stem"} & set(options or {}))
         if taken:
             raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
         return options
