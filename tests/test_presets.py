@@ -39,6 +39,10 @@ GIVEN = {  # what a user must give
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
     "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
+    "loca-masks": [
+        "datasets.photos.masks.path=/data/photos",
+        "datasets.photos.masks.labels=[sky,road]",
+    ],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
 }
 TEXT = """\
