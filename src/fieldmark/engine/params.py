@@ -23,6 +23,8 @@ class TrainParams(Block):
     schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
+    rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only
+    last: float = Field(0.01, ge=0, le=1)  # last rate as a fraction of the peak; schedule onecycle only
     warmup_steps: int = Field(0, ge=0)
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
