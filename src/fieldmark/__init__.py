@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def load(path: str | Path) -> TrainedModel:
-    """Return the trained model in a folder such as `models/irt/R`. Raises UserError when there is none."""
+    """Return the trained model in a folder such as `models/irt/variants/R`. Raises UserError when there is none."""
     from fieldmark.trained import TrainedModel  # torch takes seconds to import: only those who load wait
 
     return TrainedModel(Path(path))

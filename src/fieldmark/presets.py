@@ -15,6 +15,12 @@ from fieldmark.errors import UserError
 from fieldmark.params import nearest, read_yaml
 
 NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names: replaced whole
+DERIVED = (
+    "clips",
+    "prompts",
+    "phrases",
+    "distill",
+)  # likewise, and emptied by a preset that brings its own data sets
 WANTED = "???"  # a value that only the user can give
 PLAIN_LENGTH = 4096  # lines are not folded
 
@@ -29,7 +35,8 @@ def with_preset(text: str, name: str, folder: Path) -> str:
     """Return the parameters `text` with the preset `name` laid over them.
 
     The sections that hold the user's own names (data sets, splits, backbones, methods) are replaced where the
-    preset has them; every other block is merged key by key. Raises UserError for an unknown preset.
+    preset has them, and those made from data sets with them; every other block is merged key by key.
+    Raises UserError for an unknown preset.
     """
     known = list_presets(folder)
     if name not in known:
@@ -37,9 +44,11 @@ def with_preset(text: str, name: str, folder: Path) -> str:
         raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
     path = folder / f"{name}.yaml"
     read_yaml(path)  # refuses what is no YAML or no mapping
-    params = _load(text)
-    for key, value in _load(path.read_text(encoding="utf-8")).items():
-        if key in NAMED or key not in params:
+    params, preset = _load(text), _load(path.read_text(encoding="utf-8"))
+    if "datasets" in preset:
+        params.update({key: CommentedMap() for key in DERIVED if key in params})
+    for key, value in preset.items():
+        if key in (*NAMED, *DERIVED) or key not in params:
             params[key] = value
         else:
             _merge(params, key, value)
@@ -97,7 +106,7 @@ def _require_place(block: Any, name: str, above: list[str]) -> None:
     path = ".".join([*above, name])
     if not isinstance(block, Mapping):
         raise UserError(f"unknown parameter {path}: {'.'.join(above)} is a value, not a block")
-    if name not in block and (not above or above in [[section] for section in NAMED]):
+    if name not in block and (not above or above in [[section] for section in (*NAMED, *DERIVED)]):
         raise UserError(f"unknown parameter {path}{nearest(name, list(block))}")
 
 

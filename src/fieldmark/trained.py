@@ -21,7 +21,7 @@ BATCH = 32
 
 
 class TrainedModel:
-    """A model read from `models/<method>/<variant>`, with the test geometry it was evaluated with."""
+    """A model read from `models/<method>/variants/<variant>`, with the test geometry it was evaluated with."""
 
     model: Any
 

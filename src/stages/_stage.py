@@ -7,8 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fieldmark.errors import UserError
-from fieldmark.params import read_yaml
+try:
+    from fieldmark.errors import UserError
+    from fieldmark.params import read_yaml
+except ModuleNotFoundError as absent:
+    sys.exit(
+        f"error: {absent.name} is not installed for {sys.executable}; "
+        "run `source .venv/bin/activate` first, or `make repro`, which makes .venv"
+    )
 
 PARAMS = Path("params.yaml")
 

@@ -6,14 +6,16 @@ from typing import Any
 from fieldmark.datasets.manifest import read_manifest
 from fieldmark.datasets.splits import read_split, read_splits
 from fieldmark.datasets.store import ImageStore
-from fieldmark.engine.configuration import read_method, read_runtime, read_wiring
+from fieldmark.engine.configuration import NO_TEXT, read_method, read_runtime, read_wiring
 from fieldmark.engine.method import MethodParams, Task
 from fieldmark.params import pick
 
-BACKBONES = Path("models/backbones")
+MODELS, TEXTS = Path("models"), Path("data/text")
 
 
-def open_task(params: dict[str, Any], split: str, name: str, backbone: str = "") -> tuple[Task, list[Path]]:
+def open_task(
+    params: dict[str, Any], split: str, name: str, backbone: str = "", text: str = NO_TEXT
+) -> tuple[Task, list[Path]]:
     """Open a split with its pictures for run `name`; return the task and what its results depend on."""
     own = pick(read_splits(params), split, "splits")
     data, split_file = Path("data/prepared") / own.dataset, Path(f"data/splits/{split}.parquet")
@@ -22,7 +24,8 @@ def open_task(params: dict[str, Any], split: str, name: str, backbone: str = "")
         manifest=read_manifest(data / "manifest.parquet"),
         split=read_split(split_file),
         ks=own.ks,
-        backbone=BACKBONES / backbone,
+        backbone=MODELS / backbone,
+        text=TEXTS / text,
         history=Path("reports/history") / name,
         runtime=read_runtime(params),
     )
@@ -33,5 +36,6 @@ def open_method(name: str, params: dict[str, Any]) -> tuple[MethodParams, Task, 
     """Return a method's parameters, its task, and the files that its results depend on."""
     wiring = read_wiring(params, name)
     own = read_method(params, name)
-    task, inputs = open_task(params, wiring.split, name, wiring.backbone)
-    return own, task, [*inputs, BACKBONES / wiring.backbone / "weights.safetensors"]
+    task, inputs = open_task(params, wiring.split, name, wiring.backbone, wiring.text)
+    texts = sorted(task.text.glob("*.*"))
+    return own, task, [*inputs, MODELS / wiring.backbone / "weights.safetensors", *texts]

@@ -12,7 +12,7 @@ from fieldmark.files import atomic_folder, write_json
 
 def main(name: str, params: dict[str, Any]) -> None:
     own, task, _ = open_method(name, params)
-    models = load_variants(name, own, Path("models") / name)
+    models = load_variants(name, own, Path("models") / name / "variants")
     with atomic_folder(Path("reports/figures") / name) as figures:
         metrics = load_evaluation(name)(models, own, task, figures)
     wiring = params["methods"][name]

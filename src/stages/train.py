@@ -15,7 +15,7 @@ from fieldmark.engine.watch import write_curves
 def main(name: str, params: dict[str, Any]) -> None:
     own, task, inputs = open_method(name, params)
     key = fingerprint(own.model_dump(), inputs)
-    with output_folder(Path("models") / name) as folder:
+    with output_folder(Path("models") / name / "variants") as folder:
         curves = train_variants(name, own, task, folder, RESUME, key)
     if first_process():
         write_curves(task.history, curves)

@@ -37,7 +37,7 @@ backbones:
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 methods:
-  irt: {dataset: birds, split: retrieval, backbone: vit}
+  irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
 irt:
   variants: [O, L, R]
   lambda: 0.7
@@ -96,8 +96,8 @@ def project(tmp_path_factory):
     """A clone as a newcomer has it, with tiny parameters and nothing computed."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
-        (folder / name).parent.mkdir(exist_ok=True)
+    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/text/none"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(PARAMS)
     for arguments in (["init", "-q"], ["add", "-A"], [*author(), "commit", "-qm", "clone"]):
@@ -124,7 +124,7 @@ def test_the_whole_pipeline_runs(project, first):
         "backbones/vit.json",
     ):
         assert (project / "reports" / name).stat().st_size > 0
-    assert (project / "models/irt/R/model.json").exists()
+    assert (project / "models/irt/variants/R/model.json").exists()
     assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
 
 

@@ -46,6 +46,7 @@ def make_task(folder: Path, classes: int = 6, images: int = 6, workers: int = 0)
         split=split,
         ks=(1, 2),
         backbone=folder / "vit",
+        text=Path("none"),
         history=folder / "history",
         runtime=RuntimeParams(device="cpu", workers=workers, checkpoint_seconds=0.0001),
     )

@@ -34,6 +34,7 @@ def make_task(folder: Path, side: int, backbone: Backbone, workers: int) -> Task
         split,
         (1,),
         folder / "backbone",
+        Path("none"),
         folder,
         RuntimeParams(workers=workers),
     )

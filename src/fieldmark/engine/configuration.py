@@ -11,14 +11,21 @@ from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
 SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods")
+NO_TEXT = "none"
+TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 
 
 class Wiring(Block):
-    """One item of `methods:`: which split and backbone a method works on. `dataset` is the split's."""
+    """One item of `methods:`: what a method works on. `dataset` is the split's.
+
+    `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, as `loca/variants/LOCA`.
+    `text` is one under `data/text/`: `phrases/birds`, `prompts/scenes`, or `none`.
+    """
 
     split: str
     dataset: str
     backbone: str
+    text: str
 
 
 def read_runtime(params: dict[str, Any]) -> RuntimeParams:
@@ -39,7 +46,8 @@ def read_wiring(params: dict[str, Any], name: str) -> Wiring:
     """Return one item of `methods:`. Raises UserError when it names what is not there."""
     wiring = parse(Wiring, pick(named_items(params, "methods"), name, "methods"), f"methods.{name}")
     _same_dataset(params, wiring.split, wiring.dataset, f"methods.{name}")
-    pick(named_items(params, "backbones"), wiring.backbone, "backbones")
+    _require_backbone(params, wiring.backbone, name)
+    _require_text(params, wiring.text, name)
     return wiring
 
 
@@ -63,6 +71,29 @@ def check_params(params: dict[str, Any]) -> None:
     for name in named_items(params, "methods"):
         read_wiring(params, name)
         read_method(params, name)
+
+
+def _require_backbone(params: dict[str, Any], backbone: str, name: str) -> None:
+    section, _, item = backbone.partition("/")
+    others = {f"{one}/variants" for one in named_items(params, "methods") if one != name}
+    if section == "backbones":
+        pick(named_items(params, "backbones"), item, "backbones")
+    elif backbone.rpartition("/")[0] not in others:
+        raise UserError(
+            f"methods.{name}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
+            "or METHOD/variants/VARIANT for what another method of this file makes"
+        )
+
+
+def _require_text(params: dict[str, Any], text: str, name: str) -> None:
+    section, _, item = text.partition("/")
+    if section in TEXTS and section in params:
+        pick(named_items(params, section), item, section)
+    elif text != NO_TEXT:
+        raise UserError(
+            f"methods.{name}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
+            f"or {NO_TEXT}"
+        )
 
 
 def _same_dataset(params: dict[str, Any], split: str, dataset: str, where: str) -> None:

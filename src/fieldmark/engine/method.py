@@ -55,6 +55,7 @@ class Task:
     split: pd.DataFrame
     ks: tuple[int, ...]  # recall@k is reported for these
     backbone: Path
+    text: Path  # phrases or prompts that the stage before made; meaningless for a method of pictures alone
     history: Path  # training curves, for evaluation
     runtime: RuntimeParams
 

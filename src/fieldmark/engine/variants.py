@@ -107,7 +107,7 @@ def load_model(folder: Path) -> Method:
     """Read a model that `save_model` wrote. Raises UserError when there is none."""
     path = folder / DESCRIPTION
     if not path.exists():
-        raise UserError(f"{folder} holds no trained model; name a folder such as models/irt/R")
+        raise UserError(f"{folder} holds no trained model; name a folder such as models/irt/variants/R")
     description = json.loads(path.read_text(encoding="utf-8"))
     method_class = load_method(description["method"])
     params = parse(method_class.Params, description["params"], str(path))
