@@ -1,0 +1,1 @@
+"""Words: noun phrases of captions, and CLIP's view of class names and sentences."""
