@@ -6,8 +6,10 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.benchmarks import irt
+from fieldmark.benchmarks import frpt, irt
 from fieldmark.params import read_yaml
+
+BENCHMARKS = {"irt": irt, "frpt": frpt}
 
 
 def main() -> None:
@@ -18,8 +20,10 @@ def main() -> None:
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, CUDA: {torch.cuda.is_available()}\n"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        print(irt.run(params, Path(folder)))
+    for name, benchmark in BENCHMARKS.items():
+        if name in params["methods"]:
+            with tempfile.TemporaryDirectory() as folder:
+                print(f"{name.upper()}\n{benchmark.run(params, Path(folder))}\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task
 from fieldmark.benchmarks.timing import in_turn, table
 from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader
 from fieldmark.datasets.transforms import to_tensor, training_transform
-from fieldmark.engine.configuration import read_backbone, read_runtime
+from fieldmark.engine.configuration import read_runtime, wired_backbone
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.method import Task
 from fieldmark.engine.variants import make_sampler
@@ -29,7 +29,7 @@ LOADED = 12  # batches
 def run(params: dict[str, Any], folder: Path) -> str:
     """Return the tables for the IRT of `params` (the content of params.yaml)."""
     own = parse(IrtParams, params["irt"], "irt")
-    backbone = create_backbone(read_backbone(params, params["methods"]["irt"]["backbone"]), own.images.size)
+    backbone = create_backbone(wired_backbone(params, "irt"), own.images.size)
     task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
     return "\n\n".join([_step(own, task), _loading(own, task, folder)])
 

@@ -51,6 +51,14 @@ def read_wiring(params: dict[str, Any], name: str) -> Wiring:
     return wiring
 
 
+def wired_backbone(params: dict[str, Any], name: str) -> BackboneParams:
+    """Return the backbone that a method starts from. Raises UserError when another method makes it."""
+    section, _, item = read_wiring(params, name).backbone.partition("/")
+    if section != "backbones":
+        raise UserError(f"methods.{name}.backbone is made by {section}; name an item of backbones")
+    return read_backbone(params, item)
+
+
 def read_method(params: dict[str, Any], name: str) -> MethodParams:
     """Return a method's own block."""
     method = load_method(name)

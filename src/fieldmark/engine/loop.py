@@ -1,7 +1,7 @@
 """The one training loop. Batch n is a function of (seed, n), so a resumed run repeats an uninterrupted one."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,10 +99,12 @@ def train(
     runtime: RuntimeParams,
     checkpoints: CheckpointFolder,
     live: Path,
+    keep: Callable[[int], None] = lambda done: None,
 ) -> list[Point]:
     """Train `method` in place, resuming where a killed run stopped; return the training curve.
 
-    Raises UserError when a loss turns NaN or explodes.
+    `keep` is called on the first process with the number of steps done. Raises UserError when a loss turns
+    NaN or explodes.
     """
     stepper = Stepper(method, params, runtime)
     run = Run(method, stepper.optimizer, AveragedWeights(method, params.ema) if params.ema else None, 0, [])
@@ -121,6 +123,8 @@ def train(
             method.after_step(run.step)
             run.step += 1
             bar.update(params.batch_size)
+            if stepper.fabric.is_global_zero:
+                keep(run.step)
             if run.step % WINDOW and run.step < params.steps:
                 continue
             point = watch.read(rate)

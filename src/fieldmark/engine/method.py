@@ -18,6 +18,7 @@ from fieldmark.params import Block
 from fieldmark.vision.backbones import Backbone, load_backbone
 
 Losses = dict[str, Tensor]
+SNAPSHOTS = "snapshots"  # the folder, in a model's own, of its earlier states
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,19 @@ class Method(Trainable):
         """Name the models this block asks for, each with its own params; zero steps: not trained."""
 
     @classmethod
+    def training_task(cls, params: Any, task: Task) -> Task:
+        """Return the task that a variant is built and trained on (fewer pictures per class, for instance)."""
+        return task
+
+    @classmethod
     @abstractmethod
     def build(cls, params: Any, task: Task) -> Self:
         """Build the model that training starts from."""
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """After how many steps a copy of the model is kept beside it, to be scored later."""
+        return ()
 
     @abstractmethod
     def save(self, folder: Path) -> None:

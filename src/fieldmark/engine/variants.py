@@ -14,7 +14,7 @@ from fieldmark.datasets.samplers import ClassBalancedSampler, Sampler, ShuffledS
 from fieldmark.datasets.transforms import ImageParams, training_transform
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.loop import train
-from fieldmark.engine.method import Method, MethodParams, Subset, Task, Trainable
+from fieldmark.engine.method import SNAPSHOTS, Method, MethodParams, Subset, Task, Trainable
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.watch import Point
 from fieldmark.errors import UserError
@@ -60,12 +60,17 @@ def train_variants(
     curves = {}
     for variant, own in method_class.variants(params).items():
         torch.manual_seed(own.train.seed)
-        method = method_class.build(own, task)
+        narrowed = method_class.training_task(own, task)
+        method = method_class.build(own, narrowed)
         checkpoints = CheckpointFolder(root, f"{name}-{variant}", key)
+        keep = _snapshots(method, name, own, checkpoints.folder / SNAPSHOTS)
         if own.train.steps:
-            curves[variant] = train_on(method, own.images, own.train, task, checkpoints, f"{name}-{variant}")
-        method.finish(task)
+            run = f"{name}-{variant}"
+            curves[variant] = train_on(method, own.images, own.train, narrowed, checkpoints, run, keep)
+        method.finish(narrowed)
         save_model(method, name, own, folder / variant)
+        if (checkpoints.folder / SNAPSHOTS).exists():
+            shutil.copytree(checkpoints.folder / SNAPSHOTS, folder / variant / SNAPSHOTS)
     return curves
 
 
@@ -76,12 +81,23 @@ def train_on(
     task: Task,
     checkpoints: CheckpointFolder,
     run: str,
+    keep: Callable[[int], None] = lambda done: None,
 ) -> list[Point]:
     """Train on the pictures of the task's training role; return the training curve."""
     subset = task.subset("train")
     dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(images), params.seed)
     sampler = make_sampler(subset, params)
-    return train(method, dataset, sampler, params, task.runtime, checkpoints, LIVE / run)
+    return train(method, dataset, sampler, params, task.runtime, checkpoints, LIVE / run, keep)
+
+
+def _snapshots(method: Method, name: str, params: MethodParams, folder: Path) -> Callable[[int], None]:
+    """Return what keeps a copy of the model in `folder/<steps done>` when its time has come."""
+
+    def keep(done: int) -> None:
+        if done in method.snapshot_steps:
+            save_model(method, name, params, folder / f"{done:06d}")
+
+    return keep
 
 
 def make_sampler(subset: Subset, params: TrainParams) -> Sampler:

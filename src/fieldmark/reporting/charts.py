@@ -102,6 +102,24 @@ def loss_curves(losses: Mapping[str, Mapping[str, Curve]], order: Sequence[str] 
 
 
 @chart
+def interval_curves(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[Interval]]], along: str, measure: str
+) -> Canvas:
+    """Draw a share over what is named `along`, one line a variant, with the intervals of its points."""
+    figure = canvas()
+    axes = figure.subplots()
+    for index, (name, (places, found)) in enumerate(curves.items()):
+        heights = np.array([one.value for one in found])
+        errors = np.abs(np.array([[one.value - one.low, one.high - one.value] for one in found])).T
+        marker = MARKERS[index % len(MARKERS)]
+        axes.errorbar(places, heights, yerr=errors, label=name, marker=marker, capsize=3, **_line(index))
+    axes.set(xlabel=along, ylabel=measure)
+    _percent(axes)
+    figure.legend(loc="outside upper left", ncols=len(curves))
+    return figure
+
+
+@chart
 def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Sequence[str]) -> Canvas:
     """Draw grouped bars of the measures (shares) of each variant, with their intervals and values."""
     figure = canvas(max(5.2, 0.3 * len(measures) * len(variants)), 3.2)

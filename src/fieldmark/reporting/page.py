@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fieldmark.reporting import formatting
+from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING
 from fieldmark.reporting.results import ClaimRow, FigureEntry, FigureFile, Measure, MethodResult, Results
@@ -87,6 +88,7 @@ def render_page(results: Results) -> str:
     present = {one.method for one in results.methods}
     html = environment.get_template("page.html").render(
         methods=views,
+        comparisons=[(one, measure_table(one, one.headline)) for one in comparisons(results.methods)],
         missing=[name for name in results.expected if name not in present],
         claims=[claim for view in views for claim in view.claims],
         verdicts=Counter(claim.row.verdict for view in views for claim in view.claims),

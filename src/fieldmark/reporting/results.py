@@ -54,6 +54,7 @@ class MethodResult(_Checked):
     title: str
     split: str
     dataset: str
+    backbone: str = ""
     variants: dict[str, dict[str, AnyMeasure]] = Field(min_length=1)
     variant_order: list[str] = []
     variant_titles: dict[str, str] = {}

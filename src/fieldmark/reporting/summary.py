@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from fieldmark.errors import UserError
 from fieldmark.reporting import formatting
+from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.formatting import markdown
 from fieldmark.reporting.page import VERDICTS, CellView, fingerprint, measure_table
 from fieldmark.reporting.results import ClaimRow, MethodResult, Results
@@ -52,6 +53,7 @@ def _method_parts(results: Results) -> Iterable[str]:
         yield _headline(result)
         if result.notes:
             yield "\n".join(f"- {markdown(note)}" for note in result.notes)
+    yield from map(_headline, comparisons(results.methods))
     missing = [name for name in results.expected if name not in present]
     if missing or not results.methods:
         yield _nothing(missing)

@@ -10,7 +10,9 @@ import torch
 
 from fieldmark.engine.inference import run_over
 from fieldmark.engine.method import Task
+from fieldmark.engine.variants import load_model, train_variants
 from fieldmark.engine.watch import write_curves
+from fieldmark.errors import UserError
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.methods.frpt.evaluation import evaluate
@@ -140,3 +142,48 @@ def test_the_tint_is_strongest_where_saliency_is() -> None:
     assert tinted[0, 8].tolist() == [191, 70, 60]
     assert tinted[8, 0].tolist() == [100, 100, 100]
     assert (saliency_over(grey, torch.ones(1, 1, 3, 3)) == grey).all()
+
+
+def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
+    task: Task, params: Make, folder: Path
+) -> None:
+    own = params(variants=["frozen", "finetune", "FRPT"], shots=[2, 4], shot_steps=2, snapshots=2)
+    out = folder.parent / "variants"
+    curves = train_variants("frpt", own, task, out, folder.parent / "resume", "k")
+    write_curves(task.history, curves)
+    assert list(curves) == ["finetune", "FRPT", "finetune-2", "FRPT-2", "finetune-4", "FRPT-4"]
+    loaded = {name: load_model(out / name) for name in Frpt.variants(own)}
+    assert [path.name for path in loaded["FRPT"].earlier] == ["000001", "000002"]
+    assert not loaded["FRPT-2"].earlier
+    result = evaluate(loaded, own, task, folder)
+    claims = {claim["claim"]: claim["decides"] for claim in result["claims"]}
+    assert (
+        claims["FRPT beats full fine-tuning with 4 training pictures per class"]
+        == "recall@1 of FRPT-4 minus finetune-4"
+    )
+    assert "2 training pictures per class" in result["variant_titles"]["finetune-2"]
+    drawn = {entry["file"] for entry in json.loads((folder / "figures.json").read_text())}
+    assert {"steps.svg", "shots.svg"} <= drawn
+
+
+def test_recall_on_the_way_is_that_of_a_shorter_constant_training(task: Task, params: Make) -> None:
+    """A snapshot after one step of three equals a whole training of one step at the same rate."""
+    out, root = Path("variants"), Path("resume")
+    own = params(variants=["finetune"], snapshots=2)
+    train_variants("frpt", own, task, out, root, "long")
+    train = own.train.model_copy(update={"steps": 1})
+    train_variants(
+        "frpt", own.model_copy(update={"train": train, "snapshots": 0}), task, Path("one"), root, "o"
+    )
+    snapshot, short = load_model(out / "finetune/snapshots/000001"), load_model(Path("one/finetune"))
+    for name, value in short.state_dict().items():
+        assert torch.equal(value, snapshot.state_dict()[name]), name
+
+
+def test_a_few_shot_training_sees_those_pictures_only(task: Task, params: Make) -> None:
+    few = Frpt.variants(params(variants=["FRPT"], shots=[2]))["FRPT-2"]
+    narrowed = Frpt.training_task(few, task).subset("train")
+    assert set(np.bincount(narrowed.labels)) == {2}
+    assert set(narrowed.rows) < set(task.subset("train").rows)
+    with pytest.raises(UserError, match="shots: 99 is more than"):
+        Frpt.training_task(few.model_copy(update={"shots": (99,)}), task)

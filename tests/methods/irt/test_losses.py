@@ -46,6 +46,29 @@ def test_contrastive_with_memory_equals_double_loop(seed: int) -> None:
     assert float(got) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_mean_reduction_averages_costly_pairs_of_each_kind(seed: int) -> None:
+    z, labels = unit(9, 3, seed), torch.randint(0, 3, (9,), generator=torch.Generator().manual_seed(seed))
+    costs: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(9):
+        for j in range(9):
+            same, s = bool(labels[i] == labels[j]), float(z[i] @ z[j])
+            cost = 1 - s if same else s - 0.5
+            if i != j and cost > 0:
+                costs[same].append(cost)
+    expected = sum(sum(one) / len(one) for one in costs.values() if one)
+    assert float(contrastive_loss(z, labels, reduction="mean")) == pytest.approx(expected, rel=1e-12)
+
+
+def test_mean_reduction_of_nothing_costly_is_zero_and_differentiable() -> None:
+    z = torch.tensor([[1.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    loss = contrastive_loss(z, torch.tensor([0, 1]), reduction="mean")
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert z.grad is not None
+    assert not z.grad.any()
+
+
 def test_by_hand() -> None:
     # Angles 0, 60 and 90 degrees; classes a, a, b. Positive pair 0-1 counts twice: 2 * (1 - 0.5).
     # Negatives: cos 90 = 0, cos 30 = 0.866 which exceeds the margin by 0.366, twice.

@@ -26,7 +26,7 @@ PAPER_COUNTS = "DPP 0.25 M, CAH 2.62 M, both 2.86 M, fine-tuning 23.53 M (Table 
 def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures: Path) -> dict[str, Any]:
     """Score every variant, write the figures, and return the content of the metrics file."""
     scored = {name: score(name, model, params.images, task) for name, model in models.items()}
-    write_figures(scored, models, task, figures)
+    write_figures(scored, models, params, task, figures)
     first = next(iter(scored.values()))
     trained = {name: model.trainable for name, model in models.items()}
     return {
@@ -36,9 +36,9 @@ def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures
             for name, one in scored.items()
         },
         "variant_order": list(scored),
-        "variant_titles": {name: TITLES[name] for name in scored},
+        "variant_titles": {name: _title(models[name].params) for name in scored},
         "headline": [first.recalls[0], "map@r", "r_precision", "trained_weights"],
-        "claims": [claim.as_dict() for claim in make_claims(scored)],
+        "claims": [claim.as_dict() for claim in make_claims(scored, params.shots)],
         "counts": counted(first, task),
         "parameters": {
             "descriptor": first.embeddings.shape[1],
@@ -47,6 +47,11 @@ def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures
         },
         "notes": _notes(models, params),
     }
+
+
+def _title(params: FrptParams) -> str:
+    few = f", {params.shots[0]} training pictures per class" if params.shots else ""
+    return TITLES[params.variants[-1]] + few
 
 
 def _notes(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -12,13 +12,22 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.datasets.splits import few_shot
+from fieldmark.engine.method import (
+    SNAPSHOTS,
+    Losses,
+    Method,
+    MethodParams,
+    ParameterGroup,
+    Task,
+    decay_groups,
+)
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.processes import first_process
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_path, write_json
 from fieldmark.methods.frpt.model.head import build_head
-from fieldmark.methods.frpt.model.params import PARTS, FrptParams
+from fieldmark.methods.frpt.model.params import FOLLOWED, PARTS, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
 from fieldmark.vision.libraries import Features
@@ -37,6 +46,7 @@ class Frpt(Method):
     def __init__(self, params: FrptParams, backbone: Backbone, classes: int | None = None) -> None:
         super().__init__()
         self.params, self.parts, self.backbone = params, params.parts, backbone
+        self.earlier: list[Path] = []  # folders of its own snapshots, by steps
         self.map_width = 0  # of the map that the prompt looks at
         self.prompt: Prompt | None = None
         if self.parts.prompt:
@@ -52,12 +62,31 @@ class Frpt(Method):
 
     @classmethod
     def variants(cls, params: FrptParams) -> Mapping[str, FrptParams]:
-        """Each variant alone; the frozen backbone is not trained."""
+        """Each variant alone, the frozen backbone untrained; then those with few pictures per class."""
         still = {"train": params.train.model_copy(update={"steps": 0})}
-        return {
-            name: params.model_copy(update={"variants": (name,), **(still if name == "frozen" else {})})
+        full: dict[str, FrptParams] = {
+            name: params.model_copy(
+                update={"variants": (name,), "shots": (), **(still if name == "frozen" else {})}
+            )
             for name in params.variants
         }
+        short = params.train.model_copy(update={"steps": params.shot_steps})
+        few = {
+            f"{name}-{shots}": full[name].model_copy(
+                update={"shots": (shots,), "train": short, "snapshots": 0}
+            )
+            for shots in params.shots
+            for name in FOLLOWED
+            if name in full
+        }
+        return {**full, **few}
+
+    @classmethod
+    def training_task(cls, params: FrptParams, task: Task) -> Task:
+        """Keep `shots` training pictures per class. Raises UserError when a class has fewer."""
+        if not params.shots:
+            return task
+        return replace(task, split=few_shot(task.split, params.shots[0], params.train.seed))
 
     @classmethod
     def build(cls, params: FrptParams, task: Task) -> Self:
@@ -68,6 +97,12 @@ class Frpt(Method):
             trained = sum(method.trainable.values())
             print(f"{params.variants[-1]}: {trained:,} trained weights and a classifier", file=sys.stderr)
         return method
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """Evenly spaced on the way; the last is the model itself."""
+        parts, steps = self.params.snapshots + 1, self.params.train.steps
+        return tuple(steps * part // parts for part in range(1, parts)) if self.params.followed else ()
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of what is trained; a frozen backbone stays in eval mode, its BatchNorms too."""
@@ -139,6 +174,7 @@ class Frpt(Method):
         spec = BackboneSpec(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
         method = cls(params, backbone_from_spec(spec))
         method.load_state_dict(load_file(folder / WEIGHTS))
+        method.earlier = sorted((folder / SNAPSHOTS).glob("*"))
         return method
 
 

@@ -30,6 +30,7 @@ PARTS: dict[Variant, Parts] = {
     "FRPT": Parts(prompt=True, head="awareness"),
     "release": Parts(prompt=True, head="release"),
 }
+FOLLOWED: tuple[Variant, ...] = ("finetune", "FRPT")
 
 
 class FrptParams(MethodParams):
@@ -49,15 +50,26 @@ class FrptParams(MethodParams):
     prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
     backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
 
+    shots: tuple[int, ...] = ()  # finetune and FRPT again, with so many training pictures per class
+    shot_steps: int = Field(60, ge=1)  # of those
+    snapshots: int = Field(0, ge=0)  # how often on the way finetune and FRPT are kept, for recall over steps
+
     @model_validator(mode="after")
     def _sound(self) -> "FrptParams":
         if not self.variants or len(set(self.variants)) < len(self.variants):
             raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
         if self.kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd: the kernel has a middle")
+        if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
+            raise ValueError("shots must be whole numbers above 0, each once")
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self
+
+    @property
+    def followed(self) -> bool:
+        """Whether this is one of the two models that are compared on the way and on few pictures."""
+        return self.variants[-1] in FOLLOWED
 
     @property
     def parts(self) -> Parts:

@@ -22,7 +22,10 @@ def evaluate(models: Mapping[str, Irt], params: IrtParams, task: Task, figures: 
     scored |= _both_tokens(models, params, task)
     return {
         "title": Irt.title,
-        "variants": {name: measured(one) for name, one in scored.items()},
+        "variants": {
+            name: {**measured(one), "trained_weights": trained_weights(name, models)}
+            for name, one in scored.items()
+        },
         "variant_order": list(scored),
         "variant_titles": {name: variant_title(name, params) for name in scored},
         "headline": [f"recall@{task.ks[0]}", "map@r", "r_precision", "components_90"],
@@ -37,6 +40,13 @@ def variant_title(name: str, params: IrtParams) -> str:
     """Say what a variant is."""
     titles = {"O": "frozen backbone", "L": "contrastive", "R": f"contrastive + {params.lambda_:g} KoLeo"}
     return titles[name.removesuffix(BOTH)] + (", class and distillation token" if name.endswith(BOTH) else "")
+
+
+def trained_weights(name: str, models: Mapping[str, Irt]) -> int:
+    """Return how many weights the training of a variant moved."""
+    model = models[name.removesuffix(BOTH)]
+    trained = model.params.train.steps > 0
+    return sum(p.numel() for p in model.parameters()) if trained else 0
 
 
 def _both_tokens(models: Mapping[str, Irt], params: IrtParams, task: Task) -> dict[str, Scored]:

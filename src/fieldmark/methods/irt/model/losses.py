@@ -3,9 +3,12 @@
 Source: El-Nouby et al., "Training Vision Transformers for Image Retrieval", arXiv 2102.05644.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+Reduction = Literal["sum", "mean"]
 SAME_PICTURE = 1.0 - 1e-5  # a memory entry this similar, of the same class, is the query itself
 
 
@@ -15,9 +18,12 @@ def contrastive_loss(
     reference: Tensor | None = None,
     reference_labels: Tensor | None = None,
     margin: float = 0.5,
+    reduction: Reduction = "sum",
 ) -> Tensor:
     """Eq. 1: sum over pairs of [1 - s]+ (same class) or [s - margin]+ (other class), divided by N.
 
+    Reduction "mean" is not the paper's: it averages the positive pairs that cost anything, and likewise the
+    negative ones, and adds the two. That makes the same `lambda` of KoLeo weigh far more.
     `embeddings` (N, D) and `reference` (M, D) have unit length; `labels` (N,), `reference_labels` (M,).
     Without a reference the batch is compared with itself, self pairs left out by index. With a reference
     (the memory), pairs of the same class with similarity above 1 - 1e-5 are left out: the picture itself.
@@ -38,6 +44,8 @@ def contrastive_loss(
     positive = same & ~itself if itself is not None else same & (similarity.detach() <= SAME_PICTURE)
     pulled = torch.where(positive, 1.0 - similarity, 0.0).clamp(min=0.0)
     pushed = torch.where(same, 0.0, similarity - margin).clamp(min=0.0)
+    if reduction == "mean":
+        return _mean_of_costly(pulled) + _mean_of_costly(pushed)
     return (pulled.sum() + pushed.sum()) / len(embeddings)
 
 
@@ -57,6 +65,11 @@ def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
             nearest = similarity.argmax(dim=1)
         distance = torch.nn.functional.pairwise_distance(rows, rows[nearest], eps=eps)
         return -torch.log(distance + eps).mean()
+
+
+def _mean_of_costly(costs: Tensor) -> Tensor:
+    """Mean of the costs above 0, and 0 without any."""
+    return costs.sum() / (costs.detach() > 0).sum().clamp(min=1)
 
 
 def _full(values: Tensor) -> Tensor:

@@ -71,12 +71,13 @@ class Irt(Method):
         """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo."""
         embeddings = gather(self.descriptor(batch["images"]))
         labels = gather(batch["labels"])
-        losses = {"contrastive": contrastive_loss(embeddings, labels, margin=self.params.margin)}
+        own = {"margin": self.params.margin, "reduction": self.params.reduction}
+        losses = {"contrastive": contrastive_loss(embeddings, labels, **own)}
         if self.memory:
             self.memory.enqueue(self._keys(batch["images"], embeddings), labels)
             if self.step >= self.params.memory.start:
                 stored = self.memory.get()
-                losses["memory"] = contrastive_loss(embeddings, labels, *stored, margin=self.params.margin)
+                losses["memory"] = contrastive_loss(embeddings, labels, *stored, **own)
         if self.params.lambda_:
             losses["koleo"] = self.params.lambda_ * koleo_loss(embeddings)
         return {**losses, "loss": torch.stack(list(losses.values())).sum()}

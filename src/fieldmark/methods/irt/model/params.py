@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fieldmark.engine.method import MethodParams
+from fieldmark.methods.irt.model.losses import Reduction
 from fieldmark.params import Block
 from fieldmark.vision.pooling import Pooling
 
@@ -27,6 +28,7 @@ class IrtParams(MethodParams):
     variants: tuple[Variant, ...] = ("O", "L", "R")  # frozen, contrastive only, with KoLeo
     lambda_: float = Field(0.7, ge=0.0, alias="lambda")  # weight of KoLeo in variant R
     margin: float = Field(0.5, ge=-1.0, lt=1.0)  # beta: similarity below which a negative costs nothing
+    reduction: Reduction = "sum"  # of the contrastive loss; "mean" is how a popular library reads it
     pooling: Pooling = "cls"
     dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
     memory: MemoryParams = MemoryParams()
