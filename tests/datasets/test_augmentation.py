@@ -23,7 +23,7 @@ def test_one_rectangle_of_one_colour_is_covered_and_clipped_at_the_edge() -> Non
         assert mask.sum() == len(rows) * len(columns)  # a rectangle
         assert 5 <= len(rows) <= 11
         assert 7 <= len(columns) <= 16
-        if 0 < rows[0] and rows[-1] < 19:
+        if rows[0] > 0 and rows[-1] < 19:
             assert len(rows) == 10
         places += mask
     assert places.min() > 0

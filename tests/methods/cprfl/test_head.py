@@ -46,7 +46,9 @@ def test_equals_the_equations_picture_by_picture() -> None:
         places = [picture[:, row, column] for row in range(3) for column in range(2)]
         features = torch.stack([head.projection.weight @ one + head.projection.bias for one in places])
         refined = head.interaction(torch.cat([features, prompts])[None])[0, 6:]
-        torch.testing.assert_close(logits, torch.stack([a @ b for a, b in zip(refined, prompts, strict=True)]))
+        torch.testing.assert_close(
+            logits, torch.stack([a @ b for a, b in zip(refined, prompts, strict=True)])
+        )
 
 
 def test_one_picture_keeps_its_axis() -> None:

@@ -162,7 +162,9 @@ def slow_balanced(
     return total / logits.numel()
 
 
-@pytest.mark.parametrize("own", [Balance(), Balance(gamma=0.3, neg_scale=5.0), Balance(0.2, 3.0, 0.1, 1.5, 1.0)])
+@pytest.mark.parametrize(
+    "own", [Balance(), Balance(gamma=0.3, neg_scale=5.0), Balance(0.2, 3.0, 0.1, 1.5, 1.0)]
+)
 def test_balanced_equals_a_double_loop(own: Balance) -> None:
     logits, targets = given()
     targets[targets.sum(1) == 0, 0] = 1

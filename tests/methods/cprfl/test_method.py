@@ -64,7 +64,9 @@ def test_every_variant_has_its_parts_and_one_budget(params: Make, task: Task) ->
 def test_losses_are_those_of_the_pictures_targets(params: Make, task: Task, batch: Batch) -> None:
     by_row = task.manifest.set_index("row")["labels"]
     rows = task.subset("train").rows
-    targets = torch.tensor([[float(n in by_row[row]) for n in ("crow", "finch", "heron", "wren")] for row in rows])
+    targets = torch.tensor(
+        [[float(n in by_row[row]) for n in ("crow", "finch", "heron", "wren")] for row in rows]
+    )
     some = {"images": batch["images"][[5, 0, 9]], "indices": torch.tensor([5, 0, 9])}
     for name in ("CPRFL", "ASL", "focal", "BCE", "DB"):
         method, _ = make(params, task, name)
@@ -97,7 +99,11 @@ def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batc
 @pytest.mark.parametrize("variant", ALL)
 def test_what_is_trained_moves_and_what_is_not_stays(params: Make, task: Task, variant: str) -> None:
     before, after = state(make(params, task, variant)[0]), trained(params, task, variant)
-    moved = {name for name, _ in after.named_parameters() if not torch.equal(before[name], after.state_dict()[name])}
+    moved = {
+        name
+        for name, _ in after.named_parameters()
+        if not torch.equal(before[name], after.state_dict()[name])
+    }
     everything = {name for name, _ in after.named_parameters()}
     cut = ("head.interaction", "head.projection", "backbone") if variant == "direct-path" else ()
     assert moved == {name for name in everything if not name.startswith(cut)}
@@ -219,7 +225,9 @@ def test_a_killed_run_resumes_to_the_same_weights(params: Make, task: Task) -> N
     assert same(state(trained(params, task, "CPRFL", "c", **changes)), whole)
 
 
-def test_the_averaged_weights_are_what_is_kept(params: Make, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_averaged_weights_are_what_is_kept(
+    params: Make, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
     copied = []
     keep = AveragedWeights.copy_to_module
     monkeypatch.setattr(

@@ -31,9 +31,7 @@ TITLES = {
 HEADLINE = ("map", "head", "medium", "tail", "of1", "cf1")
 
 
-def evaluate(
-    models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: Path
-) -> dict[str, Any]:
+def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: Path) -> dict[str, Any]:
     """Score every variant, write the figures, and return the content of the metrics file."""
     truth = read_truth(task, next(iter(models.values())).class_names)
     untrained = zero_shot(read_prompts(task.text), truth, task)

@@ -56,7 +56,9 @@ class PromptHead(nn.Module):
         self.interaction = VisualSemanticInteraction(
             widths.dim, widths.heads, widths.head_dim, widths.mlp_dim, widths.depth, widths.dropout
         )
-        if no_feature_grad:  # what no gradient reaches is not trained, and several processes do not wait for it
+        if (
+            no_feature_grad
+        ):  # what no gradient reaches is not trained, and several processes do not wait for it
             self.projection.requires_grad_(False)
             self.interaction.requires_grad_(False)
 
