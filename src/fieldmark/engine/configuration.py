@@ -4,13 +4,14 @@ from typing import Any
 
 from fieldmark.datasets.params import named_items, read_datasets
 from fieldmark.datasets.splits import SplitParams, read_splits
+from fieldmark.engine.clip_params import ClipParams, PromptParams
 from fieldmark.engine.method import MethodParams
 from fieldmark.engine.params import BackboneParams, RuntimeParams
 from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods")
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "clips", "prompts", "methods")
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 
@@ -40,6 +41,26 @@ def read_backbone(params: dict[str, Any], name: str) -> BackboneParams:
     )
     _same_dataset(params, own.split, own.dataset, f"backbones.{name}")
     return own
+
+
+def read_clip(params: dict[str, Any], name: str) -> ClipParams:
+    """Return one item of `clips:`."""
+    own = parse(ClipParams, pick(optional_items(params, "clips"), name, "clips"), f"clips.{name}")
+    _same_dataset(params, own.split, own.dataset, f"clips.{name}")
+    return own
+
+
+def read_prompt(params: dict[str, Any], name: str) -> PromptParams:
+    """Return one item of `prompts:`. Raises UserError when it names a data set or CLIP that is not there."""
+    own = parse(PromptParams, pick(optional_items(params, "prompts"), name, "prompts"), f"prompts.{name}")
+    pick(named_items(params, "datasets"), own.dataset, "datasets")
+    pick(optional_items(params, "clips"), own.clip, "clips")
+    return own
+
+
+def optional_items(params: dict[str, Any], block: str) -> dict[str, Any]:
+    """Return the mapping at `block`, empty when there is no such block."""
+    return named_items(params, block) if block in params else {}
 
 
 def read_wiring(params: dict[str, Any], name: str) -> Wiring:
@@ -76,6 +97,10 @@ def check_params(params: dict[str, Any]) -> None:
     read_splits(params)
     for name in named_items(params, "backbones"):
         read_backbone(params, name)
+    for name in optional_items(params, "clips"):
+        read_clip(params, name)
+    for name in optional_items(params, "prompts"):
+        read_prompt(params, name)
     for name in named_items(params, "methods"):
         read_wiring(params, name)
         read_method(params, name)

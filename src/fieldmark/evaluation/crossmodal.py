@@ -26,7 +26,11 @@ def zero_shot_hits(images: Tensor | Array, classes: Tensor | Array, labels: Any)
 
 
 def cross_recall(
-    queries: Tensor | Array, query_owners: Any, gallery: Tensor | Array, gallery_owners: Any, ks: Sequence[int]
+    queries: Tensor | Array,
+    query_owners: Any,
+    gallery: Tensor | Array,
+    gallery_owners: Any,
+    ks: Sequence[int],
 ) -> Mapping[int, Array]:
     """Return, for each k, (Q,) True where an entry of the query's owner is among the k most similar (cosine).
 

@@ -129,7 +129,9 @@ def create_clip(
 
 def save_clip(clip: Clip, folder: Path) -> None:
     """Write configuration and weights to `folder`, atomically."""
-    state = {name: value.detach().cpu().clone().contiguous() for name, value in clip.network.state_dict().items()}
+    state = {
+        name: value.detach().cpu().clone().contiguous() for name, value in clip.network.state_dict().items()
+    }
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / WEIGHTS)
         write_json(temporary / CONFIG, clip.spec.as_open_clip())
@@ -172,7 +174,7 @@ def _configuration(arch: str | None, config: dict[str, Any]) -> dict[str, Any]:
     if arch not in known:
         raise UserError(f"open_clip has no model '{arch}'{nearest(arch, known)}")
     found: dict[str, Any] = open_clip.get_model_config(arch)
-    return {**found, **copy.deepcopy(config)}
+    return found
 
 
 def _build(model: dict[str, Any]) -> nn.Module:
@@ -204,7 +206,9 @@ def _tokenizer(model: dict[str, Any]) -> Any:
                 )
             return open_clip.get_tokenizer(f"local-dir:{folder}")
         except (ImportError, OSError, ValueError) as error:
-            raise UserError(f"the tokenizer '{name}' of this CLIP is not to be had: {_one_line(error)}") from None
+            raise UserError(
+                f"the tokenizer '{name}' of this CLIP is not to be had: {_one_line(error)}"
+            ) from None
 
 
 def _load_weights(network: nn.Module, arch: str | None, pretrained: str, tag: dict[str, Any]) -> None:

@@ -82,9 +82,7 @@ def read_prompts(folder: Path) -> Prompts:
     try:
         tensors = load_file(folder / TENSORS)
         names = json.loads((folder / NAMES).read_text(encoding="utf-8"))["names"]
-        return Prompts(
-            names, tensors["embeddings"], tensors["per_template"], tensors.get("image_embeddings")
-        )
+        return Prompts(names, tensors["embeddings"], tensors["per_template"], tensors.get("image_embeddings"))
     except (SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"{folder} is damaged ({error}); delete it and run dvc repro") from None
 
