@@ -25,6 +25,7 @@ from fieldmark.datasets.splits import (
 )
 
 Mask = NDArray[np.bool_]
+FACTOR, STEPS = 1.1, 20  # by which the goals of thinning are set farther apart, and how often
 log = logging.getLogger(__name__)
 
 
@@ -93,20 +94,40 @@ def thin(table: Mask, goal: NDArray[np.int64]) -> Mask:
     """Choose pictures, (N,), of `table` (N, C) so that every class has about `goal` (C,) of them, from the first.
 
     From the rarest class to the most frequent, pictures are added until the goal is met, none that would
-    raise a rarer class above its own. A class that is always in the company of full ones stays below; one
-    that the rarer classes bring along may pass its goal.
+    raise a class served before above its own. Where labels come in company that leaves the frequent classes
+    short, so the more frequent half of them is then completed, with pictures whose other labels are passed
+    by the smallest share; the rarer half still never passes its goal.
     """
-    kept, done = np.zeros(len(table), dtype=bool), np.zeros(table.shape[1], dtype=bool)
+    kept, served = np.zeros(len(table), dtype=bool), np.zeros(table.shape[1], dtype=bool)
     counts = np.zeros_like(goal)
-    for one in np.argsort(goal, kind="stable"):
-        for picture in np.flatnonzero(table[:, one] & ~kept):
-            if counts[one] >= goal[one]:
-                break
-            if not (table[picture] & done & (counts >= goal)).any():
-                kept[picture] = True
-                counts += table[picture]
-        done[one] = True
+    rank = np.argsort(goal, kind="stable")
+    for one in rank:
+        _add(table, kept, counts, goal, one, np.flatnonzero(table[:, one]), served)
+        served[one] = True
+    rarer = np.isin(np.arange(len(goal)), rank[: len(rank) // 2])
+    share = table @ (1.0 / np.maximum(goal, 1))
+    for one in rank[::-1][: len(rank) - len(rank) // 2]:
+        free = np.flatnonzero(table[:, one])
+        _add(table, kept, counts, goal, one, free[np.argsort(share[free], kind="stable")], rarer)
     return kept
+
+
+def _add(
+    table: Mask,
+    kept: Mask,
+    counts: NDArray[np.int64],
+    goal: NDArray[np.int64],
+    one: int,
+    pictures: NDArray[np.int64],
+    bound: Mask,
+) -> None:
+    """Keep pictures, in order, until class `one` meets its goal; no class of `bound` may pass its own."""
+    for picture in pictures:
+        if counts[one] >= goal[one]:
+            return
+        if not kept[picture] and not (table[picture] & bound & (counts >= goal)).any():
+            kept[picture] = True
+            counts += table[picture]
 
 
 def _order(keys: pd.Series, seed: int, purpose: str) -> NDArray[np.int64]:
@@ -118,11 +139,21 @@ def _drawn(frame: pd.DataFrame, classes: list[str], params: SplitParams) -> NDAr
 
 
 def _thinned(frame: pd.DataFrame, classes: list[str], imbalance: float, seed: int) -> pd.DataFrame:
-    """Leave out training pictures; those without any label go first."""
+    """Leave out training pictures until the counts are `imbalance` apart; those without any label go first.
+
+    Frequent classes that are seldom alone stay short of their goals, so the goals are set farther apart step
+    by step until the pictures kept are `imbalance` apart, or as far as it goes.
+    """
     train = frame[frame["role"] == "train"]
     train = train.iloc[_order(train["sha256"], seed, "thin")]
     table = multi_hot(frame, train, classes) > 0
-    kept = thin(table, pareto_counts(table.sum(axis=0), imbalance))
+    counts = table.sum(axis=0)
+    present = counts > 0
+    for step in range(STEPS):
+        kept = thin(table, pareto_counts(counts, imbalance * FACTOR**step))
+        left = table[kept].sum(axis=0)[present]
+        if left.max() >= imbalance * left.min() or left.min() == 1:
+            break
     return frame.drop(index=train.index[~kept])
 
 
