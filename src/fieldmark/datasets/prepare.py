@@ -54,6 +54,8 @@ def summarise(manifest: pd.DataFrame, rejected: int, clipped: int, modes: Counte
     """Count what a manifest holds, and name the groups of pictures that are equal pixel for pixel."""
     copies = manifest.groupby("sha256")["id"].agg(list)
     classes = manifest["class_name"].value_counts()
+    if not len(classes):
+        classes = manifest["labels"].explode().dropna().value_counts()
     return {
         "pictures": len(manifest),
         "rejected": rejected,

@@ -11,11 +11,12 @@ from fieldmark.datasets.store import ImageStore
 
 
 class Specimen(NamedTuple):
-    """A picture (RGB), its class and its group ("" where it has none)."""
+    """A picture (RGB), its class and its group ("" where it has none), and its labels where it has several."""
 
     picture: Image.Image
     class_name: str
     group: str
+    labels: tuple[str, ...] = ()
 
 
 def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None) -> Iterator[Specimen]:
@@ -25,6 +26,9 @@ def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None
         np.arange(count) if most is None or count <= most else np.linspace(0, count - 1, most).astype(int)
     )
     columns = manifest.iloc[chosen]
-    for row, name, group in zip(columns["row"], columns["class_name"], columns["group"], strict=True):
-        picture = Image.fromarray(store[int(row)])
-        yield Specimen(picture, str(name) if pd.notna(name) else "", str(group) if pd.notna(group) else "")
+    several = columns["labels"] if "labels" in columns else [[]] * len(columns)
+    for row, name, group, labels in zip(
+        columns["row"], columns["class_name"], columns["group"], several, strict=True
+    ):
+        words = (str(word) if pd.notna(word) else "" for word in (name, group))
+        yield Specimen(Image.fromarray(store[int(row)]), *words, tuple(labels))

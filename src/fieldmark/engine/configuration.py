@@ -5,13 +5,14 @@ from typing import Any
 from fieldmark.datasets.params import named_items, read_datasets
 from fieldmark.datasets.splits import SplitParams, read_splits
 from fieldmark.engine.clip_params import ClipParams, PromptParams
+from fieldmark.engine.distillation import load_distillation
 from fieldmark.engine.method import MethodParams
 from fieldmark.engine.params import BackboneParams, RuntimeParams
 from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "clips", "prompts", "methods")
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "clips", "prompts", "phrases", "methods", "distill")
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 
@@ -67,8 +68,8 @@ def read_wiring(params: dict[str, Any], name: str) -> Wiring:
     """Return one item of `methods:`. Raises UserError when it names what is not there."""
     wiring = parse(Wiring, pick(named_items(params, "methods"), name, "methods"), f"methods.{name}")
     _same_dataset(params, wiring.split, wiring.dataset, f"methods.{name}")
-    _require_backbone(params, wiring.backbone, name)
-    _require_text(params, wiring.text, name)
+    _require_backbone(params, wiring.backbone, f"methods.{name}")
+    _require_text(params, wiring.text, f"methods.{name}")
     return wiring
 
 
@@ -84,6 +85,21 @@ def read_method(params: dict[str, Any], name: str) -> MethodParams:
     """Return a method's own block."""
     method = load_method(name)
     return parse(method.Params, pick(params, name, "params.yaml"), name)
+
+
+def read_distillation(params: dict[str, Any], name: str) -> Any:
+    """Return one item of `distill:`. Raises UserError when it does not fit the method of that name."""
+    item = pick(params.get("distill") or {}, name, "distill")
+    own = parse(load_distillation(name).PARAMS, item, f"distill.{name}")
+    wiring = read_wiring(params, name)
+    if (own.dataset, own.split) != (wiring.dataset, wiring.split):
+        raise UserError(
+            f"distill.{name} is of split '{own.split}' of '{own.dataset}', but its teacher of '{wiring.split}' "
+            f"of '{wiring.dataset}': give both the same"
+        )
+    _require_backbone(params, own.backbone, f"distill.{name}")
+    _require_text(params, own.text, f"distill.{name}")
+    return own
 
 
 def check_params(params: dict[str, Any]) -> None:
@@ -104,27 +120,29 @@ def check_params(params: dict[str, Any]) -> None:
     for name in named_items(params, "methods"):
         read_wiring(params, name)
         read_method(params, name)
+    for name in params.get("distill") or {}:
+        read_distillation(params, name)
 
 
-def _require_backbone(params: dict[str, Any], backbone: str, name: str) -> None:
+def _require_backbone(params: dict[str, Any], backbone: str, where: str) -> None:
     section, _, item = backbone.partition("/")
-    others = {f"{one}/variants" for one in named_items(params, "methods") if one != name}
+    others = {f"{one}/variants" for one in named_items(params, "methods") if f"methods.{one}" != where}
     if section == "backbones":
         pick(named_items(params, "backbones"), item, "backbones")
     elif backbone.rpartition("/")[0] not in others:
         raise UserError(
-            f"methods.{name}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
+            f"{where}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
             "or METHOD/variants/VARIANT for what another method of this file makes"
         )
 
 
-def _require_text(params: dict[str, Any], text: str, name: str) -> None:
+def _require_text(params: dict[str, Any], text: str, where: str) -> None:
     section, _, item = text.partition("/")
     if section in TEXTS and section in params:
         pick(named_items(params, section), item, section)
     elif text != NO_TEXT:
         raise UserError(
-            f"methods.{name}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
+            f"{where}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
             f"or {NO_TEXT}"
         )
 

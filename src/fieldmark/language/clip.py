@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder, sha256_file, write_json
+from fieldmark.files import atomic_folder, sha256_file, write_text
 from fieldmark.params import nearest
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"  # open_clip's own names
@@ -115,6 +115,8 @@ def create_clip(
     import open_clip  # seconds
 
     model = _configuration(arch, config)
+    if pretrained:
+        _require_weights(arch, pretrained)
     model["vision_cfg"]["image_size"] = size
     tag = open_clip.get_pretrained_cfg(arch, pretrained) if arch and pretrained else {}
     if tag.get("quick_gelu"):  # OpenAI's weights know no other; with the exact GELU they are quietly worse
@@ -123,7 +125,7 @@ def create_clip(
     std = std or tuple(tag.get("std") or open_clip.OPENAI_DATASET_STD)
     clip = Clip(_build(model), ClipSpec(model, size, squash, mean, std))
     if pretrained:
-        _load_weights(clip.network, arch, pretrained, tag)
+        _load_weights(clip.network, pretrained, tag)
     return clip
 
 
@@ -134,7 +136,8 @@ def save_clip(clip: Clip, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / WEIGHTS)
-        write_json(temporary / CONFIG, clip.spec.as_open_clip())
+        text = json.dumps(clip.spec.as_open_clip(), indent=2, sort_keys=True)  # every digit of mean and std
+        write_text(temporary / CONFIG, text + "\n")
 
 
 def load_clip(folder: Path) -> Clip:
@@ -211,19 +214,24 @@ def _tokenizer(model: dict[str, Any]) -> Any:
             ) from None
 
 
-def _load_weights(network: nn.Module, arch: str | None, pretrained: str, tag: dict[str, Any]) -> None:
+def _require_weights(arch: str | None, pretrained: str) -> None:
     import open_clip
 
-    if not tag and not Path(pretrained).is_file():
-        tags = open_clip.list_pretrained_tags_by_model(arch) if arch else []
+    tags = open_clip.list_pretrained_tags_by_model(arch) if arch else []
+    if pretrained not in tags and not Path(pretrained).is_file():
         raise UserError(
             f"pretrained: '{pretrained}' is neither a file nor one of open_clip's tags for '{arch}'"
             f"{nearest(pretrained, tags) if tags else ''}"
         )
+
+
+def _load_weights(network: nn.Module, pretrained: str, tag: dict[str, Any]) -> None:
+    """Load from the tag's download where there is one, else from the file `pretrained`."""
+    import open_clip
+
     try:
         with _quiet():
-            path = open_clip.download_pretrained(tag) if tag else pretrained
-            open_clip.load_checkpoint(network, path)
+            open_clip.load_checkpoint(network, open_clip.download_pretrained(tag) if tag else pretrained)
     except Exception as error:  # libraries for download and for reading raise as they please
         what = "cannot be fetched or" if tag else "does not fit the network or cannot be"
         raise UserError(f"the weights '{pretrained}' {what} read ({_one_line(error)})") from None
