@@ -9,6 +9,7 @@ import pytest
 import torch
 from support.tiny import tiny_resnet
 
+import fieldmark
 from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.method import Task
@@ -153,7 +154,7 @@ def test_one_picture_is_scored_alike_alone_and_among_others(params: Make, task: 
     for name in ("CPRFL", "ASL"):
         method = make(params, task, name)[0].eval()
         with torch.no_grad():
-            alone, among = method.predict(batch["images"][:1]), method.predict(batch["images"])
+            alone, among = method.probabilities(batch["images"][:1]), method.probabilities(batch["images"])
         assert alone.shape == (1, 4)
         torch.testing.assert_close(alone[0], among[0])
         torch.testing.assert_close(among, method.logits(batch["images"]).sigmoid())
@@ -168,7 +169,7 @@ def test_thresholds_are_those_of_the_validation_pictures(params: Make, task: Tas
     labels = task.manifest.set_index("row")["labels"]
     targets = np.array([[name in labels[row] for name in method.class_names] for row in subset.rows])
     with torch.no_grad():
-        expected = choose_thresholds(method.eval().predict(images), targets)
+        expected = choose_thresholds(method.eval().probabilities(images), targets)
     torch.testing.assert_close(method.thresholds, torch.from_numpy(expected).float())
     assert len(set(method.thresholds.tolist())) > 1
 
@@ -189,8 +190,8 @@ def test_save_and_load_give_the_same_probabilities(
     again = load_model(Path("model"))
     assert isinstance(again, Cprfl)
     with torch.no_grad():
-        expected = method.eval().predict(batch["images"])
-        torch.testing.assert_close(again.predict(batch["images"]), expected)
+        expected = method.eval().probabilities(batch["images"])
+        torch.testing.assert_close(again.probabilities(batch["images"]), expected)
     assert torch.equal(again.thresholds, method.thresholds)
     assert again.class_names == method.class_names == ["crow", "finch", "heron", "wren"]
     if variant in LINEAR:
@@ -198,6 +199,20 @@ def test_save_and_load_give_the_same_probabilities(
             again.attention(batch["images"])
     else:
         assert again.attention(batch["images"][:2]).shape == (2, 4, 2, 2)
+
+
+def test_in_use_a_picture_has_the_categories_that_reach_their_thresholds(params: Make, task: Task) -> None:
+    method = trained(params, task, "CPRFL")
+    method.finish(task)
+    save_model(method, "cprfl", method.params, Path("model"))
+    picture = task.store[int(task.subset("test").rows[0])]
+    [found] = fieldmark.load(Path("model")).predict(picture)
+    with torch.no_grad():
+        expected = method.eval().probabilities(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None])[0]
+    np.testing.assert_allclose(found.probabilities, expected.numpy(), rtol=1e-5)
+    said = [n for n, p, t in zip(found.names, expected, method.thresholds, strict=True) if p >= t]
+    assert sorted(name for name, _ in found.present) == sorted(said)
+    assert [value for _, value in found.present] == sorted((v for _, v in found.present), reverse=True)
 
 
 def test_all_variants_train_save_and_load(params: Make, task: Task) -> None:

@@ -91,7 +91,7 @@ class Cprfl(Method):
         out: Tensor = self.head(self.backbone(images).map)
         return out
 
-    def predict(self, images: Tensor) -> Tensor:
+    def probabilities(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> probabilities (B, C); a category is present from its `thresholds` on."""
         return self.logits(images).float().sigmoid()
 
@@ -119,7 +119,7 @@ class Cprfl(Method):
         subset = task.subset("val")
         targets = multi_hot(task.manifest, subset.frame, self.class_names)
         if targets.any():
-            found = run_over(self, self.predict, task, subset, self.params.images, "thresholds")
+            found = run_over(self, self.probabilities, task, subset, self.params.images, "thresholds")
             self.thresholds.copy_(torch.from_numpy(choose_thresholds(found, targets)))
 
     def save(self, folder: Path) -> None:
