@@ -12,6 +12,7 @@ from .imports import SRC, STAGES, closure
 
 PARAMS = read_yaml(ROOT / "params.yaml")
 OPENS_SOURCE = ("download", "prepare", "validate")  # these find sources/<name>.py by name
+RUNS_METHOD = {"train": "*/model/*.py", "evaluate": "*/*/*.py"}  # of any method: they share their deps
 FIELDMARK = SRC / "fieldmark"
 SOURCES = FIELDMARK / "datasets/sources"
 
@@ -77,7 +78,8 @@ def test_no_dep_on_code_is_superfluous_or_absent(stages):
     superfluous = []
     for stage in stages.values():
         any_source = list(SOURCES.glob("*.py")) if stage.kind in OPENS_SOURCE else []
-        needed = closure([*entry_points(stage), *any_source])
+        any_method = list((FIELDMARK / "methods").glob(RUNS_METHOD.get(stage.kind, "none")))
+        needed = closure([*entry_points(stage), *any_source, *any_method])
         for dep in code_deps(stage):
             if stage.kind != "check" and not any(covers(dep, path) for path in needed):
                 superfluous.append(f"{stage.name} does not use {dep}")
