@@ -158,12 +158,15 @@ def test_the_linear_head_classifies_the_average() -> None:
 
 def test_vectors_of_every_kind_have_one_length() -> None:
     embeddings = 3 * torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(category_vectors("clip", embeddings, 0), embeddings)
-    length = embeddings.norm(dim=1).square().mean().sqrt()
-    for kind in ("random", "one-hot"):
-        made_up = category_vectors(kind, embeddings, 0)  # type: ignore[arg-type]
-        torch.testing.assert_close(made_up.norm(dim=1), length.expand(5))
-    assert category_vectors("one-hot", embeddings, 0).count_nonzero() == 5
-    same, other = (category_vectors("random", embeddings, seed) for seed in (0, 1))
-    assert torch.equal(same, category_vectors("random", embeddings, 0))
+    assert torch.equal(category_vectors("clip", embeddings, None, 0), embeddings)
+    own = embeddings.norm(dim=1).square().mean().sqrt()
+    for length, wanted in ((None, own), (2.0, torch.tensor(2.0))):
+        for kind in ("random", "one-hot"):
+            made_up = category_vectors(kind, embeddings, length, 0)  # type: ignore[arg-type]
+            torch.testing.assert_close(made_up.norm(dim=1), wanted.expand(5))
+    shorter = category_vectors("clip", embeddings, 2.0, 0)
+    torch.testing.assert_close(shorter, embeddings * 2 / own)
+    assert category_vectors("one-hot", embeddings, None, 0).count_nonzero() == 5
+    same, other = (category_vectors("random", embeddings, None, seed) for seed in (0, 1))
+    assert torch.equal(same, category_vectors("random", embeddings, None, 0))
     assert not torch.equal(same, other)

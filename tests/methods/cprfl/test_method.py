@@ -131,6 +131,14 @@ def test_the_optimiser_gets_everything_once_at_its_own_rate(params: Make, task: 
         assert {p.ndim > 1 for p in group.params} == {group.weight_decay > 0}
 
 
+def test_a_linear_classifier_has_a_rate_of_its_own(params: Make, task: Task) -> None:
+    for name, scale in (("ASL", 5.0), ("CPRFL", 1.0)):
+        method, own = make(params, task, name, linear_lr=5)
+        scales = {id(p): group.lr_scale for group in method.parameter_groups(own.train) for p in group.params}
+        assert {scales[id(p)] for p in method.head.parameters()} == {scale}
+        assert {scales[id(p)] for p in method.backbone.parameters()} == {0.1}
+
+
 def test_the_papers_groups_hold_as_many_tensors_as_its_code_meant(params: Make) -> None:
     own = params(variants=["CPRFL"], dim=2048, heads=8, head_dim=512, mlp_dim=2048)
     with torch.device("meta"):
@@ -266,6 +274,8 @@ def test_the_averaged_weights_are_what_is_kept(
         ({"asymmetric": {"gamma": 1}}, "cprfl.asymmetric.gamma"),
         ({"balance": {"neg_scale": 0}}, "cprfl.balance.neg_scale"),
         ({"heads": 0}, "cprfl.heads"),
+        ({"length": 0}, "cprfl.length"),
+        ({"linear_lr": 0}, "cprfl.linear_lr"),
     ],
 )
 def test_wrong_parameters_are_refused_in_one_line(
@@ -280,6 +290,7 @@ def test_defaults_are_the_papers(params: Make) -> None:
     own = CprflParams.model_validate(params().model_dump(include={"images", "train"}))
     assert (own.dim, own.tau, own.heads, own.head_dim, own.mlp_dim, own.depth) == (2048, 0.5, 8, 512, 2048, 1)
     assert (own.dropout, own.backbone_lr, own.focal_gamma) == (0.1, 0.1, 2.0)
+    assert (own.length, own.linear_lr) == (None, 1.0)
     assert own.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
     assert own.balance.model_dump() == {
         "alpha": 0.1,

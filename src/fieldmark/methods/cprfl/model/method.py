@@ -70,7 +70,8 @@ class Cprfl(Method):
         """Start from the task's backbone and prompts. Raises UserError when there are no prompts."""
         prompts = read_prompts(task.text)
         kind = params.parts.vectors
-        vectors = category_vectors(kind, prompts.embeddings, params.train.seed) if kind else None
+        embeddings, seed = prompts.embeddings, params.train.seed
+        vectors = category_vectors(kind, embeddings, params.length, seed) if kind else None
         targets = multi_hot(task.manifest, task.subset("train").frame, prompts.names)
         return cls(params, task.load_backbone(), prompts.names, vectors, torch.from_numpy(targets))
 
@@ -102,11 +103,13 @@ class Cprfl(Method):
         return self.head.attention(self.backbone(images).map)
 
     def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
-        """Head and backbone, each without and with weight decay; the backbone at its own multiple of the rate."""
-        groups = decay_groups(self.head, params.weight_decay)
-        for group in decay_groups(self.backbone, params.weight_decay):
-            group.lr_scale = self.params.backbone_lr
-            groups.append(group)
+        """Head and backbone, each with and without weight decay, at their own multiples of the rate."""
+        head = 1.0 if isinstance(self.head, PromptHead) else self.params.linear_lr
+        groups = []
+        for module, scale in ((self.head, head), (self.backbone, self.params.backbone_lr)):
+            for group in decay_groups(module, params.weight_decay):
+                group.lr_scale = scale
+                groups.append(group)
         return groups
 
     @property

@@ -66,6 +66,7 @@ class CprflParams(MethodParams):
     """CPRFL (arXiv 2408.08125). Defaults are the paper's, or the released code's where it is silent."""
 
     variants: tuple[Variant, ...] = tuple(PARTS)
+    length: float | None = Field(None, gt=0.0)  # of the category vectors, mean square; None: of CLIP's own
     dim: int = Field(2048, ge=1)  # d, the width in which tokens and prompts meet
     tau: float = Field(0.5, gt=0.0)  # hidden width of the prompt network as a multiple of dim
     heads: int = Field(8, ge=1)
@@ -77,6 +78,7 @@ class CprflParams(MethodParams):
     focal_gamma: float = Field(2.0, ge=0.0)
     balance: BalanceParams = BalanceParams()
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr for the backbone; 0: frozen, in eval mode
+    linear_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for a linear classifier, which wants more
 
     @model_validator(mode="after")
     def _some_variant(self) -> "CprflParams":

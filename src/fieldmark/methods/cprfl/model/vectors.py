@@ -6,15 +6,18 @@ from torch import Tensor
 from fieldmark.methods.cprfl.model.params import Vectors
 
 
-def category_vectors(kind: Vectors, embeddings: Tensor, seed: int) -> Tensor:
+def category_vectors(kind: Vectors, embeddings: Tensor, length: float | None, seed: int) -> Tensor:
     """Return vectors (C, m) of a kind for categories with CLIP embeddings (C, m); one-hot ones are (C, C).
 
-    All have the root mean square length of the embeddings, so that kinds differ in direction alone.
+    All kinds have the same root mean square length, so that they differ in direction alone: `length`, or where
+    that is None that of the embeddings, which are then taken as they come. Vectors much shorter than the square
+    root of m say little beside the first bias of the prompt network, and the prompts begin all alike.
     """
-    length = embeddings.float().square().sum(1).mean().sqrt()
+    own = embeddings.float().square().sum(1).mean().sqrt()
+    wanted = own if length is None else torch.tensor(length)
     if kind == "clip":
-        return embeddings.float()
+        return embeddings.float() * (wanted / own)
     if kind == "one-hot":
-        return torch.eye(len(embeddings)) * length
+        return torch.eye(len(embeddings)) * wanted
     drawn = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm(dim=1, keepdim=True) * length
+    return drawn / drawn.norm(dim=1, keepdim=True) * wanted
