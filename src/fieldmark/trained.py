@@ -1,6 +1,7 @@
-"""Trained models for use in a notebook or a program: pictures in, descriptors out."""
+"""Trained models for use in a notebook or a program: pictures in, descriptors or classes out."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,46 @@ ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray)
 BATCH = 32
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier says of one picture: its class names, and a probability (C,) for each.
+
+    Where a picture has one class the probabilities sum to one; where it may have several, each stands alone,
+    and `thresholds` (C,) come with the model.
+    """
+
+    names: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    thresholds: NDArray[np.float32] | None = None
+
+    @property
+    def name(self) -> str:
+        """The likeliest class."""
+        return self.names[int(self.probabilities.argmax())]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the likeliest class."""
+        return float(self.probabilities.max())
+
+    def top(self, k: int = 5) -> list[tuple[str, float]]:
+        """Return the k likeliest classes with their probabilities, likeliest first."""
+        order = np.argsort(-self.probabilities, kind="stable")[:k]
+        return [(self.names[place], float(self.probabilities[place])) for place in order]
+
+    @property
+    def present(self) -> list[tuple[str, float]]:
+        """The classes said to be in the picture, likeliest first: each from its own threshold on, or the likeliest."""
+        if self.thresholds is None:
+            return self.top(1)
+        said = dict(zip(self.names, self.probabilities >= self.thresholds, strict=True))
+        return [(name, value) for name, value in self.top(len(self.names)) if said[name]]
+
+    def above(self, threshold: float = 0.5) -> list[tuple[str, float]]:
+        """Return every class of at least that probability, likeliest first."""
+        return [(name, value) for name, value in self.top(len(self.names)) if value >= threshold]
+
+
 class TrainedModel:
     """A model read from `models/<method>/variants/<variant>`, with the test geometry it was evaluated with."""
 
@@ -29,18 +70,35 @@ class TrainedModel:
         self.model = load_model(folder)
         self.transform = evaluation_transform(self.model.params.images)
 
-    @torch.inference_mode()
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Return unit-length descriptors (N, D) of N pictures: paths, bytes, PIL images or (H, W, 3) uint8.
 
-        One picture counts as a list of one. Raises UserError for what is no picture.
+        One picture counts as a list of one. Raises UserError for what is no picture, and for a model that
+        classifies.
         """
+        return self._answer("embed", "predict", images)
+
+    def predict(self, images: Picture | Sequence[Picture]) -> list[Prediction]:
+        """Return a prediction for each of N pictures, of the kinds that `embed` takes.
+
+        Raises UserError for what is no picture, and for a model that does not classify pictures alone.
+        """
+        found = self._answer("probabilities", "embed", images)
+        names = tuple(self.model.class_names)
+        thresholds = getattr(self.model, "thresholds", None)
+        limits = None if thresholds is None else thresholds.numpy()
+        return [Prediction(names, row, limits) for row in found.numpy()]
+
+    @torch.inference_mode()
+    def _answer(self, asked: str, instead: str, images: Picture | Sequence[Picture]) -> Tensor:
+        if not hasattr(self.model, asked):
+            raise UserError(f"a {type(self.model).__name__} model does not do that; use its {instead}")
         several = [images] if isinstance(images, ONE_PICTURE) else list(images)
         if not several:
-            raise UserError("there is no picture to embed")
+            raise UserError("there is no picture to look at")
         tensors = [self.transform(to_tensor(_pixels(image))) for image in several]
         batches = [torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH)]
-        return torch.cat([self.model.embed(batch) for batch in batches])
+        return torch.cat([getattr(self.model, asked)(batch) for batch in batches])
 
 
 def _pixels(image: Picture) -> NDArray[np.uint8]:

@@ -7,11 +7,14 @@ from _stage import PARAMS, guarded
 
 from fieldmark.engine.configuration import check_params
 from fieldmark.files import write_text
+from fieldmark.language.extraction import check_phrases
 from fieldmark.params import read_yaml
 
 
 def main() -> None:
-    check_params(read_yaml(PARAMS))
+    params = read_yaml(PARAMS)
+    check_params(params)
+    check_phrases(params)
     write_text(Path("data/params.checked"), "every block of params.yaml is known and in range\n")
 
 

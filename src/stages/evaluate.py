@@ -1,4 +1,4 @@
-"""Score every trained variant of a method on its test pictures; write metrics and figures."""
+"""Score every trained variant and student of a method on its test pictures; write metrics and figures."""
 
 from pathlib import Path
 from typing import Any
@@ -6,13 +6,16 @@ from typing import Any
 from _stage import run
 from _task import open_method
 
+from fieldmark.engine.distillation import load_students
 from fieldmark.engine.variants import load_evaluation, load_variants
 from fieldmark.files import atomic_folder, write_json
 
 
 def main(name: str, params: dict[str, Any]) -> None:
     own, task, _ = open_method(name, params)
-    models = load_variants(name, own, Path("models") / name / "variants")
+    models = dict(load_variants(name, own, Path("models") / name / "variants"))
+    if name in (params.get("distill") or {}):
+        models |= load_students(Path("models") / name / "students")
     with atomic_folder(Path("reports/figures") / name) as figures:
         metrics = load_evaluation(name)(models, own, task, figures)
     wiring = params["methods"][name]

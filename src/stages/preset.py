@@ -8,6 +8,7 @@ from _stage import PARAMS, guarded
 from fieldmark.engine.configuration import check_params
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_path
+from fieldmark.language.extraction import check_phrases
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets, require_given, with_preset, with_settings
 
@@ -28,7 +29,9 @@ def main(arguments: list[str]) -> None:
         require_given(text, names[0])
     with atomic_path(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        check_params(read_yaml(temporary))
+        params = read_yaml(temporary)
+        check_params(params)
+        check_phrases(params)
 
 
 def show() -> None:

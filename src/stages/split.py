@@ -5,6 +5,7 @@ from typing import Any
 
 from _stage import run
 
+from fieldmark.datasets.longtail import make_longtail
 from fieldmark.datasets.manifest import read_manifest
 from fieldmark.datasets.splits import make_split, read_splits, write_split
 from fieldmark.params import pick
@@ -14,7 +15,8 @@ def main(name: str, params: dict[str, Any]) -> None:
     """Make the split `name` of params.yaml."""
     split = pick(read_splits(params), name, "splits")
     manifest = read_manifest(Path("data/prepared") / split.dataset / "manifest.parquet")
-    write_split(make_split(manifest, split), Path("data/splits") / f"{name}.parquet")
+    make = make_longtail if split.kind == "longtail" else make_split
+    write_split(make(manifest, split), Path("data/splits") / f"{name}.parquet")
 
 
 if __name__ == "__main__":

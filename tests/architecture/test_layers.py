@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "base": BASE,
     "datasets": {"datasets", *BASE},
     "evaluation": {"evaluation", *BASE},
-    "language": {"language", *BASE},
+    "language": {"language", "datasets", *BASE},
     "vision": {"vision", *BASE},
     "reporting": {"reporting", *DATA},
     "engine": {"engine", "vision", *DATA},

@@ -36,6 +36,20 @@ backbones:
     images: {size: 32}
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
+phrases:
+  birds: {dataset: birds, split: classes}
+clips:
+  tiny:
+    dataset: birds
+    split: classes
+    config:
+      embed_dim: 8
+      vision_cfg: {layers: 1, width: 16, head_width: 8, patch_size: 16}
+      text_cfg: {context_length: 16, width: 16, heads: 2, layers: 1}
+    images: {size: 32}
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+prompts:
+  birds: {dataset: birds, clip: tiny, zero_shot: true}
 methods:
   irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
 irt:
@@ -46,7 +60,8 @@ irt:
 """
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
-    *("describe@birds", "pretrain@vit", "train@irt", "evaluate@irt", "report"),
+    *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
+    *("evaluate@irt", "report"),
 }
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
@@ -122,9 +137,13 @@ def test_the_whole_pipeline_runs(project, first):
         "metrics/irt.json",
         "validation/birds.json",
         "backbones/vit.json",
+        "phrases/birds.json",
+        "clips/tiny.json",
+        "prompts/birds.json",
     ):
         assert (project / "reports" / name).stat().st_size > 0
     assert (project / "models/irt/variants/R/model.json").exists()
+    assert (project / "data/text/prompts/birds/prompts.json").exists()
     assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
 
 

@@ -15,6 +15,10 @@ def root(tmp_path: Path) -> Path:
         {"name": HOSTILE, "arch": "tiny", "weights": None, "parameters": 1253440, "split": "base",
          "metrics": {"top1": {"value": 0.71, "low": 0.66, "high": 0.75}, "recall@1": 0.4}, "notes": [HOSTILE]},
     )  # fmt: skip
+    write(tmp_path / "reports/clips/small.json", {"name": "small", "metrics": {"zero-shot top1": 0.4}})
+    clip = tmp_path / "reports/figures/clips/small"
+    write(clip / "figures.json", [{"file": "b.svg", "title": "Alike"}])
+    (clip / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     figures = tmp_path / "reports/figures/irt"
     write(figures / "figures.json", [{"file": "a.svg", "title": HOSTILE, "caption": HOSTILE, "wide": True}])
     (figures / "a.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><text>50% #1 & more</text></svg>')
@@ -38,6 +42,16 @@ def root(tmp_path: Path) -> Path:
             ],
             "balance": balance,
             "splits": {"retrieval": {"test": balance, "train": balance}},
+        },
+    )  # fmt: skip
+    write(
+        tmp_path / "reports/phrases/birds.json",
+        {
+            "dataset": "birds", "split": "retrieval", "tagger": "builtin", "grammar": "NP: {<JJ>*<NN>}",
+            "counts": {"pictures": 2400, "pictures_without_phrases": 3},
+            "phrases_per_picture": {"least": 0, "mean": 16.77, "most": 25}, "unknown_words": 0.0097,
+            "frequent": [[HOSTILE, 1493]],
+            "sample": [{"id": HOSTILE, "caption": HOSTILE, "tagged": [[HOSTILE, "NN"]], "phrases": [HOSTILE]}],
         },
     )  # fmt: skip
     return tmp_path

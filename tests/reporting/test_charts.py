@@ -11,6 +11,7 @@ from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.confusions import ClassRecall
 from fieldmark.evaluation.geometry import SimilarityHistograms, principal_energy, similarity_histograms
 from fieldmark.reporting import charts
+from fieldmark.reporting.similarity import similarity_table
 from fieldmark.reporting.style import COLOURS
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,7 @@ MEASURES = {"recall@1": Interval(0.5, 0.4, 0.6), "map@r": Interval(0.2, 0.2, 0.2
 CURVE = (range(50), RNG.normal(size=50))
 
 DRAW = {
+    "similarities": lambda path: similarity_table(path, np.eye(70), [HOSTILE, *map(str, range(69))]),
     "energy": lambda path: charts.energy_curves(path, {HOSTILE: principal_energy(ROWS), "B": np.ones(12)}),
     "similarity": lambda path: charts.similarity_panels(path, {HOSTILE: HISTOGRAMS, "B": HISTOGRAMS}),
     "loss": lambda path: charts.loss_curves(path, {HOSTILE: {"L": CURVE, "R": ([0], [1.0])}}),

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pytest
 from reporting.example import HOSTILE, PARAMS, method_metrics, write
 
+from fieldmark.errors import UserError
 from fieldmark.reporting.build import build_report
 from fieldmark.reporting.page import data_uri, fingerprint, measure_table
 from fieldmark.reporting.results import MethodResult
@@ -86,6 +87,28 @@ def test_numbers_claims_and_data_are_shown(html):
         "38 to 41", "Warning: no two pictures are equal", "1 checks passed, 1 warning", "largest class over smallest",
     ):  # fmt: skip
         assert expected in text, expected
+
+
+def test_phrases_are_shown_with_their_tags(html, root):
+    text = Page(html).text
+    shown = " ".join(HOSTILE.split())
+    for expected in (
+        "pictures without phrases3", "0 to 25, 16.8 on average", "1.0 %", "tagger: built-in lexicon",
+        f"{shown} 1 493", f"{shown} NN", "NP: {<JJ>*<NN>}", "1 captions, their tags and phrases",
+    ):  # fmt: skip
+        assert expected in text, expected
+    write(root / "reports/phrases/birds.json", {"dataset": "birds"})
+    with pytest.raises(UserError, match=r"phrases/birds\.json: split: Field required"):
+        build(root)
+    (root / "reports/phrases/birds.json").unlink()
+    assert "Noun phrases" not in Page(build(root)[0]).text
+
+
+def test_a_clip_has_its_scores_and_its_picture(html):
+    page = Page(html)
+    assert "clips" in page.ids
+    assert "zero-shot top1" in " ".join(page.texts)
+    assert ("alt", "Alike") in page.attributes
 
 
 def test_page_without_any_result_says_so(tmp_path):

@@ -1,5 +1,9 @@
-"""A contact sheet: every genus with its species, a few photographs each, to see what a model is up against."""
+"""A contact sheet: every genus with its species, a few photographs each, to see what a model is up against.
 
+Pictures with several labels stand by group, their labels below them.
+"""
+
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -35,10 +39,35 @@ def contact_sheet(
     return sheet
 
 
+def labelled_sheet(
+    pictures: Iterable[Specimen], photographs: int = 10, columns: int = 5, tile: int = 144
+) -> Image.Image:
+    """Return a sheet of `photographs` pictures per group, evenly spaced, each with its labels underneath."""
+    groups: dict[str, list[Specimen]] = {}
+    for one in pictures:
+        groups.setdefault(one.group, []).append(one)
+    cell = tile + 3 * CAPTION
+    rows = {name: -(-min(photographs, len(found)) // columns) for name, found in groups.items()}
+    height = sum(HEADING + count * cell for count in rows.values()) + 2 * GAP
+    sheet = Image.new("RGB", (columns * (tile + GAP) + 3 * GAP, height), PAPER)
+    draw, y = ImageDraw.Draw(sheet), GAP
+    for name, found in groups.items():
+        draw.text((2 * GAP, y + 8), name, INK, ImageFont.load_default(20))
+        count = min(photographs, len(found))
+        for place in range(count):
+            one = found[place * len(found) // count]
+            corner = (2 * GAP + place % columns * (tile + GAP), y + HEADING + place // columns * cell)
+            _strip(sheet, [one.picture], corner, tile)
+            text = "\n".join(textwrap.wrap(", ".join(one.labels), tile // 6)[:3])
+            draw.text((corner[0], corner[1] + tile + 3), text, FAINT, ImageFont.load_default(12))
+        y += HEADING + rows[name] * cell
+    return sheet
+
+
 def _sections(pictures: Iterable[Specimen], photographs: int) -> dict[str, dict[str, list[Image.Image]]]:
     """Collect the first photographs of every class by group, both in order of appearance."""
     sections: dict[str, dict[str, list[Image.Image]]] = {}
-    for picture, name, group in pictures:
+    for picture, name, group, _ in pictures:
         shown = sections.setdefault(group, {}).setdefault(name, [])
         if len(shown) < photographs:
             shown.append(picture)

@@ -3,7 +3,7 @@
 The default world is tuned so that these stay poor; the report shows them beside what a network reaches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +41,34 @@ def nearest_recall(features: Features, labels: NDArray[np.int64], metric: str = 
     if count < 2:
         raise ValueError("nearest_recall needs at least two rows")
     hits = 0
-    for start in range(0, count, BLOCK):
+    for start, near in _blocks(features, metric):
+        hits += int((labels[near.argmax(axis=1)] == labels[start : start + len(near)]).sum())
+    return hits / count
+
+
+def neighbour_votes(
+    features: Features, targets: NDArray[np.float32], neighbours: int = 10, metric: str = "euclidean"
+) -> NDArray[np.float32]:
+    """Return for each row the mean of the targets (n, c) of its nearest other rows, (n, c).
+
+    `features` is (n, d), `metric` as in `nearest_recall`. Raises ValueError for fewer than two rows.
+    """
+    if len(features) < 2:
+        raise ValueError("neighbour_votes needs at least two rows")
+    votes = np.empty_like(targets)
+    for start, near in _blocks(features, metric):
+        order = np.argsort(-near, axis=1, kind="stable")[:, : min(neighbours, len(features) - 1)]
+        votes[start : start + len(near)] = targets[order].mean(axis=1)
+    return votes
+
+
+def _blocks(features: Features, metric: str) -> Iterator[tuple[int, Features]]:
+    """Yield how near blocks of rows are to every row, (b, n), with the first row of the block; never to themselves."""
+    for start in range(0, len(features), BLOCK):
         block = features[start : start + BLOCK]
         near = _intersection(block, features) if metric == "intersection" else _closeness(block, features)
         near[np.arange(len(block)), np.arange(start, start + len(block))] = -np.inf
-        hits += int((labels[near.argmax(axis=1)] == labels[start : start + len(block)]).sum())
-    return hits / count
+        yield start, near
 
 
 def _closeness(block: Features, every: Features) -> Features:
@@ -61,7 +83,7 @@ def _intersection(block: Features, every: Features) -> Features:
 
 def measure_difficulty(specimens: Iterable[Specimen]) -> dict[str, float]:
     """Return recall@1 of raw pixels and colour histograms, for classes and for groups, and the chance levels."""
-    pictures, classes, groups = zip(*specimens, strict=True)
+    pictures, classes, groups, _ = zip(*specimens, strict=True)
     pixels, colours = pixel_features(pictures), colour_histograms(pictures)
     result: dict[str, float] = {}
     for name, words in (("class", classes), ("group", groups)):

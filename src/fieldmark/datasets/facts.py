@@ -15,7 +15,8 @@ def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFram
     """Return id, row, sha256, sides and aspect of the original, and what is wrong with label, box, captions.
 
     `label_error` is the distance from the index among the sorted class names, `box_past_edge` is in pixels of
-    the stored picture (NaN without a box), `captions` and `blank_captions` are counts.
+    the stored picture (NaN without a box), `captions`, `blank_captions`, `labels` and `odd_labels` (blank or
+    repeated ones) are counts.
     """
     sides = manifest[["width", "height"]]
     return pd.DataFrame(
@@ -32,6 +33,34 @@ def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFram
             "has_box": manifest["box"].notna().astype(int),
             "box_past_edge": _past_edge(manifest, params.size),
             "mask_row": manifest["mask_row"],
+            "labels": manifest["labels"].map(len),
+            "odd_labels": manifest["labels"].map(_odd),
+        }
+    )
+
+
+def has_labels(manifest: pd.DataFrame) -> bool:
+    """Say whether this is a set with several labels per picture."""
+    return bool((manifest["labels"].map(len) > 0).any())
+
+
+def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return id, role and what must agree with the manifest, for a split of pictures with several labels.
+
+    `row_error` and `content_roles` are those of `split_facts`; `label_error` is the distance from -1, for the
+    labels are in the manifest; `untrained` counts the labels of a picture that no training picture has.
+    """
+    known = manifest.set_index("id")
+    labels = split["id"].map(known["labels"]).map(lambda found: found if isinstance(found, list) else [])
+    trained = {name for found in labels[split["role"] == "train"] for name in found}
+    return pd.DataFrame(
+        {
+            "id": split["id"],
+            "role": split["role"],
+            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
+            "label_error": (split["label"] + 1).abs(),
+            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
+            "untrained": labels.map(lambda found: len(set(found) - trained)),
         }
     )
 
@@ -78,6 +107,23 @@ def class_balance(names: pd.Series) -> dict[str, Any]:
         "pictures_per_class": {"least": least, "most": most},
         "imbalance": most / least,
     }
+
+
+def label_balance(labels: pd.Series) -> dict[str, Any]:
+    """Return `class_balance` for pictures with several labels each, how many they have, and the counts."""
+    balance = class_balance(labels.explode().dropna())
+    counts = labels.explode().dropna().value_counts()
+    return {
+        **balance,
+        "pictures": len(labels),
+        "labels_per_picture": float(labels.map(len).mean()),
+        "unlabelled": int((labels.map(len) == 0).sum()),
+        "counts": {str(name): int(count) for name, count in sorted(counts.items())},
+    }
+
+
+def _odd(labels: list[str]) -> int:
+    return len(labels) - len({name for name in labels if name.strip()})
 
 
 def _index_in_sorted(names: pd.Series) -> pd.Series:

@@ -17,7 +17,8 @@ class Expect(Block):
 
     Sides are in pixels of the original picture, `max_aspect` is the longer side over the shorter,
     `box_overreach` is by how many pixels a box may pass the picture's edge (it is clipped), `captioned` is
-    the least share of pictures with a caption where the source promises captions.
+    the least share of pictures with a caption where the source promises captions, `labelled` the least share
+    of pictures with a label in a set of several labels per picture.
     """
 
     min_side: int = Field(default=32, ge=1)
@@ -25,6 +26,7 @@ class Expect(Block):
     max_aspect: float = Field(default=5.0, ge=1.0)
     box_overreach: float = Field(default=8.0, ge=0.0)
     captioned: float = Field(default=1.0, ge=0.0, le=1.0)
+    labelled: float = Field(default=0.9, ge=0.0, le=1.0)
 
 
 class DatasetParams(Block):

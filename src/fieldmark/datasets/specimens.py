@@ -1,7 +1,7 @@
 """Prepared pictures with their names, for looking at a data set as a whole."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,11 +11,12 @@ from fieldmark.datasets.store import ImageStore
 
 
 class Specimen(NamedTuple):
-    """A picture (RGB), its class and its group ("" where it has none)."""
+    """A picture (RGB), its class and its group ("" where it has none), and its labels where it has several."""
 
     picture: Image.Image
     class_name: str
     group: str
+    labels: tuple[str, ...] = ()
 
 
 def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None) -> Iterator[Specimen]:
@@ -25,6 +26,13 @@ def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None
         np.arange(count) if most is None or count <= most else np.linspace(0, count - 1, most).astype(int)
     )
     columns = manifest.iloc[chosen]
-    for row, name, group in zip(columns["row"], columns["class_name"], columns["group"], strict=True):
+    several = columns["labels"] if "labels" in columns else [()] * len(columns)
+    for row, name, group, labels in zip(
+        columns["row"], columns["class_name"], columns["group"], several, strict=True
+    ):
         picture = Image.fromarray(store[int(row)])
-        yield Specimen(picture, str(name) if pd.notna(name) else "", str(group) if pd.notna(group) else "")
+        yield Specimen(picture, _word(name), _word(group), tuple(labels))
+
+
+def _word(value: Any) -> str:
+    return str(value) if pd.notna(value) else ""

@@ -1,9 +1,10 @@
 """Splits: which picture plays which role in a task. Pure functions from a manifest to a table.
 
 A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`,
-`role`, `label` and `class_name`. Roles are "train" and "test", or "train", "query" and "gallery"; a source's
-own split may add "val". Chance is a hash of the seed with the picture's content or id, so that a split
-does not depend on the order of the rows.
+`role`, `label` and `class_name` (-1 and "" in a long-tailed split, whose pictures have several labels). Roles
+are "train" and "test", or "train", "query" and "gallery"; a long-tailed split has "val" besides, and so may a
+source's own. Chance is a hash of the seed with the picture's content or id, so that a split does not depend
+on the order of the rows.
 """
 
 import hashlib
@@ -31,6 +32,8 @@ COLUMNS = pa.schema(
 )
 # A picture found in several roles keeps the first of these and leaves the others.
 ROLES = ("test", "query", "gallery", "val", "train")
+ANY_CLASS = "picture"  # the class of all in a dense split
+LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: longtail
 log = logging.getLogger(__name__)
 
 
@@ -40,19 +43,28 @@ class SplitParams(Block):
     `by` says what decides. "classes" (default for retrieval): the first `train_classes` of the sorted class
     names, a share or a number, are for training and the others for the test. "source": the source's own
     split. "images": `test_fraction` of each class is the test, drawn with `seed`. The default for
-    classification and fewshot is "source" where the source has a split and "images" where it has none.
+    classification, dense and fewshot is "source" where the source has a split and "images" where it has none.
+    `dense` is for work on masks: it takes every picture, whether it has a class or not, as of one class.
     `fewshot` is the classification split of the same options with `shots` training pictures per class.
     `ks` are the k for which evaluation reports recall@k; they change no split.
+    A longtail split is of pictures with several labels. `imbalance` thins the training pictures until the
+    frequency of the classes falls by a power law, that many times from the first to the last; None keeps
+    them. `val_fraction` of the training pictures is for choosing thresholds. A class is of the `head` from so
+    many training pictures on, of the tail below `tail`, in between of the middle.
     """
 
     dataset: str
-    kind: Literal["retrieval", "classification", "fewshot"]
+    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense"]
     by: Literal["classes", "source", "images"] | None = None
     seed: int = 0
     train_classes: int | float = 0.5
     test_fraction: float = Field(default=0.5, gt=0.0, lt=1.0)
     shots: int | None = Field(default=None, ge=1)
     ks: tuple[int, ...] = (1, 2, 4, 8)
+    imbalance: float | None = Field(default=None, gt=1.0)
+    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+    head: int = Field(default=100, ge=2)
+    tail: int = Field(default=20, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> "SplitParams":
@@ -65,6 +77,11 @@ class SplitParams(Block):
             raise ValueError(f"by: {self.by} does not go with kind: {self.kind}")
         if (self.kind == "fewshot") != (self.shots is not None):
             raise ValueError("shots must be given for kind: fewshot, and only there")
+        other = sorted(self.model_fields_set & LONGTAIL) if self.kind != "longtail" else []
+        if other:
+            raise ValueError(f"{other[0]} goes with kind: longtail only")
+        if self.tail > self.head:
+            raise ValueError(f"tail ({self.tail}) must not exceed head ({self.head})")
         return self
 
 
@@ -93,12 +110,13 @@ def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     roles share the classes, and in retrieval over those of train and those of the test separately.
     Raises UserError when there is nothing to train on or to test on.
     """
-    frame = _with_classes(manifest).sort_values("row")
+    classless = params.kind == "dense"
+    frame = _with_classes(manifest.assign(class_name=ANY_CLASS) if classless else manifest).sort_values("row")
     if params.kind == "retrieval":
-        frame["role"] = _by_source(frame) if params.by == "source" else _by_classes(frame, params)
-        return _finish_retrieval(_without_leaks(frame))
-    frame["role"] = _by_source(frame) if _source_decides(frame, params) else _by_images(frame, params)
-    split = _finish_classification(_without_leaks(frame))
+        frame["role"] = by_source(frame) if params.by == "source" else _by_classes(frame, params)
+        return _finish_retrieval(without_leaks(frame))
+    frame["role"] = by_source(frame) if source_decides(frame, params) else _by_images(frame, params)
+    split = _finish_classification(without_leaks(frame))
     return split if params.shots is None else few_shot(split, params.shots, params.seed)
 
 
@@ -113,7 +131,7 @@ def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
     short = sorted(counts.index[counts < shots])
     if short:
         raise UserError(
-            f"shots: {shots} is more than the training pictures of {len(short)} classes: {_few(short)}"
+            f"shots: {shots} is more than the training pictures of {len(short)} classes: {few_names(short)}"
         )
     order = train["id"].map(lambda key: chance(seed, key))
     place = order.groupby(train["class_name"]).rank(method="first")
@@ -156,11 +174,12 @@ def _by_classes(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
     return train.map({True: "train", False: "test"})
 
 
-def _by_source(frame: pd.DataFrame) -> pd.Series:
+def by_source(frame: pd.DataFrame) -> pd.Series:
+    """Return the source's own roles. Raises UserError when it gives none to a picture."""
     missing = frame.loc[frame["split"].isna(), "id"].tolist()
     if missing:
         raise UserError(
-            f"by: source, but {len(missing)} pictures have no split of their own: {_few(missing)}"
+            f"by: source, but {len(missing)} pictures have no split of their own: {few_names(missing)}"
         )
     return frame["split"]
 
@@ -174,7 +193,8 @@ def _by_images(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
     return (by_class.rank(method="dense") <= tests).map({True: "test", False: "train"})
 
 
-def _source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
+def source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
+    """Say whether the roles are the source's: `by`, or else whether it gives them to every picture."""
     if params.by is not None:
         return params.by == "source"
     given = frame["split"].notna()
@@ -186,7 +206,7 @@ def _source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
     return bool(given.all())
 
 
-def _without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
+def without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
     """Leave out copies of a picture that stand in another, less protected role than another copy does."""
     unknown = sorted(set(frame["role"]) - set(ROLES))
     if unknown:
@@ -195,7 +215,7 @@ def _without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
     leaks = rank > rank.groupby(frame["sha256"]).transform("min")
     if leaks.any():
         log.warning(
-            "%d copies of pictures in another role left out: %s", leaks.sum(), _few(frame["id"][leaks])
+            "%d copies of pictures in another role left out: %s", leaks.sum(), few_names(frame["id"][leaks])
         )
     return frame[~leaks]
 
@@ -205,29 +225,29 @@ def _finish_retrieval(frame: pd.DataFrame) -> pd.DataFrame:
     if shared:
         raise UserError(
             "a retrieval split needs other classes in the test than in train, "
-            f"but {len(shared)} are in both: {_few(shared)}; set by: classes"
+            f"but {len(shared)} are in both: {few_names(shared)}; set by: classes"
         )
     frame = _without_single_tests(frame)
     train = frame["role"] == "train"
-    _require(train, "train", len(frame))
-    _require(frame["role"].isin(["test", "gallery"]), "test or gallery", len(frame))
+    require_role(train, "train", len(frame))
+    require_role(frame["role"].isin(["test", "gallery"]), "test or gallery", len(frame))
     names = frame["class_name"]
     frame["label"] = _labels(names.where(train)).where(train, _labels(names.mask(train)))
-    return _in_columns(frame)
+    return in_columns(frame)
 
 
 def _finish_classification(frame: pd.DataFrame) -> pd.DataFrame:
     train = frame["role"] == "train"
-    _require(train, "train", len(frame))
-    _require(frame["role"] == "test", "test", len(frame))
+    require_role(train, "train", len(frame))
+    require_role(frame["role"] == "test", "test", len(frame))
     unseen = sorted(set(frame["class_name"][~train]) - set(frame["class_name"][train]))
     if unseen:
         raise UserError(
-            f"{len(unseen)} test classes have no training picture: {_few(unseen)}; set by: images to draw "
+            f"{len(unseen)} test classes have no training picture: {few_names(unseen)}; set by: images to draw "
             "the test from every class"
         )
     frame["label"] = _labels(frame["class_name"])
-    return _in_columns(frame)
+    return in_columns(frame)
 
 
 def _without_single_tests(frame: pd.DataFrame) -> pd.DataFrame:
@@ -235,7 +255,7 @@ def _without_single_tests(frame: pd.DataFrame) -> pd.DataFrame:
     counts = tests.value_counts()
     single = sorted(counts.index[counts == 1])
     if single:
-        log.warning("%d test classes with a single picture left out: %s", len(single), _few(single))
+        log.warning("%d test classes with a single picture left out: %s", len(single), few_names(single))
     return frame[~((frame["role"] == "test") & frame["class_name"].isin(single))].copy()
 
 
@@ -250,16 +270,18 @@ def _labels(names: pd.Series) -> pd.Series:
     return names.map(order).fillna(-1).astype("int64")
 
 
-def _require(chosen: pd.Series, role: str, pictures: int) -> None:
+def require_role(chosen: pd.Series, role: str, pictures: int) -> None:
+    """Raise UserError when no picture of `pictures` was chosen for a role."""
     if not chosen.any():
         raise UserError(f"the split leaves no picture of {pictures} for {role}; change its parameters")
 
 
-def _in_columns(frame: pd.DataFrame) -> pd.DataFrame:
+def in_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame in the columns of a split, numbered anew."""
     return frame[list(COLUMNS.names)].reset_index(drop=True)
 
 
-def _few(names: Any) -> str:
+def few_names(names: Any) -> str:
     """Show the first few names."""
     names = list(names)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -7,8 +7,16 @@ from typing import Any
 
 import pandas as pd
 
-from fieldmark.datasets.facts import class_balance, manifest_facts, split_facts
+from fieldmark.datasets.facts import (
+    class_balance,
+    has_labels,
+    label_balance,
+    longtail_facts,
+    manifest_facts,
+    split_facts,
+)
 from fieldmark.datasets.manifest import COLUMNS
+from fieldmark.datasets.multilabel import frequency_groups, label_names, training_counts
 from fieldmark.datasets.params import DatasetParams
 from fieldmark.datasets.splits import COLUMNS as SPLIT_COLUMNS
 from fieldmark.datasets.splits import ROLES, SplitParams
@@ -26,6 +34,7 @@ gxe: Any = gx.expectations
 
 NAMED = 5  # offending pictures named per failed expectation
 BOX_TOLERANCE = 1e-3  # pixels: rounding of a scaled box
+_LABELS = ("labels are the indices of the sorted class names", "labels are left to the manifest")
 log = logging.getLogger(__name__)
 
 Suite = dict[str, Any]  # what a person calls it -> expectation
@@ -41,31 +50,36 @@ def validate(
     """Check a prepared data set and its splits; return a report that depends on nothing but them.
 
     The report lists every expectation with its outcome, and the class balance of the data set and of every
-    role. Raises UserError when a critical expectation fails, naming it and the first offending pictures;
-    duplicates within a role are reported as a warning only.
+    role; for a long-tailed split also the classes of head, middle and tail. Raises UserError when a critical
+    expectation fails, naming it and the first offending pictures; duplicates within a role and labels that
+    are never trained on are reported as a warning only.
     """
     tables = _quiet_context().data_sources.add_pandas("tables")
+    multi = has_labels(manifest)
     outcomes = _run(tables, "manifest", manifest.head(0), _columns_suite(COLUMNS.names))
     _stop_on_failure(outcomes)
     outcomes += _run(
-        tables, "manifest", manifest_facts(manifest, params), manifest_suite(params, len(manifest))
+        tables, "manifest", manifest_facts(manifest, params), manifest_suite(params, len(manifest), multi)
     )
     for name, split in splits.items():
         columns = _run(tables, f"split {name}", split.head(0), _columns_suite(SPLIT_COLUMNS.names))
         _stop_on_failure(columns)
         kind = split_params[name].kind
-        facts = split_facts(split, manifest, kind)
+        facts = longtail_facts(split, manifest) if kind == "longtail" else split_facts(split, manifest, kind)
         outcomes += columns + _run(tables, f"split {name}", facts, split_suite(kind, set(split["role"])))
     _stop_on_failure(outcomes)
-    return {
+    report = {
         "expectations": outcomes,
-        "balance": class_balance(manifest["class_name"]),
-        "splits": {name: _role_balance(split) for name, split in splits.items()},
+        "balance": label_balance(manifest["labels"]) if multi else class_balance(manifest["class_name"]),
+        "splits": {name: _role_balance(split, manifest, multi) for name, split in splits.items()},
     }
+    tailed = [name for name in splits if split_params[name].kind == "longtail"]
+    groups = {name: _frequency_groups(splits[name], manifest, split_params[name]) for name in tailed}
+    return {**report, "groups": groups} if groups else report
 
 
-def manifest_suite(params: DatasetParams, pictures: int) -> Suite:
-    """Return what is expected of the columns of `manifest_facts`."""
+def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) -> Suite:
+    """Return what is expected of the columns of `manifest_facts`; `multi`: of a set with several labels."""
     expect, promises = params.expect, params.open_source().promises
     suite = {
         "every id occurs once": _unique("id"),
@@ -79,6 +93,11 @@ def manifest_suite(params: DatasetParams, pictures: int) -> Suite:
         "no caption is blank": _between("blank_captions", 0, 0),
         "no two pictures are equal": _unique("sha256", severity="warning"),
     }
+    if multi:
+        suite[f"{expect.labelled:.0%} of the pictures have labels"] = _between(
+            "labels", 1, None, mostly=expect.labelled
+        )
+        suite["no label is blank or twice on a picture"] = _between("odd_labels", 0, 0)
     if promises["captions"]:
         share = (
             f"{expect.captioned:.0%} of the pictures have" if expect.captioned < 1 else "every picture has"
@@ -102,12 +121,14 @@ def split_suite(kind: str, roles: set[str]) -> Suite:
         f"there is train and {' and '.join(tested)}": gxe.ExpectColumnDistinctValuesToContainSet(
             column="role", value_set=["train", *tested]
         ),
-        "labels are the indices of the sorted class names": _between("label_error", 0, 0),
+        _LABELS[kind == "longtail"]: _between("label_error", 0, 0),
         "no picture's content has two roles": _between("content_roles", 1, 1),
     }
     if kind == "retrieval":
         suite["no class is both in train and in the test"] = _between("class_sides", 1, 1)
         suite["every test class has at least two pictures"] = _between("test_pictures", 2, None)
+    elif kind == "longtail":
+        suite["every label has training pictures"] = _between("untrained", 0, 0, severity="warning")
     else:
         suite["every class has training pictures"] = _between("unseen", 0, 0)
     return suite
@@ -133,8 +154,16 @@ def _unique(column: str, severity: str = "critical") -> Any:
     return gxe.ExpectColumnValuesToBeUnique(column=column, severity=severity)
 
 
-def _between(column: str, least: float | None, most: float | None, mostly: float = 1.0) -> Any:
-    return gxe.ExpectColumnValuesToBeBetween(column=column, min_value=least, max_value=most, mostly=mostly)
+def _between(
+    column: str,
+    least: float | None,
+    most: float | None,
+    mostly: float = 1.0,
+    severity: str = "critical",
+) -> Any:
+    return gxe.ExpectColumnValuesToBeBetween(
+        column=column, min_value=least, max_value=most, mostly=mostly, severity=severity
+    )
 
 
 def _run(tables: Any, table: str, frame: pd.DataFrame, suite: Suite) -> list[Outcome]:
@@ -188,5 +217,21 @@ def _describe(outcome: Outcome) -> str:
     return f"{text}, found {outcome['observed']}" if outcome["observed"] else text
 
 
-def _role_balance(split: pd.DataFrame) -> dict[str, Any]:
-    return {str(role): class_balance(part["class_name"]) for role, part in split.groupby("role")}
+def _role_balance(split: pd.DataFrame, manifest: pd.DataFrame, multi: bool) -> dict[str, Any]:
+    roles = split.groupby("role")
+    if not multi:
+        return {str(role): class_balance(part["class_name"]) for role, part in roles}
+    labels = split["id"].map(manifest.set_index("id")["labels"])
+    return {str(role): label_balance(labels[part.index]) for role, part in roles}
+
+
+def _frequency_groups(split: pd.DataFrame, manifest: pd.DataFrame, params: SplitParams) -> dict[str, Any]:
+    """Return the classes of head, middle and tail, the most frequent first, with their thresholds."""
+    classes = label_names(manifest)
+    counts = training_counts(manifest, split, classes)
+    groups = frequency_groups(counts, params.head, params.tail)
+    order = sorted(range(len(classes)), key=lambda one: (-counts[one], classes[one]))
+    found = {
+        name: [classes[one] for one in order if groups[one] == name] for name in ("head", "medium", "tail")
+    }
+    return {"thresholds": {"head": params.head, "tail": params.tail}, **found}

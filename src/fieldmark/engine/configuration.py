@@ -4,13 +4,15 @@ from typing import Any
 
 from fieldmark.datasets.params import named_items, read_datasets
 from fieldmark.datasets.splits import SplitParams, read_splits
+from fieldmark.engine.clip_params import ClipParams, PromptParams
+from fieldmark.engine.distillation import load_distillation
 from fieldmark.engine.method import MethodParams
 from fieldmark.engine.params import BackboneParams, RuntimeParams
 from fieldmark.engine.variants import known_methods, load_method
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "methods")
+SECTIONS = ("runtime", "datasets", "splits", "backbones", "clips", "prompts", "phrases", "methods", "distill")
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 
@@ -42,12 +44,32 @@ def read_backbone(params: dict[str, Any], name: str) -> BackboneParams:
     return own
 
 
+def read_clip(params: dict[str, Any], name: str) -> ClipParams:
+    """Return one item of `clips:`."""
+    own = parse(ClipParams, pick(optional_items(params, "clips"), name, "clips"), f"clips.{name}")
+    _same_dataset(params, own.split, own.dataset, f"clips.{name}")
+    return own
+
+
+def read_prompt(params: dict[str, Any], name: str) -> PromptParams:
+    """Return one item of `prompts:`. Raises UserError when it names a data set or CLIP that is not there."""
+    own = parse(PromptParams, pick(optional_items(params, "prompts"), name, "prompts"), f"prompts.{name}")
+    pick(named_items(params, "datasets"), own.dataset, "datasets")
+    pick(optional_items(params, "clips"), own.clip, "clips")
+    return own
+
+
+def optional_items(params: dict[str, Any], block: str) -> dict[str, Any]:
+    """Return the mapping at `block`, empty when there is no such block."""
+    return named_items(params, block) if block in params else {}
+
+
 def read_wiring(params: dict[str, Any], name: str) -> Wiring:
     """Return one item of `methods:`. Raises UserError when it names what is not there."""
     wiring = parse(Wiring, pick(named_items(params, "methods"), name, "methods"), f"methods.{name}")
     _same_dataset(params, wiring.split, wiring.dataset, f"methods.{name}")
-    _require_backbone(params, wiring.backbone, name)
-    _require_text(params, wiring.text, name)
+    _require_backbone(params, wiring.backbone, f"methods.{name}")
+    _require_text(params, wiring.text, f"methods.{name}")
     return wiring
 
 
@@ -65,6 +87,21 @@ def read_method(params: dict[str, Any], name: str) -> MethodParams:
     return parse(method.Params, pick(params, name, "params.yaml"), name)
 
 
+def read_distillation(params: dict[str, Any], name: str) -> Any:
+    """Return one item of `distill:`. Raises UserError when it does not fit the method of that name."""
+    item = pick(params.get("distill") or {}, name, "distill")
+    own = parse(load_distillation(name).PARAMS, item, f"distill.{name}")
+    wiring = read_wiring(params, name)
+    if (own.dataset, own.split) != (wiring.dataset, wiring.split):
+        raise UserError(
+            f"distill.{name} is of split '{own.split}' of '{own.dataset}', but its teacher of '{wiring.split}' "
+            f"of '{wiring.dataset}': give both the same"
+        )
+    _require_backbone(params, own.backbone, f"distill.{name}")
+    _require_text(params, own.text, f"distill.{name}")
+    return own
+
+
 def check_params(params: dict[str, Any]) -> None:
     """Read every block of params.yaml. Raises UserError for the first thing that is wrong."""
     known = [*SECTIONS, *known_methods()]
@@ -76,30 +113,36 @@ def check_params(params: dict[str, Any]) -> None:
     read_splits(params)
     for name in named_items(params, "backbones"):
         read_backbone(params, name)
+    for name in optional_items(params, "clips"):
+        read_clip(params, name)
+    for name in optional_items(params, "prompts"):
+        read_prompt(params, name)
     for name in named_items(params, "methods"):
         read_wiring(params, name)
         read_method(params, name)
+    for name in params.get("distill") or {}:
+        read_distillation(params, name)
 
 
-def _require_backbone(params: dict[str, Any], backbone: str, name: str) -> None:
+def _require_backbone(params: dict[str, Any], backbone: str, where: str) -> None:
     section, _, item = backbone.partition("/")
-    others = {f"{one}/variants" for one in named_items(params, "methods") if one != name}
+    others = {f"{one}/variants" for one in named_items(params, "methods") if f"methods.{one}" != where}
     if section == "backbones":
         pick(named_items(params, "backbones"), item, "backbones")
     elif backbone.rpartition("/")[0] not in others:
         raise UserError(
-            f"methods.{name}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
+            f"{where}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
             "or METHOD/variants/VARIANT for what another method of this file makes"
         )
 
 
-def _require_text(params: dict[str, Any], text: str, name: str) -> None:
+def _require_text(params: dict[str, Any], text: str, where: str) -> None:
     section, _, item = text.partition("/")
     if section in TEXTS and section in params:
         pick(named_items(params, section), item, section)
     elif text != NO_TEXT:
         raise UserError(
-            f"methods.{name}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
+            f"{where}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
             f"or {NO_TEXT}"
         )
 

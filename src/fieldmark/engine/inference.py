@@ -2,19 +2,22 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.datasets.loading import PictureDataset, loader, sequential_slices
+from fieldmark.datasets.loading import Batch, PictureDataset, loader, sequential_slices
+from fieldmark.datasets.store import ImageStore
 from fieldmark.datasets.transforms import ImageParams, evaluation_transform
 from fieldmark.engine.loop import pick_device
 from fieldmark.engine.method import Subset, Task
+from fieldmark.engine.params import RuntimeParams
 from fieldmark.progress import progress
 
 INFERENCE_BATCH = 64
 
 
-@torch.inference_mode()
 def run_over(
     model: torch.nn.Module,
     function: Callable[[Tensor], Tensor],
@@ -23,20 +26,61 @@ def run_over(
     images: ImageParams,
     desc: str,
 ) -> Tensor:
-    """Apply `function` (B, 3, H, W) -> (B, D) to every picture of `subset`; return (N, D) float32 on the CPU.
+    """Apply `function` (images (B, 3, H, W) -> (B, D)) to the pictures of `subset`; return (N, D) on the CPU.
 
     `model` is what `function` uses: it is put on the task's device and in eval mode.
     """
-    device = torch.device(pick_device(task.runtime))
-    model.to(device).eval()
+    return run_rows(model, function, task.store, subset.rows, images, task.runtime, desc)
+
+
+def run_rows(
+    model: torch.nn.Module,
+    function: Callable[[Tensor], Tensor],
+    store: ImageStore,
+    rows: NDArray[np.int64],
+    images: ImageParams,
+    runtime: RuntimeParams,
+    desc: str,
+) -> Tensor:
+    """Apply `function` to the pictures at `rows` (N,) of `store`, as `run_over` does; return (N, D)."""
+    dataset = PictureDataset(store, rows, np.zeros(len(rows), np.int64), evaluation_transform(images))
+    return _run(model, lambda batch: function(batch["images"]), dataset, runtime, desc)
+
+
+def run_batches(
+    model: torch.nn.Module,
+    function: Callable[[Batch], Tensor],
+    task: Task,
+    subset: Subset,
+    images: ImageParams,
+    desc: str,
+) -> Tensor:
+    """Apply `function` to every batch of `subset` in order; its rows, joined, come back float32 on the CPU.
+
+    A batch holds `images`, `labels` and `indices` (positions within `subset`) on the task's device. `model` as
+    in `run_over`.
+    """
     dataset = PictureDataset(task.store, subset.rows, subset.labels, evaluation_transform(images))
-    slices = sequential_slices(len(subset), INFERENCE_BATCH)
+    return _run(model, function, dataset, task.runtime, desc)
+
+
+@torch.inference_mode()
+def _run(
+    model: torch.nn.Module,
+    function: Callable[[Batch], Tensor],
+    dataset: PictureDataset,
+    runtime: RuntimeParams,
+    desc: str,
+) -> Tensor:
+    device = torch.device(pick_device(runtime))
+    model.to(device).eval()
+    slices = sequential_slices(len(dataset), INFERENCE_BATCH)
     parts = []
     for batch in progress(
-        loader(dataset, slices, task.runtime.workers), total=len(slices), desc=desc, unit="batch"
+        loader(dataset, slices, runtime.workers), total=len(slices), desc=desc, unit="batch"
     ):
-        parts.append(function(batch["images"].to(device)).float().cpu())
+        parts.append(function({name: value.to(device) for name, value in batch.items()}).float().cpu())
     out = torch.cat(parts)
-    if len(out) != len(subset):
-        raise RuntimeError(f"{len(subset)} pictures went in, {len(out)} rows came out")
+    if len(out) != len(dataset):
+        raise RuntimeError(f"{len(dataset)} pictures went in, {len(out)} rows came out")
     return out

@@ -1,4 +1,4 @@
-"""Checked inputs of the retrieval measures: finite embeddings of unit length, comparable labels."""
+"""Checked inputs of the measures: finite embeddings of unit length, comparable labels, scores with targets."""
 
 from typing import Any, TypeAlias
 
@@ -39,6 +39,32 @@ def label_array(labels: Any, rows: int, name: str) -> Array:
     array: Array = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
     if array.shape != (rows,):
         raise ValueError(f"{name} must have shape ({rows},), one label a row; it has {array.shape}")
+    return array
+
+
+def checked_scores(scores: Any, targets: Any) -> tuple[Array, Array]:
+    """Return scores and targets (N, C) of multi-label pictures in float64; tensors, arrays or lists.
+
+    Raises ValueError for other ranks, shapes that differ, no picture or class, scores that are not finite
+    and targets other than 0 and 1.
+    """
+    values, truth = _float_array(scores), _float_array(targets)
+    if values.ndim != 2 or values.shape != truth.shape or not values.size:
+        raise ValueError(
+            f"scores and targets must both have shape (pictures, classes), they have {values.shape}, {truth.shape}"
+        )
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise ValueError(f"scores: NaN or an infinite value for picture {row}, class {column}")
+    if not np.isin(truth, (0.0, 1.0)).all():
+        raise ValueError("targets must be 0 or 1")
+    return values, truth
+
+
+def _float_array(values: Any) -> Array:
+    array: Array = np.asarray(
+        values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values, dtype=np.float64
+    )
     return array
 
 

@@ -34,6 +34,25 @@ class RoleView:
 
 
 @dataclass(frozen=True)
+class ClassBar:
+    """How often a class occurs among the training pictures: `share` of the most frequent one, in percent."""
+
+    name: str
+    group: str
+    count: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Frequencies:
+    """The classes of a long-tailed split, the most frequent first; `legend` names the groups."""
+
+    split: str
+    legend: Sequence[tuple[str, str]]
+    bars: Sequence[ClassBar]
+
+
+@dataclass(frozen=True)
 class DatasetView:
     """One data set's card: `facts` in large type, `details` in small, `checks` with failed ones first."""
 
@@ -41,6 +60,7 @@ class DatasetView:
     facts: Sequence[tuple[str, str]]
     details: Sequence[tuple[str, str]]
     roles: Sequence[RoleView]
+    frequencies: Sequence[Frequencies]
     checks: Sequence[Check]
     failed: int
     warned: int
@@ -53,10 +73,13 @@ def dataset_view(result: DatasetResult) -> DatasetView:
     broken = [check for check in checks if not check.success]
     warned = sum(check.severity == "warning" for check in broken)
     facts = [(name, plain(summary[name])) for name in FACTS if summary.get(name)]
+    if "rejected" in summary:
+        facts.append(("rejected", plain(summary["rejected"])))
     return DatasetView(
         name=result.name,
-        facts=facts + [("rejected", plain(summary["rejected"]))] * ("rejected" in summary),
+        facts=facts,
         details=_details(summary, _mapping(validation.get("balance"))),
+        frequencies=_frequencies(validation),
         roles=_roles(_mapping(validation.get("splits"))),
         checks=checks,
         failed=len(broken) - warned,
@@ -71,11 +94,43 @@ def _details(summary: Mapping[str, Any], balance: Mapping[str, Any]) -> list[tup
         rows.append(("pictures per class", spread))
     if isinstance(balance.get("imbalance"), int | float):
         rows.append(("largest class over smallest", f"{balance['imbalance']:.3g}"))
+    if isinstance(balance.get("labels_per_picture"), int | float):
+        rows.append(("labels per picture", f"{balance['labels_per_picture']:.2f}"))
+        rows.append(("pictures without a label", plain(balance.get("unlabelled", "–"))))
     groups = [" = ".join(map(str, _list(group))) for group in _list(summary.get("duplicates"))]
     if groups:
         more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
         rows.append(("equal pictures", "; ".join(groups[:NAMED]) + more))
     return rows
+
+
+def _frequencies(validation: Mapping[str, Any]) -> list[Frequencies]:
+    """Return the frequencies of every long-tailed split: training pictures are those of train and val."""
+    splits = _mapping(validation.get("splits"))
+    return [
+        _frequency(name, _mapping(found), _mapping(splits.get(name)))
+        for name, found in sorted(_mapping(validation.get("groups")).items())
+    ]
+
+
+def _frequency(split: str, groups: Mapping[str, Any], roles: Mapping[str, Any]) -> Frequencies:
+    counted = [_mapping(_mapping(roles.get(role)).get("counts")) for role in ("train", "val")]
+    of_class = {
+        str(name): (group, sum(int(one.get(name, 0)) for one in counted))
+        for group in ("head", "medium", "tail")
+        for name in _list(groups.get(group))
+    }
+    most = max((count for _, count in of_class.values()), default=1) or 1
+    limits = _mapping(groups.get("thresholds"))
+    legend = [
+        ("head", f"head: at least {plain(limits.get('head', '–'))} training pictures"),
+        ("medium", "medium: in between"),
+        ("tail", f"tail: fewer than {plain(limits.get('tail', '–'))}"),
+    ]
+    bars = [
+        ClassBar(name, group, plain(count), 100 * count / most) for name, (group, count) in of_class.items()
+    ]
+    return Frequencies(split, legend, bars)
 
 
 def _roles(splits: Mapping[str, Any]) -> list[RoleView]:

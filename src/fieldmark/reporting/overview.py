@@ -7,6 +7,7 @@ from PIL import Image
 from fieldmark.datasets.contact import contact_sheet
 from fieldmark.datasets.difficulty import measure_difficulty
 from fieldmark.datasets.specimens import Specimen
+from fieldmark.reporting.labels import write_label_overview
 from fieldmark.reporting.results import FigureEntry, write_figures_index
 
 SHEET = "contact.jpg"
@@ -14,7 +15,12 @@ SHOWN_CLASSES = 60
 
 
 def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
-    """Write the contact sheet and its index into `folder`; return the difficulty of the data set."""
+    """Write the contact sheet and its index into `folder`; return the difficulty of the data set.
+
+    Where pictures have several labels and no class, the overview is that of `labels.py`.
+    """
+    if any(one.labels for one in pictures) and not any(one.class_name for one in pictures):
+        return write_label_overview(pictures, folder)
     difficulty = measure_difficulty(pictures)
     shown = set(list(dict.fromkeys(one.class_name for one in pictures))[:SHOWN_CLASSES])
     sheet: Image.Image = contact_sheet(one for one in pictures if one.class_name in shown)

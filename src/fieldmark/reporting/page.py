@@ -15,6 +15,7 @@ from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING
+from fieldmark.reporting.phrases import phrases_view
 from fieldmark.reporting.results import ClaimRow, FigureEntry, FigureFile, Measure, MethodResult, Results
 
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
@@ -95,7 +96,10 @@ def render_page(results: Results) -> str:
         icons=VERDICTS,
         datasets=[dataset_view(one) for one in results.datasets],
         data_figures={one.name: _figures(one.figures) for one in results.datasets},
+        phrases=[phrases_view(name, one) for name, one in results.phrases.items()],
         backbones=[_backbone_view(one) for one in results.backbones],
+        clips=[_backbone_view(one) for one in results.clips],
+        clip_figures=[_figures(figures) for figures in results.clip_figures.values()],
         versions=package_versions(),
         fingerprint=fingerprint(results.params),
     )

@@ -78,7 +78,7 @@ class MethodResult(_Checked):
 
 
 class Backbone(_Checked):
-    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself."""
+    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself; CLIPs alike."""
 
     name: str
     arch: str = ""
@@ -96,6 +96,29 @@ class FigureEntry(_Checked):
     title: str
     caption: str = ""
     wide: bool = False
+
+
+class PhraseSample(_Checked):
+    """One caption of a picture with its tagged words and its phrases."""
+
+    id: str
+    caption: str
+    tagged: list[tuple[str, str]] = []
+    phrases: list[str] = []
+
+
+class PhrasesResult(_Checked):
+    """`reports/phrases/<name>.json`: what was extracted from the captions of a data set."""
+
+    dataset: str
+    split: str
+    tagger: str
+    grammar: str = ""
+    counts: dict[str, int] = {}
+    phrases_per_picture: dict[str, Number] = {}
+    unknown_words: float = Field(0.0, ge=0.0, le=1.0)
+    frequent: list[tuple[str, int]] = []
+    sample: list[PhraseSample] = []
 
 
 @dataclass(frozen=True)
@@ -123,7 +146,10 @@ class Results:
     methods: Sequence[MethodResult]
     method_figures: Mapping[str, Sequence[FigureFile]]
     backbones: Sequence[Backbone]
+    clips: Sequence[Backbone]
+    clip_figures: Mapping[str, Sequence[FigureFile]]
     datasets: Sequence[DatasetResult]
+    phrases: Mapping[str, PhrasesResult]
     expected: Sequence[str]
     params: Mapping[str, Any]
 
@@ -132,19 +158,26 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
-    """Read all that `reports` (metrics, figures, backbones, validation) and `prepared` (data sets) hold.
+    """Read all that `reports` (metrics, figures and what else has numbers) and `prepared` (data sets) hold.
 
     Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
     """
     figures = reports / "figures"
     methods = read_methods(reports, params)
     backbones = _named((reports / "backbones").glob("*.json"), params, "backbones")
+    clips = _named((reports / "clips").glob("*.json"), params, "clips")
     datasets = _datasets(reports / "validation", prepared, figures / "data")
     return Results(
         methods=methods,
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
         backbones=[_checked(Backbone, path) for path in backbones],
+        clips=[_checked(Backbone, path) for path in clips],
+        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
         datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
+        phrases={
+            path.stem: _checked(PhrasesResult, path)
+            for path in _named((reports / "phrases").glob("*.json"), params, "phrases")
+        },
         expected=list(params.get("methods") or {}),
         params=params,
     )
@@ -204,7 +237,8 @@ def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetRe
 
 def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
     """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
-    return [path for path in sorted(paths) if path.stem in (params.get(block) or [path.stem])]
+    named = params.get(block)
+    return [path for path in sorted(paths) if named is None or path.stem in named]
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from typing import Any, ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.records import MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
-from fieldmark.datasets.world.render import Shot, render_all
+from fieldmark.datasets.world.parts import PARTS
+from fieldmark.datasets.world.render import Shot, render_all, render_scenes
+from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, category_names
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder
 from fieldmark.params import Block
@@ -31,16 +33,19 @@ SCHEMA = pa.schema(
         ("attributes", pa.string()),
     ]
 )
+SCENES = SCHEMA.append(pa.field("labels", pa.list_(pa.string())))
+FEWEST = 12  # categories of scenes: enough for every habitat to hold several
 
 
 class WorldParams(Block):
     """Which part of the world to render, how much of it and how large.
 
     `genera` counts the groups of classes: genera of birds; in the base world half of them are families of
-    things. `side` is in pixels, `captions` per photograph.
+    things. Scenes show several of their `classes` in one picture, `genera` counts their habitats, and
+    `photographs` is per habitat, not per class. `side` is in pixels, `captions` per photograph.
     """
 
-    part: Literal["species", "base"] = "species"
+    part: Literal["species", "base", "scenes"] = "species"
     classes: int = Field(60, ge=2, le=400)
     genera: int = Field(12, ge=1, le=48)
     photographs: int = Field(40, ge=1, le=10_000)
@@ -52,6 +57,9 @@ class WorldParams(Block):
     def _room(self) -> Self:
         if self.genera > self.classes:
             raise ValueError(f"genera must not exceed classes ({self.genera} genera, {self.classes} classes)")
+        if self.part == "scenes":
+            self._room_for_scenes()
+            return self
         if self.part == "base" and self.genera < 2:
             raise ValueError("the base world needs at least 2 genera, one of birds and one of things")
         most_genera, most = largest(self.part, self.genera)
@@ -65,15 +73,27 @@ class WorldParams(Block):
             )
         return self
 
+    def _room_for_scenes(self) -> None:
+        if not FEWEST <= self.classes <= len(CATEGORIES):
+            raise ValueError(
+                f"scenes have {FEWEST} to {len(CATEGORIES)} classes, {self.classes} were asked for"
+            )
+        if self.genera > len(HABITATS):
+            raise ValueError(f"scenes have at most {len(HABITATS)} genera (habitats), not {self.genera}")
+
 
 class World:
     """A source that renders a part of the default world into one Arrow file."""
 
     Params: ClassVar[type[Block]] = WorldParams
-    promises: ClassVar[Mapping[str, bool]] = {"captions": True, "boxes": True, "masks": True}
 
     def __init__(self, params: WorldParams) -> None:
         self.params = params
+
+    @property
+    def promises(self) -> Mapping[str, bool]:
+        """Captions and masks always; a box where a picture has one subject."""
+        return {"captions": True, "boxes": self.params.part != "scenes", "masks": True}
 
     def kinds(self) -> list[Kind]:
         """Return the classes of this world, in the order of their index."""
@@ -81,17 +101,27 @@ class World:
 
     def fetch(self, destination: Path) -> None:
         """Render every photograph on all processors; `destination` appears whole or not at all."""
-        p, kinds = self.params, self.kinds()
-        shots = render_all(kinds, f"{p.seed}/{p.part}", p.photographs, p.side, p.captions)
-        bar = progress(shots, total=p.classes * p.photographs, desc=f"render {p.part}", unit="photo")
-        rows = (_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot) for index, photo, shot in bar)
+        p = self.params
+        groups = p.genera if p.part == "scenes" else p.classes
+        bar = progress(self._rows(), total=groups * p.photographs, desc=f"render {p.part}", unit="photo")
+        schema = SCENES if p.part == "scenes" else SCHEMA
         with (
             atomic_folder(destination) as folder,
             pa.OSFile(str(folder / FILE), "wb") as sink,
-            pa.ipc.new_file(sink, SCHEMA) as writer,
+            pa.ipc.new_file(sink, schema) as writer,
         ):
+            rows = iter(bar)
             while batch := list(islice(rows, BATCH)):
-                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=SCHEMA))
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+
+    def _rows(self) -> Iterator[dict[str, Any]]:
+        p, world = self.params, f"{self.params.seed}/{self.params.part}"
+        if p.part == "scenes":
+            scenes = render_scenes(p.classes, p.genera, world, p.photographs, p.side, p.captions)
+            return (_scene_row(HABITATS[index], photo, shot) for index, photo, shot in scenes)
+        kinds = self.kinds()
+        shots = render_all(kinds, world, p.photographs, p.side, p.captions)
+        return (_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot) for index, photo, shot in shots)
 
     def records(self, raw: Path) -> Iterator[Record]:
         """Return the photographs in order of class and number. Raises UserError when nothing was rendered."""
@@ -99,7 +129,15 @@ class World:
         if not path.is_file():
             raise UserError(f"{path} does not exist; run the download stage to render the world")
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            return iter([_record(row) for row in reader.read_all().to_pylist()])
+            labels = self.mask_labels
+            return iter([_record(row, labels) for row in reader.read_all().to_pylist()])
+
+    @property
+    def mask_labels(self) -> MaskLabels:
+        """Parts of birds and things; in scenes whole animals and things by their category."""
+        if self.params.part != "scenes":
+            return MaskLabels(PARTS)
+        return MaskLabels((PARTS[0], *category_names(self.params.classes).values()))
 
 
 def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
@@ -110,22 +148,37 @@ def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
         "class_name": kind.name,
         "group": kind.group,
         "captions": list(shot.captions),
-        "box": list(shot.box),
+        "box": shot.box and list(shot.box),
         "attributes": json.dumps(dict(kind.attributes), sort_keys=True),
     }
 
 
-def _record(row: dict[str, Any]) -> Record:
-    x, y, width, height = row["box"]
+def _scene_row(habitat: str, photo: int, shot: Shot) -> dict[str, Any]:
+    return {
+        "id": f"scenes_{habitat}/{photo:04d}",
+        "image": shot.image,
+        "mask": shot.mask,
+        "class_name": None,
+        "group": habitat,
+        "captions": list(shot.captions),
+        "box": None,
+        "attributes": json.dumps({"habitat": habitat}),
+        "labels": list(shot.labels),
+    }
+
+
+def _record(row: dict[str, Any], labels: MaskLabels) -> Record:
     return Record(
         id=row["id"],
         image=row["image"],
         mask=row["mask"],
+        mask_labels=labels,
         class_name=row["class_name"],
         group=row["group"],
         captions=tuple(row["captions"]),
-        box=(x, y, width, height),
+        box=row["box"] and tuple(row["box"]),
         attributes=json.loads(row["attributes"]),
+        labels=tuple(row.get("labels", ())),
     )
 
 

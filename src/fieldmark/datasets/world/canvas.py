@@ -20,6 +20,7 @@ class Canvas:
         self._draw = ImageDraw.Draw(self.image)
         self._mark = ImageDraw.Draw(self.labels)
         self.turn = 0.0  # degrees by which everything drawn is turned about the local origin
+        self.category: int | None = None  # in scenes: the label of every part drawn from now on
         self.place(0.5, 0.5, 0.5, False)
 
     def place(self, x: float, y: float, scale: float, mirrored: bool) -> None:
@@ -27,6 +28,9 @@ class Canvas:
         full = self.side * FACTOR
         self._x, self._y, self._scale = x * full, y * full, scale * full
         self._sign = -1.0 if mirrored else 1.0
+
+    def _label(self, part: str) -> int:
+        return LABEL[part] if self.category is None else self.category
 
     def _pixels(self, shape: Points) -> list[int]:
         if self.turn:
@@ -40,14 +44,14 @@ class Canvas:
         flat = self._pixels(shape)
         self._draw.polygon(flat, fill=colour)
         if part is not None:
-            self._mark.polygon(flat, fill=LABEL[part])
+            self._mark.polygon(flat, fill=self._label(part))
 
     def line(self, shape: Points, colour: Colour, width: float, part: str | None = None) -> None:
         """Draw a polyline (n, 2) of a width in local units, at least one sample wide."""
         flat, pixels = self._pixels(shape), max(1, round(width * self._scale))
         self._draw.line(flat, fill=colour, width=pixels, joint="curve" if pixels > 3 else None)
         if part is not None:
-            self._mark.line(flat, fill=LABEL[part], width=pixels, joint="curve" if pixels > 3 else None)
+            self._mark.line(flat, fill=self._label(part), width=pixels, joint="curve" if pixels > 3 else None)
 
     def strokes(self, starts: Points, ends: Points, colours: list[Colour], width: float) -> None:
         """Draw many short lines, one colour each."""
@@ -62,7 +66,7 @@ class Canvas:
         r = max(1, round(radius * self._scale))
         self._draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
         if part is not None:
-            self._mark.ellipse((x - r, y - r, x + r, y + r), fill=LABEL[part])
+            self._mark.ellipse((x - r, y - r, x + r, y + r), fill=self._label(part))
 
     def finish(self) -> tuple[Image.Image, Image.Image, Image.Image]:
         """Return the picture, its label mask and the soft silhouette of what is labelled, at final size."""

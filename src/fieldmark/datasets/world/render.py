@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -11,26 +11,32 @@ from multiprocessing import get_context
 import numpy as np
 from PIL import Image
 
+from fieldmark.datasets.world.accounts import tell_scene
 from fieldmark.datasets.world.base import Kind
 from fieldmark.datasets.world.captions import write_captions
 from fieldmark.datasets.world.composition import compose
 from fieldmark.datasets.world.lens import photograph
 from fieldmark.datasets.world.parts import LABEL
 from fieldmark.datasets.world.randomness import stream
+from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, make_scene
+from fieldmark.datasets.world.staging import seen, stage
 
 JPEG_QUALITY = 92
 RUN_LENGTH_ONLY = 3  # zlib strategy Z_RLE: no hash chains, so every zlib gives the same bytes
 CHUNK = 24
+SUBJECT = 0.3  # extent of the things in a scene that the light models, as a fraction of the side
+SEEN = 0.003  # share of a scene's picture that a category must cover to be named
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One rendered photograph. `box` is x, y, width, height in pixels."""
+    """One rendered photograph. `box` is x, y, width, height in pixels; of a scene, `labels` name what is seen."""
 
     image: bytes
     mask: bytes
-    box: tuple[float, float, float, float]
+    box: tuple[float, float, float, float] | None
     captions: tuple[str, ...]
+    labels: tuple[str, ...] = ()
 
 
 def render(kind: Kind, key: str, side: int, captions: int) -> Shot:
@@ -41,6 +47,16 @@ def render(kind: Kind, key: str, side: int, captions: int) -> Shot:
     picture = photograph(rng, drawing, silhouette, size * side)
     texts = write_captions(stream(key, "captions"), kind.attributes, captions)
     return Shot(_jpeg(picture), _png(labels), _box(labels), texts)
+
+
+def render_scene(habitat: str, key: str, side: int, captions: int, categories: int) -> Shot:
+    """Render the scene that `key` names, with what is seen of the `categories` most popular categories."""
+    rng = stream(key, "picture")
+    drawing, labels, silhouette = stage(make_scene(rng, habitat, categories), rng, side).finish()
+    picture = photograph(rng, drawing, silhouette, SUBJECT * side)
+    names = tuple(sorted(CATEGORIES[i].name for i in seen(labels, SEEN)))
+    texts = tell_scene(stream(key, "captions"), habitat, names, captions)
+    return Shot(_jpeg(picture), _png(labels), None, texts, names)
 
 
 def _jpeg(picture: Image.Image) -> bytes:
@@ -73,6 +89,11 @@ def _render_one(kinds: list[Kind], world: str, side: int, captions: int, place: 
     return render(kinds[place[0]], f"{world}/{place[0]}/{place[1]}", side, captions)
 
 
+def _render_scene(categories: int, world: str, side: int, captions: int, place: tuple[int, int]) -> Shot:
+    habitat = HABITATS[place[0]]
+    return render_scene(habitat, f"{world}/{habitat}/{place[1]}", side, captions, categories)
+
+
 def render_all(
     kinds: list[Kind], world: str, photographs: int, side: int, captions: int, processes: int | None = None
 ) -> Iterator[tuple[int, int, Shot]]:
@@ -81,12 +102,31 @@ def render_all(
     `world` names seed and part; it and the two indices are all that a photograph depends on.
     """
     places = [(c, p) for c in range(len(kinds)) for p in range(photographs)]
-    one = partial(_render_one, kinds, world, side, captions)
+    return _in_parallel(partial(_render_one, kinds, world, side, captions), places, processes)
+
+
+def render_scenes(
+    categories: int,
+    habitats: int,
+    world: str,
+    photographs: int,
+    side: int,
+    captions: int,
+    processes: int | None = None,
+) -> Iterator[tuple[int, int, Shot]]:
+    """Yield habitat index, photograph index and shot of `photographs` scenes per habitat, as `render_all` does."""
+    places = [(h, p) for h in range(habitats) for p in range(photographs)]
+    return _in_parallel(partial(_render_scene, categories, world, side, captions), places, processes)
+
+
+def _in_parallel(
+    one: Callable[[tuple[int, int]], Shot], places: list[tuple[int, int]], processes: int | None
+) -> Iterator[tuple[int, int, Shot]]:
     count = min(processes or processors(), -(-len(places) // CHUNK))
     if count == 1:
-        yield from ((c, p, one((c, p))) for c, p in places)
+        yield from ((*place, one(place)) for place in places)
         return
     # Spawned workers inherit no threads and no locks, and behave alike on every platform.
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        for (c, p), shot in zip(places, pool.map(one, places, chunksize=CHUNK), strict=True):
-            yield c, p, shot
+        for place, shot in zip(places, pool.map(one, places, chunksize=CHUNK), strict=True):
+            yield *place, shot

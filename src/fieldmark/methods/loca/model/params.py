@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from fieldmark.engine.method import MethodParams
+from fieldmark.engine.params import DenseParams
 from fieldmark.params import Block
 
 Mode = Literal["random", "supervised", "position", "feature", "LOCA", "zhai"]
@@ -92,6 +93,7 @@ class LocaParams(MethodParams):
     momentum: float = Field(0.996, ge=0.0, le=1.0)  # of the teacher at the first step; 1 at the end
     views: ViewParams = ViewParams()
     head: HeadParams = HeadParams()
+    dense: DenseParams = DenseParams()  # how the evaluation judges the features
 
     @field_validator("variants")
     @classmethod

@@ -1,0 +1,205 @@
+"""COCO 2017 (Lin et al. 2014): photographs with the kinds of objects in them and five sentences each.
+
+The annotations are CC BY 4.0, the photographs under their own terms at Flickr. With `lists`, the long-tailed
+set COCO-LT, of which only the listed training pictures are downloaded.
+"""
+
+import json
+import logging
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fieldmark.datasets import published
+from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.download import download, download_folder
+from fieldmark.datasets.listing import (
+    check_listing,
+    existing_folder,
+    official_layout,
+    require_pictures,
+    write_listing,
+)
+from fieldmark.datasets.published import COCO_LT
+from fieldmark.datasets.records import Record
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_folder
+from fieldmark.params import Block
+
+URL = "http://images.cocodataset.org"
+ARCHIVES = {  # size, MD5
+    "annotations/annotations_trainval2017.zip": (252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c"),
+    "zips/val2017.zip": (815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
+    "zips/train2017.zip": (19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2"),
+}
+WHOLE_TRAIN = "zips/train2017.zip"
+ROLES = {"train2017": "train", "val2017": "test"}
+log = logging.getLogger(__name__)
+
+
+class CocoParams(Block):
+    """`path` is a folder with annotations, train2017 and val2017; None downloads.
+
+    `lists` makes it COCO-LT: `published` downloads its lists, a folder holds coco_lt_train.txt and
+    coco_lt_test.txt; None takes every picture. `captions` reads annotations/captions_*.json as well.
+    """
+
+    path: str | None = None
+    lists: str | None = None
+    captions: bool = True
+
+
+class Coco:
+    """Train is train2017 and test val2017, or what the lists say; the group is the name of the set.
+
+    A kind is present where an annotation of it has an area, crowds included. The published labels are used
+    where a list names them.
+    """
+
+    Params = CocoParams
+
+    def __init__(self, params: CocoParams) -> None:
+        self.params = params
+
+    @property
+    def promises(self) -> Mapping[str, bool]:
+        """Captions, unless they are not asked for."""
+        return {"captions": self.params.captions, "boxes": False, "masks": False}
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
+        p = self.params
+        with atomic_folder(destination) as folder:
+            if p.lists is not None:
+                published.fetch_lists(COCO_LT, p.lists, destination, folder, "coco.lists")
+            if p.path is None:
+                self._download(destination, folder)
+            records = self._read(folder)
+            if p.path is not None:
+                root = self._root(folder)
+                write_listing(root, self._files(root, records), folder / "listing")
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs, in the order of the annotations or of the lists."""
+        records, root = self._read(raw), self._root(raw)
+        if self.params.path is not None:
+            check_listing(root, self._files(root, records), raw / "listing")
+        return iter(records)
+
+    def _download(self, destination: Path, folder: Path) -> None:
+        beside = download_folder(destination)
+        for place, (size, md5) in ARCHIVES.items():
+            if self.params.lists is None or place != WHOLE_TRAIN:
+                archive = beside / Path(place).name
+                download(f"{URL}/{place}", archive, md5=md5, size=size)
+                unpack(archive, folder / "unpacked")
+                for inner in (folder / "unpacked").iterdir():
+                    inner.rename(folder / inner.name)
+                (folder / "unpacked").rmdir()
+        if self.params.lists is not None:
+            (folder / "train2017").mkdir()
+            for place in published.read_lists(COCO_LT, folder)["train"]:
+                download(f"{URL}/{place}", beside / place)
+                shutil.copy(beside / place, folder / place)
+
+    def _root(self, raw: Path) -> Path:
+        outer = raw if self.params.path is None else existing_folder(self.params.path, "coco.path")
+        return official_layout(outer, "coco", (_instances("val2017"), "val2017", "train2017"), "COCO 2017")
+
+    def _read(self, raw: Path) -> list[Record]:
+        root = self._root(raw)
+        sets = {name: _read_set(root, name, self.params.captions) for name in ROLES}
+        if self.params.lists is None:
+            return [one for records in sets.values() for one in records]
+        known = {one.id: one for records in sets.values() for one in records}
+        names = _categories(_read_json(root / _instances("val2017")))
+        return _of_lists(known, published.read_lists(COCO_LT, raw), list(names.values()))
+
+    def _files(self, root: Path, records: Sequence[Record]) -> list[Path]:
+        """Return the files that the records are made of. Raises UserError when one is missing."""
+        kinds = ("instances", "captions") if self.params.captions else ("instances",)
+        notes = [root / f"annotations/{kind}_{name}.json" for name in ROLES for kind in kinds]
+        return [*notes, *require_pictures(root, root, [one.id for one in records], "the annotations")]
+
+
+SOURCE = Coco
+
+
+def _instances(name: str) -> str:
+    return f"annotations/instances_{name}.json"
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout of COCO is not complete") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} is no JSON: {error}") from None
+
+
+def _categories(content: Any) -> dict[int, str]:
+    """Return the names of the categories by id, in the order of the ids, which have gaps."""
+    return {one["id"]: one["name"] for one in sorted(content["categories"], key=lambda one: one["id"])}
+
+
+def _read_set(root: Path, name: str, captions: bool) -> list[Record]:
+    """Return the pictures of train2017 or val2017 in the order of the annotation file."""
+    path = root / _instances(name)
+    content = _read_json(path)
+    try:
+        found = _labels(content)
+        sentences = _sentences(root / f"annotations/captions_{name}.json") if captions else {}
+        return [
+            Record(
+                id=f"{name}/{one['file_name']}",
+                image=root / name / one["file_name"],
+                class_name=None,
+                group=name,
+                split=ROLES[name],
+                captions=tuple(sentences.get(one["id"], ())),
+                labels=tuple(sorted(found.get(one["id"], ()))),
+            )
+            for one in content["images"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path} is not in COCO's format: {error!r} is missing or wrong") from None
+
+
+def _labels(content: Any) -> dict[int, set[str]]:
+    """Return the kinds of objects by picture; an annotation without area, or thinner than a pixel, is none."""
+    names = _categories(content)
+    found: defaultdict[int, set[str]] = defaultdict(set)
+    for one in content["annotations"]:
+        if one["area"] > 0 and min(one["bbox"][2:]) >= 1:
+            found[one["image_id"]].add(names[one["category_id"]])
+    return found
+
+
+def _sentences(path: Path) -> dict[int, list[str]]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for one in _read_json(path)["annotations"]:
+        text = " ".join(one["caption"].split())
+        if text:
+            found[one["image_id"]].append(text)
+    return found
+
+
+def _of_lists(
+    known: Mapping[str, Record], lists: Mapping[str, published.Labels], names: Sequence[str]
+) -> list[Record]:
+    records, differing = [], 0
+    for role, labels in lists.items():
+        for place, found in published.named(labels, names).items():
+            if place not in known:
+                raise UserError(f"the list of {COCO_LT.name} names {place}, which the annotations lack")
+            own = known[place]
+            differing += own.labels != found
+            records.append(
+                Record(own.id, own.image, None, own.group, role, captions=own.captions, labels=found)
+            )
+    if differing:
+        log.warning("%d pictures have other labels in the list than in their annotation", differing)
+    return records

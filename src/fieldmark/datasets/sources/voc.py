@@ -1,0 +1,168 @@
+"""Pascal VOC 2007 and 2012 (Everingham et al. 2010): photographs with the names of the 20 kinds of objects in them.
+
+The photographs are from Flickr, for research. With `lists`, the long-tailed set VOC-LT.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+from xml.etree import ElementTree
+
+from fieldmark.datasets import published
+from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.download import download, download_folder
+from fieldmark.datasets.listing import check_listing, existing_folder, require_pictures, write_listing
+from fieldmark.datasets.published import VOC_LT
+from fieldmark.datasets.records import Record
+from fieldmark.datasets.tables import read_lines
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_folder
+from fieldmark.params import Block
+
+URL = "https://thor.robots.ox.ac.uk/pascal/VOC"
+ARCHIVES = {  # size, MD5
+    "voc2007/VOCtrainval_06-Nov-2007.tar": (460_032_000, "c52e279531787c972589f7e41ab4ae64"),
+    "voc2007/VOCtest_06-Nov-2007.tar": (451_020_800, "b6e924de25625d8de591ea690078ad9f"),
+    "voc2012/VOCtrainval_11-May-2012.tar": (1_999_639_040, "6cd6e144f989b92b3379bac3b3de84fd"),
+}
+NOT_IN_LISTS = "voc2007/VOCtrainval_06-Nov-2007.tar"
+SETS = (("VOC2007", "trainval", "train"), ("VOC2012", "trainval", "train"), ("VOC2007", "test", "test"))
+CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
+    "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+log = logging.getLogger(__name__)
+
+
+class VocParams(Block):
+    """`path` is the folder VOCdevkit (with VOC2007 and VOC2012), or its parent; None downloads.
+
+    `lists` makes it VOC-LT: `published` downloads its lists, a folder holds voc_lt_train.txt and
+    voc_lt_test.txt; None takes every picture of both years.
+    """
+
+    path: str | None = None
+    lists: str | None = None
+
+
+class Voc:
+    """Train is trainval of both years and test that of 2007, or what the lists say; the group is the year.
+
+    An object marked difficult counts as present, as in the long-tailed lists. The published labels are used
+    where a list names them.
+    """
+
+    Params = VocParams
+    promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
+
+    def __init__(self, params: VocParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
+        p = self.params
+        with atomic_folder(destination) as folder:
+            if p.lists is not None:
+                published.fetch_lists(VOC_LT, p.lists, destination, folder, "voc.lists")
+            if p.path is None:
+                self._download(destination, folder)
+            records = self._read(folder)
+            if p.path is not None:
+                write_listing(self._roots(folder)[0], _files(records), folder / "listing")
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs, in the order of the official sets or of the lists."""
+        records = self._read(raw)
+        if self.params.path is not None:
+            check_listing(self._roots(raw)[0], _files(records), raw / "listing")
+        return iter(records)
+
+    def _download(self, destination: Path, folder: Path) -> None:
+        for place, (size, md5) in ARCHIVES.items():
+            if self.params.lists is None or place != NOT_IN_LISTS:
+                archive = download_folder(destination) / Path(place).name
+                download(f"{URL}/{place}", archive, md5=md5, size=size)
+                unpack(archive, folder / archive.stem)
+
+    def _roots(self, raw: Path) -> list[Path]:
+        """Return the folders that hold VOC2007 or VOC2012. Raises UserError when there is none."""
+        if self.params.path is None:
+            return sorted(raw.glob("*/VOCdevkit"))
+        folder = existing_folder(self.params.path, "voc.path")
+        for root in (folder / "VOCdevkit", folder):
+            if any((root / year / "JPEGImages").is_dir() for year, _, _ in SETS):
+                return [root]
+        raise UserError(f"{folder} is not Pascal VOC in its official layout: VOC2007 or VOC2012 is missing")
+
+    def _read(self, raw: Path) -> list[Record]:
+        roots = self._roots(raw)
+        if self.params.lists is not None:
+            return _of_lists(roots, published.read_lists(VOC_LT, raw))
+        records = [
+            one for year, name, role in SETS for root in roots for one in _of_set(root, year, name, role)
+        ]
+        if not records:
+            raise UserError(
+                f"{roots} holds no list ImageSets/Main/trainval.txt or test.txt; unpack VOC again"
+            )
+        return records
+
+
+SOURCE = Voc
+
+
+def read_objects(path: Path) -> tuple[str, ...]:
+    """Return the names of the objects of an annotation, sorted. Raises UserError when it cannot be read."""
+    try:
+        tree = ElementTree.parse(path)  # noqa: S314 (the user's own files; expat limits entities)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path} is no annotation in XML: {error}") from None
+    names = {(one.findtext("name") or "").strip() for one in tree.iter("object")}
+    unknown = sorted(names - set(CLASSES))
+    if unknown:
+        raise UserError(f"{path} names the object '{unknown[0]}', which is none of VOC's 20 classes")
+    return tuple(sorted(names))
+
+
+def _record(root: Path, year: str, stem: str, role: str, labels: tuple[str, ...]) -> Record:
+    return Record(
+        id=f"{year}/{stem}",
+        image=root / year / "JPEGImages" / f"{stem}.jpg",
+        class_name=None,
+        group=year,
+        split=role,
+        labels=labels,
+    )
+
+
+def _of_set(root: Path, year: str, name: str, role: str) -> list[Record]:
+    """Return the pictures of one official set; none where this folder lacks it."""
+    path = root / year / "ImageSets/Main" / f"{name}.txt"
+    if not path.is_file():
+        return []
+    stems = [line.split()[0] for line in read_lines(path) if line.strip()]
+    require_pictures(root, root / year / "JPEGImages", [f"{stem}.jpg" for stem in stems], path.name)
+    notes = root / year / "Annotations"
+    return [_record(root, year, stem, role, read_objects(notes / f"{stem}.xml")) for stem in stems]
+
+
+def _of_lists(roots: list[Path], lists: Mapping[str, published.Labels]) -> list[Record]:
+    records, differing = [], 0
+    for role, labels in lists.items():
+        for place, names in published.named(labels, CLASSES).items():
+            year, stem = Path(place).parent.parent.name, Path(place).stem
+            root = next((r for r in roots if (r / year / "JPEGImages" / f"{stem}.jpg").is_file()), None)
+            if root is None:
+                raise UserError(f"the list of {VOC_LT.name} names {place}, which is not in {roots[0]}")
+            differing += read_objects(root / year / "Annotations" / f"{stem}.xml") != names
+            records.append(_record(root, year, stem, role, names))
+    if differing:
+        log.warning("%d pictures have other labels in the list than in their annotation", differing)
+    return records
+
+
+def _files(records: list[Record]) -> list[Path]:
+    return [one.image for one in records if isinstance(one.image, Path)]

@@ -1,0 +1,171 @@
+"""Where CLIPs come from: trained on pictures and their captions, or taken with their weights; always scored."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fieldmark.datasets.loading import sequential_slices
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.clip_params import ClipParams
+from fieldmark.engine.contrastive import ContrastiveClip
+from fieldmark.engine.inference import INFERENCE_BATCH, run_over
+from fieldmark.engine.method import Subset, Task
+from fieldmark.engine.variants import train_on
+from fieldmark.engine.watch import Point
+from fieldmark.errors import UserError
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.bootstrap import interval
+from fieldmark.evaluation.crossmodal import cross_recall, zero_shot_hits
+from fieldmark.language.clip import Clip, create_clip
+from fieldmark.language.templates import fill, prompt
+from fieldmark.progress import progress
+
+KS = (1, 5)
+TOLD = 50  # training captions that stand for a class
+
+
+@dataclass(frozen=True)
+class ClipScores:
+    """Measures on the split's test pictures, and the class names (C), by group, with their text embeddings (C, m)."""
+
+    metrics: dict[str, Any]
+    names: list[str]
+    embeddings: Tensor
+
+
+def make_clip(
+    params: ClipParams, task: Task, checkpoints: CheckpointFolder, name: str
+) -> tuple[Clip, ClipScores, list[Point]]:
+    """Return the CLIP, its scores and its training curve (empty with pretrained weights).
+
+    Raises UserError for a network that open_clip refuses and for a training picture that nothing is said of.
+    """
+    torch.manual_seed(params.train.seed if params.train else 0)
+    images = params.images
+    clip = create_clip(
+        params.arch,
+        params.config,
+        params.pretrained,
+        size=images.size,
+        squash=images.shape == "square",
+        mean=params.mean,
+        std=params.std,
+    )
+    curve = []
+    if params.train:
+        told = sentences_of(task.manifest, task.subset("train"), params.sentences)
+        if not all(told):
+            raise UserError(
+                f"{told.count([])} training pictures of data set '{params.dataset}' have no caption to train a CLIP on"
+            )
+        model = ContrastiveClip(clip, told, params.train.seed)
+        curve = train_on(model, images, params.train, task, checkpoints, name)
+    clip.eval().requires_grad_(False)
+    return clip, score_clip(clip, params, task), curve
+
+
+def sentences_of(manifest: pd.DataFrame, subset: Subset, templates: Sequence[str] = ()) -> list[list[str]]:
+    """Return, for each picture of `subset`, its captions and every template that its annotations fill."""
+    rows = manifest.set_index("id").loc[subset.frame["id"]]
+    told = []
+    for captions, attributes in zip(rows["captions"], rows["attributes"], strict=True):
+        values = _texts(json.loads(attributes)) if templates else {}
+        filled = [fill(template, values) for template in templates]
+        told.append([*(captions or []), *(one for one in filled if one is not None)])
+    return told
+
+
+def describe_clip(clip: Clip, params: ClipParams, scores: ClipScores) -> dict[str, Any]:
+    """Return what reports/clips/<name>.json says of a CLIP."""
+    own = "a configuration of its own"
+    weights = Path(params.pretrained).name if params.pretrained else f"trained here on split '{params.split}'"
+    return {
+        "arch": f"open_clip: {params.arch or own}",
+        "weights": weights,
+        "parameters": sum(p.numel() for p in clip.network.parameters()),
+        "split": params.split,
+        "metrics": scores.metrics,
+    }
+
+
+@torch.inference_mode()
+def score_clip(clip: Clip, params: ClipParams, task: Task) -> ClipScores:
+    """Score zero-shot classification and retrieval on the split's test pictures; chance is 1 / classes.
+
+    Retrieval counts a picture's own captions, and those of any picture of its class: a caption often holds
+    for all of them. Intervals are over classes.
+    """
+    test, train = task.subset("test", "query", "gallery"), task.subset("train")
+    pictures = run_over(clip, clip.encode_images, task, test, params.images, "pictures")
+    names = test.class_names
+    texts = [prompt(template, name) for template in params.templates for name in names]
+    named = encode_all(clip, texts).unflatten(0, (len(params.templates), len(names))).mean(0)
+    hits = {"zero-shot top1": zero_shot_hits(pictures, named, test.labels)}
+    told = _told_classes(clip, task.manifest, train, names)
+    if told is not None:
+        hits["zero-shot top1 by captions"] = zero_shot_hits(pictures, told, test.labels)
+    metrics = {name: interval(one, test.labels).as_dict() for name, one in hits.items()}
+    metrics["chance"] = {"value": 1.0 / len(names)}
+    captions = sentences_of(task.manifest, test)
+    if all(captions):
+        metrics.update(_retrieval(clip, pictures, captions, test.labels))
+    order = _by_group(task.manifest, names)
+    return ClipScores(metrics, [names[index] for index in order], named[order])
+
+
+@torch.inference_mode()
+def encode_all(clip: Clip, texts: Sequence[str]) -> Tensor:
+    """Return the text features (n, m) of many sentences, float32 on the CPU."""
+    slices = sequential_slices(len(texts), INFERENCE_BATCH)
+    parts = [
+        clip.encode_texts([texts[index] for index in part.indices]).float().cpu()
+        for part in progress(slices, desc="texts", unit="batch")
+    ]
+    return torch.cat(parts)
+
+
+def _by_group(manifest: pd.DataFrame, names: Sequence[str]) -> list[int]:
+    """Return the order of class names that puts each group together."""
+    groups = dict(zip(manifest["class_name"], manifest["group"].fillna(""), strict=True))
+    return sorted(range(len(names)), key=lambda index: (groups.get(names[index], ""), names[index]))
+
+
+def _told_classes(clip: Clip, manifest: pd.DataFrame, train: Subset, names: Sequence[str]) -> Tensor | None:
+    """Return (C, m), the mean of what the training captions of each class say; None where one has none."""
+    of_class: dict[str, list[str]] = {name: [] for name in names}
+    for name, captions in zip(train.frame["class_name"], sentences_of(manifest, train), strict=True):
+        of_class.setdefault(name, []).extend(captions)
+    kept = [of_class[name][:TOLD] for name in names]
+    if not all(kept):
+        return None
+    vectors = normalize(encode_all(clip, [text for own in kept for text in own]), dim=1)
+    return torch.stack([part.mean(0) for part in vectors.split([len(own) for own in kept])])
+
+
+def _retrieval(
+    clip: Clip, pictures: Tensor, captions: Sequence[Sequence[str]], labels: Array
+) -> dict[str, dict[str, float]]:
+    """Return recall@k in both directions, for own pairs and for pairs of one class, with intervals."""
+    texts = encode_all(clip, [text for own in captions for text in own])
+    owners = (
+        torch.arange(len(captions)).repeat_interleave(torch.tensor([len(own) for own in captions])).numpy()
+    )
+    own = torch.arange(len(captions)).numpy()
+    found = {}
+    for kind, of_picture, of_text in (("", own, owners), (", any of the class", labels, labels[owners])):
+        to_text = cross_recall(pictures, of_picture, texts, of_text, KS)
+        to_image = cross_recall(texts, of_text, pictures, of_picture, KS)
+        found.update({f"image to text recall@{k}{kind}": (to_text[k], labels) for k in KS})
+        found.update({f"text to image recall@{k}{kind}": (to_image[k], labels[owners]) for k in KS})
+    return {name: interval(hits, clusters).as_dict() for name, (hits, clusters) in found.items()}
+
+
+def _texts(attributes: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in attributes.items()}

@@ -1,0 +1,114 @@
+"""The classes of a data set in the text space of a CLIP, and its pictures in the image space."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from fieldmark.datasets.store import ImageStore
+from fieldmark.datasets.transforms import ImageParams
+from fieldmark.engine.clip_params import PromptParams
+from fieldmark.engine.inference import run_rows
+from fieldmark.engine.loop import pick_device
+from fieldmark.engine.params import RuntimeParams
+from fieldmark.errors import UserError
+from fieldmark.evaluation.bootstrap import interval
+from fieldmark.evaluation.crossmodal import cosine_table, zero_shot_hits
+from fieldmark.language.clip import Clip, content_key, load_clip
+from fieldmark.language.prompts import Prompts, TextCache
+from fieldmark.language.templates import fields, fill
+
+
+def class_texts(manifest: pd.DataFrame, template: str) -> dict[str, str]:
+    """Return what stands for each class, by name in sorted order.
+
+    Classes are the labels of pictures with several, else the class names. `template` may name `name` and
+    every attribute that all pictures of a class share. Raises UserError for one that a class lacks.
+    """
+    texts = {}
+    for name, values in _class_values(manifest, attributes=fields(template) != ["name"]).items():
+        text = fill(template, values)
+        if text is None:
+            lacking = next(one for one in fields(template) if one not in values)
+            known = ", ".join(sorted(values))
+            raise UserError(
+                f"text: class '{name}' has no '{lacking}' that all its pictures share; it has {known}"
+            )
+        texts[name] = text
+    if not texts:
+        raise UserError("the data set names no classes to make prompts of")
+    return texts
+
+
+@torch.inference_mode()
+def make_prompts(
+    params: PromptParams,
+    folder: Path,
+    store: ImageStore,
+    manifest: pd.DataFrame,
+    runtime: RuntimeParams,
+    cache: Path,
+) -> tuple[Prompts, dict[str, str]]:
+    """Embed the classes of `manifest` with the CLIP in `folder`; return them and the text of each class."""
+    texts = class_texts(manifest, params.text)
+    clip = load_clip(folder).to(torch.device(pick_device(runtime)))
+    known = TextCache(cache, content_key(folder))
+    per_template = known.embed(params.templates, list(texts.values()), clip.encode_texts)
+    pictures = None
+    if params.zero_shot:
+        rows = manifest.sort_values("row")["row"].to_numpy()
+        pictures = run_rows(clip, clip.encode_images, store, rows, _geometry(clip), runtime, "pictures")
+    return Prompts(list(texts), per_template.mean(0), per_template, pictures), texts
+
+
+def describe_prompts(prompts: Prompts, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Return how alike the classes' texts are, and what they are worth without training where a class is one.
+
+    Similarities are cosines between different classes. `zero-shot top1` needs the features of the pictures
+    and pictures of one class each; chance is 1 / classes.
+    """
+    names = prompts.names
+    found: dict[str, Any] = {"classes": len(names), "templates": len(prompts.per_template)}
+    if len(names) > 1:
+        table = cosine_table(prompts.embeddings)
+        first, second = torch.triu_indices(len(names), len(names), 1).numpy()
+        pairs = table[first, second]
+        most = int(pairs.argmax())
+        found["mean similarity"] = float(pairs.mean())
+        found["highest similarity"] = float(pairs[most])
+        found["most alike"] = [names[first[most]], names[second[most]]]
+    if prompts.image_embeddings is not None and manifest["class_name"].notna().all():
+        place = {name: index for index, name in enumerate(names)}
+        labels = manifest.sort_values("row")["class_name"].map(place).to_numpy()
+        hits = zero_shot_hits(prompts.image_embeddings, prompts.embeddings, labels)
+        found["zero-shot top1"] = interval(hits, labels).as_dict()
+        found["chance"] = 1.0 / len(names)
+    return found
+
+
+def _class_values(manifest: pd.DataFrame, attributes: bool) -> dict[str, dict[str, str]]:
+    """Return, for each class, its name and (where asked) the attributes that all its pictures share."""
+    names = sorted({name for labels in manifest["labels"] for name in labels or ()})
+    several = bool(names)
+    if not several:
+        names = sorted(manifest["class_name"].dropna().unique())
+    values = {str(name): {"name": str(name)} for name in names}
+    if attributes and not several:
+        for name, own in manifest.dropna(subset="class_name").groupby("class_name")["attributes"]:
+            values[str(name)] |= _shared([json.loads(one) for one in own.unique()])
+    return values
+
+
+def _shared(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    first, *others = found
+    return {
+        key: str(value) for key, value in first.items() if all(other.get(key) == value for other in others)
+    }
+
+
+def _geometry(clip: Clip) -> ImageParams:
+    """Return how the CLIP's pictures are made."""
+    return ImageParams(size=clip.spec.size, shape="square" if clip.spec.squash else "shorter_side")

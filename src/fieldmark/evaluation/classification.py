@@ -1,0 +1,123 @@
+"""Measures of a classifier: top-k accuracy, accuracy by class and by group, calibration.
+
+Calibration: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599), equal bins.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.bootstrap import Interval, interval
+
+BINS = 15
+SUM_TOLERANCE = 1e-3  # by which a row of probabilities may miss 1
+
+
+@dataclass(frozen=True)
+class GroupAccuracy:
+    """The accuracy of one class or group with its interval, over `count` pictures."""
+
+    name: Any
+    accuracy: Interval
+    count: int
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Confidence against accuracy in equal bins of confidence.
+
+    `edges` (bins + 1,); `confidence`, `accuracy` and `counts` (bins,), the first two NaN in an empty bin.
+    """
+
+    edges: Array
+    confidence: Array
+    accuracy: Array
+    counts: Array
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error, 0 to 1: the gap of the two, weighed by the bins' pictures."""
+        gaps = np.abs(np.nan_to_num(self.confidence - self.accuracy))
+        return float((gaps * self.counts).sum() / self.counts.sum())
+
+
+def correct_in_top(scores: Tensor | Array, labels: Any, k: int = 1) -> Array:
+    """Return (N,) booleans: whether a picture's class is among its k highest scores.
+
+    `scores` (N, C), `labels` (N,) from 0 to C - 1. Equal scores rank the wrong class first, so that a constant
+    score earns nothing. Raises ValueError for other shapes, NaN, labels outside the classes, and k below 1.
+    """
+    array, true = _checked(scores, labels)
+    if k < 1:
+        raise ValueError(f"k must be at least 1, it is {k}")
+    own = array[np.arange(len(true)), true]
+    better: Array = (array >= own[:, None]).sum(1) - 1  # the class itself is as good as itself
+    return better < k
+
+
+def classification_metrics(
+    scores: Tensor | Array, labels: Any, ks: Sequence[int] = (1, 5)
+) -> dict[str, float]:
+    """Return `top<k>` for each k, and `class_mean`, the mean over classes of their top-1 accuracy; 0 to 1."""
+    found = {f"top{k}": float(correct_in_top(scores, labels, k).mean()) for k in ks}
+    _, true = _checked(scores, labels)
+    right = correct_in_top(scores, true)
+    classes = np.unique(true)
+    return {**found, "class_mean": float(np.mean([right[true == one].mean() for one in classes]))}
+
+
+def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccuracy]:
+    """Return the accuracy of every group, worst first, then by name.
+
+    `correct`, `groups` and `clusters` have shape (N,). Intervals resample the clusters within a group; a group
+    of one cluster (a class by itself) resamples its pictures.
+    """
+    right, names, parts = (np.asarray(one) for one in (correct, groups, clusters))
+    if not right.shape == names.shape == parts.shape or right.ndim != 1:
+        raise ValueError("correct, groups and clusters must have one value a picture each")
+    found = []
+    for name in np.unique(names):
+        own = names == name
+        found.append(GroupAccuracy(name.item(), interval(right[own], parts[own]), int(own.sum())))
+    return sorted(found, key=lambda one: (one.accuracy.value, str(one.name)))
+
+
+def reliability(probabilities: Tensor | Array, labels: Any, bins: int = BINS) -> Reliability:
+    """Return the reliability of the highest probability (N, C) in `bins` equal bins, open on the left.
+
+    Raises ValueError for rows that are no probabilities, and as `correct_in_top`.
+    """
+    array, true = _checked(probabilities, labels)
+    if bins < 1:
+        raise ValueError(f"there must be at least one bin, not {bins}")
+    if array.min() < 0 or np.abs(array.sum(1) - 1).max() > SUM_TOLERANCE:
+        raise ValueError("every row of probabilities must be non-negative and sum to 1")
+    confidence, right = array.max(1), array.argmax(1) == true
+    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(place, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_confidence = np.bincount(place, confidence, bins) / counts
+        accuracy = np.bincount(place, right, bins) / counts
+    return Reliability(np.linspace(0, 1, bins + 1), mean_confidence, accuracy, counts)
+
+
+def log_loss(probabilities: Tensor | Array, labels: Any) -> float:
+    """Return the mean negative log-likelihood in nats of the true classes; a probability of 0 counts as 1e-12."""
+    array, true = _checked(probabilities, labels)
+    return float(-np.log(np.maximum(array[np.arange(len(true)), true], 1e-12)).mean())
+
+
+def _checked(scores: Tensor | Array, labels: Any) -> tuple[Array, Array]:
+    array = np.asarray(scores.detach().cpu() if isinstance(scores, Tensor) else scores, np.float64)
+    true = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if array.ndim != 2 or true.shape != array.shape[:1] or not len(true):
+        raise ValueError(f"scores must be (N, C) and labels (N,), they are {array.shape} and {true.shape}")
+    if np.isnan(array).any():
+        raise ValueError("scores hold NaN")
+    if true.min() < 0 or true.max() >= array.shape[1]:
+        raise ValueError(f"labels must be from 0 to {array.shape[1] - 1}")
+    return array, true.astype(np.int64)

@@ -1,0 +1,66 @@
+"""From scores to yes and no: thresholds chosen on validation pictures, and precision and recall under them."""
+
+from typing import Any
+
+import numpy as np
+
+from fieldmark.evaluation.arrays import Array, checked_scores
+
+
+def label_scores(scores: Any, targets: Any, thresholds: Any = 0.5) -> dict[str, float]:
+    """Return overall and per-class precision, recall and F1: `op`, `or`, `of1`, `cp`, `cr`, `cf1`.
+
+    A class is said to be present where its score (N, C) is at least its threshold: one number, or one per
+    class (C,). The overall measures pool all decisions; the per-class ones are means over the classes that
+    occur, and their F1 is that of the two means (Wang et al., CNN-RNN, CVPR 2016). A precision of no decision
+    is 0. Raises ValueError as `multilabel_map` does, and for thresholds of another shape.
+    """
+    values, truth = checked_scores(scores, targets)
+    limits = np.asarray(thresholds, dtype=np.float64)
+    if limits.shape not in ((), (values.shape[1],)) or np.isnan(limits).any():
+        raise ValueError(f"thresholds must be one number or ({values.shape[1]},) numbers, not {limits.shape}")
+    said = values >= limits
+    hits, claimed, present = (said & (truth > 0)).sum(axis=0), said.sum(axis=0), truth.sum(axis=0)
+    occurs = present > 0
+    precision, recall = _ratio(hits, claimed)[occurs], _ratio(hits, present)[occurs]
+    overall = (float(_ratio(hits.sum(), claimed.sum())), float(_ratio(hits.sum(), present.sum())))
+    by_class = (float(precision.mean()), float(recall.mean())) if occurs.any() else (0.0, 0.0)
+    return {
+        **dict(zip(("op", "or", "of1"), (*overall, _f1(*overall)), strict=True)),
+        **dict(zip(("cp", "cr", "cf1"), (*by_class, _f1(*by_class)), strict=True)),
+    }
+
+
+def choose_thresholds(scores: Any, targets: Any) -> Array:
+    """Return for each class the threshold with the best F1 on validation scores and targets (N, C), (C,).
+
+    Thresholds lie halfway between neighbouring scores; of equally good ones the highest is taken. A class
+    without a positive takes the one that is best when the decisions of all classes are pooled. Raises
+    ValueError as `multilabel_map` does, and when no class has a positive.
+    """
+    values, truth = checked_scores(scores, targets)
+    if not truth.any():
+        raise ValueError("thresholds need at least one positive among the validation targets")
+    common = _best(values.ravel(), truth.ravel())
+    columns = zip(values.T, truth.T, strict=True)
+    return np.array([_best(score, true) if true.any() else common for score, true in columns])
+
+
+def _best(scores: Array, targets: Array) -> float:
+    """Return the threshold for scores and targets (N,) that gives the best F1."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, hits = scores[order], targets[order].cumsum()
+    f1 = 2 * hits / (np.arange(1, len(ordered) + 1) + hits[-1])
+    cuts = np.append(ordered[:-1] != ordered[1:], True)
+    place = int(np.flatnonzero(cuts)[f1[cuts].argmax()])
+    below = ordered[place + 1] if place + 1 < len(ordered) else ordered[place]
+    return float((ordered[place] + below) / 2)
+
+
+def _ratio(part: Any, whole: Any) -> Array:
+    ratio: Array = np.asarray(part, dtype=np.float64) / np.maximum(whole, 1)
+    return ratio
+
+
+def _f1(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall > 0 else 0.0

@@ -1,0 +1,30 @@
+"""What a part-of-speech tagger is, and the choice between the two there are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+TaggerName = Literal["builtin", "nltk"]
+Tagged = list[tuple[str, str]]  # (word, tag of the Penn Treebank)
+
+
+class Tagger(Protocol):
+    """Gives each word of a sentence its part of speech."""
+
+    def tag(self, words: Sequence[str]) -> Tagged:
+        """Return each of `words` (lower case, punctuation apart) with its Penn Treebank tag, in order."""
+        ...
+
+
+def open_tagger(name: TaggerName, data: Path | None = None) -> Tagger:
+    """Return the tagger `name`; "nltk" reads its model from the NLTK data folder `data`.
+
+    Raises UserError when the model is not there or damaged.
+    """
+    if name == "builtin":
+        from fieldmark.language.builtin import BuiltinTagger
+
+        return BuiltinTagger()
+    from fieldmark.language.perceptron import NltkTagger  # nltk.tag takes its time to import
+
+    return NltkTagger(data or Path("data/nltk"))

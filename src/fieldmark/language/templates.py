@@ -1,0 +1,33 @@
+"""Sentences from templates: `a photo of a {}.` with a class name, `a {back_colour} {shape}` with annotations."""
+
+import string
+from collections.abc import Mapping
+
+
+def fields(template: str) -> list[str]:
+    """Return the names in braces, '' for empty braces. Raises ValueError for braces that are not plain names."""
+    found = []
+    for _, name, form, conversion in string.Formatter().parse(template):
+        if name is None:
+            continue
+        if form or conversion or not (name == "" or name.replace("_", "a").isalnum()):
+            raise ValueError(f"'{template}': write {{name}} with letters, digits and underscores only")
+        found.append(name)
+    return found
+
+
+def fill(template: str, values: Mapping[str, str]) -> str | None:
+    """Return `template` with each `{name}` replaced by its value, underscores as spaces; None when one lacks."""
+    if any(name not in values for name in fields(template)):
+        return None
+    return template.format(**{name: spaced(value) for name, value in values.items()})
+
+
+def prompt(template: str, text: str) -> str:
+    """Return `template` with its one `{}` replaced by `text`, underscores as spaces."""
+    return template.format(spaced(text))
+
+
+def spaced(text: str) -> str:
+    """Return `text` with underscores, runs of spaces and outer spaces as single spaces."""
+    return " ".join(text.replace("_", " ").split())

@@ -1,0 +1,26 @@
+"""Captions into sentences and sentences into words."""
+
+import re
+from functools import cache
+
+from nltk.tokenize import NLTKWordTokenizer
+
+# The end of a sentence inside a caption; a full stop inside a number or a word is none.
+_END = re.compile(r"[.!?;:]+(?=\s|$)|[.!?;](?=[^\W\d_]{2})|[\r\n]+")
+_QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a caption in lower case, without the punctuation that ends them."""
+    parts = _END.split(text.lower().translate(_QUOTES))
+    return [part for part in map(str.strip, parts) if part]
+
+
+def words(sentence: str) -> list[str]:
+    """Return the words and punctuation marks of a sentence as NLTK's word tokeniser divides it."""
+    return list(_tokenizer().tokenize(sentence))
+
+
+@cache
+def _tokenizer() -> NLTKWordTokenizer:
+    return NLTKWordTokenizer()

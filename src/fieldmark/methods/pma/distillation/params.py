@@ -1,0 +1,49 @@
+"""The item `pma` of `distill:` in `params.yaml`."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from fieldmark.engine.distillation import DistillWiring
+from fieldmark.engine.method import MethodParams
+from fieldmark.methods.pma.model.params import PARTS, PmaParams, Variant
+
+Student = Literal["student", "twin"]
+
+
+class DistillParams(DistillWiring, MethodParams):
+    """Distillation of PMA, eq. 11. Defaults are the paper's: soft targets alone, at temperature 1."""
+
+    teacher: Variant = "PMA"
+    students: tuple[Student, ...] = ("student", "twin")  # twin: the same network and budget, labels alone
+    temperature: float = Field(1.0, gt=0.0)
+    label_weight: float = Field(0.0, ge=0.0, le=1.0)  # lambda: share of cross-entropy with the labels
+    view: Literal["same", "test"] = "same"  # the teacher sees the student's augmented picture, or the test's
+    dropout: float = Field(0.5, ge=0.0, lt=1.0)
+    backbone_lr: float = Field(0.1, gt=0.0)  # multiple of train.lr
+
+    @model_validator(mode="after")
+    def _sound(self) -> "DistillParams":
+        if not self.students or len(set(self.students)) < len(self.students):
+            raise ValueError("students must name student, twin or both, each once")
+        if not PARTS[self.teacher].image:
+            raise ValueError(f"teacher {self.teacher} sees no picture")
+        return self
+
+    @property
+    def network(self) -> PmaParams:
+        """The student as a variant of PMA: the plain backbone."""
+        return PmaParams(
+            variants=("plain",),
+            dropout=self.dropout,
+            backbone_lr=self.backbone_lr,
+            images=self.images,
+            train=self.train,
+        )
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the teacher sees a training picture in one form only, so that its answer can be kept."""
+        images = self.images
+        still = images.crop == "centre" and not (images.flip or images.jitter or images.erase)
+        return self.view == "test" or still

@@ -1,0 +1,83 @@
+"""The two scores of PMA and the softmax under a mask.
+
+Source: Song et al., "Bi-Modal Progressive Mask Attention for Fine-Grained Recognition", IEEE Transactions on
+Image Processing 29, 2020. Equation numbers are the paper's; their forms are read from its prose.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Relation = Literal["one", "two"]
+
+
+class SelfAttentionScore(nn.Module):
+    """SAM, eq. 1: W2 delta(W1 x), one score a vector; W1 narrows `dim` to dim / `ratio`.
+
+    delta is ReLU for visual and tanh for textual vectors. `bias` adds one to both layers; that of the second
+    changes no softmax.
+    """
+
+    def __init__(
+        self, dim: int, ratio: int, activation: Literal["relu", "tanh"] = "relu", bias: bool = True
+    ) -> None:
+        super().__init__()
+        if dim < 1 or ratio < 1:
+            raise ValueError(f"dim and ratio must be at least 1, they are {dim} and {ratio}")
+        narrow = max(1, dim // ratio)
+        self.squeeze = nn.Linear(dim, narrow, bias=bias)
+        self.score = nn.Linear(narrow, 1, bias=bias)
+        self.activation = torch.relu if activation == "relu" else torch.tanh
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(..., dim) -> (...)."""
+        scores: Tensor = self.score(self.activation(self.squeeze(vectors)))
+        return scores.squeeze(-1)
+
+
+class QueryRelation(nn.Module):
+    """QRM, eq. 2: the dot product of a key with a query, k . (W3 q).
+
+    `form` "two" projects both, (Wk k) . (Wq q), to the smaller of the two dimensions. `scale` divides by the
+    square root of the dimension in which the product is taken.
+    """
+
+    def __init__(self, key_dim: int, query_dim: int, form: Relation = "one", scale: bool = False) -> None:
+        super().__init__()
+        common = key_dim if form == "one" else min(key_dim, query_dim)
+        self.query = nn.Linear(query_dim, common, bias=False)
+        self.key = nn.Linear(key_dim, common, bias=False) if form == "two" else None
+        self.factor = common**-0.5 if scale else 1.0
+
+    def forward(self, keys: Tensor, query: Tensor) -> Tensor:
+        """Keys (B, N, key_dim) and one query a sample (B, query_dim) -> scores (B, N)."""
+        projected = keys if self.key is None else self.key(keys)
+        return self.factor * torch.einsum("bnd,bd->bn", projected, self.query(query))
+
+
+def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Softmax over the last axis of (B, N) among what the boolean mask allows, in float32 or better.
+
+    What is not allowed weighs exactly 0; a row that allows nothing is all zeros. No gradient is NaN.
+    """
+    exact = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    some = allowed.any(-1, keepdim=True)
+    weights = exact.masked_fill(~allowed & some, -torch.inf).softmax(-1)
+    return weights.masked_fill(~allowed, 0.0)
+
+
+def called_up(weights: Tensor, valid: Tensor, most: int, threshold: float | None) -> Tensor:
+    """Return which phrases (B, N) a stage has used: among its `most` largest weights, and above a threshold.
+
+    `threshold` None stands for 1 / n, n being the number of real phrases of that sample (`valid`): equal
+    weights then drop nothing, nor is a sample's only phrase ever dropped. Needs no gradient.
+    """
+    count = valid.sum(1, keepdim=True).clamp(min=1)
+    bound = torch.full_like(weights, threshold) if threshold is not None else (1.0 / count).expand_as(weights)
+    largest = weights.topk(min(most, weights.shape[1]), dim=1).indices
+    among = torch.zeros_like(valid).scatter(1, largest, True)
+    return among & valid & (weights > bound * (1 + TIE))
+
+
+TIE = 1e-5  # weights that differ from the threshold by rounding alone are at it, not above

@@ -1,0 +1,106 @@
+"""The `pma:` block of `params.yaml`."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from pydantic import Field, model_validator
+
+from fieldmark.engine.method import MethodParams
+from fieldmark.methods.pma.model.attention import Relation
+from fieldmark.methods.pma.model.stack import MOST_STAGES, AttentionOptions, PartProjection
+from fieldmark.params import Block
+
+Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a variant is made of; `stages` 0: no attention, None: as many as the block says."""
+
+    image: bool = True
+    language: bool = True
+    stages: int | None = None
+
+
+PARTS: dict[Variant, Parts] = {
+    "plain": Parts(language=False, stages=0),
+    "vision": Parts(language=False),
+    "text": Parts(image=False, stages=0),
+    "PMA-1": Parts(stages=1),
+    "PMA-2": Parts(stages=2),
+    "PMA-3": Parts(stages=3),
+    "PMA-4": Parts(stages=4),
+    "PMA-5": Parts(stages=5),
+    "PMA": Parts(),
+}
+
+
+class Reduction(Block):
+    """r of the self-attention scores: their inner layer is so many times narrower."""
+
+    vision: int = Field(16, ge=1)
+    language: int = Field(4, ge=1)
+
+
+class PmaParams(MethodParams):
+    """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the likeliest reading."""
+
+    variants: tuple[Variant, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
+    stages: int = Field(3, ge=1, le=MOST_STAGES)  # T of variants vision and PMA
+    word_dim: int = Field(300, ge=1)
+    phrase_dim: int = Field(512, ge=1)  # d_l, hidden size of the LSTM
+    stage_dim: int = Field(512, ge=1)  # d_s
+    reduction: Reduction = Reduction()
+    sam_bias: bool = True
+    qrm: Relation = "one"  # one matrix, or two projections
+    qrm_scale: bool = False
+    part_proj: PartProjection = "conv1x1"
+    text_mask_most: int = Field(3, ge=0)  # phrases that may leave in a stage
+    text_mask_threshold: Literal["uniform"] | float = "uniform"  # tau; uniform: one over the phrases' number
+    share_stage_params: bool = False
+    stage_activation: bool = False  # ReLU after the FC that all stages share
+    aux_stage_loss: float = Field(0.0, ge=0.0)  # weight of a classifier on each stage's vector
+    captions: Literal["all"] | int = (
+        "all"  # whose phrases are read in a training step: all, or so many at random
+    )
+    captions_given: int | None = Field(None, ge=1)  # only a picture's first so many exist, in the test too
+    dropout: float = Field(0.5, ge=0.0, lt=1.0)  # before the classifier
+    backbone_lr: float = Field(0.1, gt=0.0)  # multiple of train.lr
+
+    @model_validator(mode="after")
+    def _sound(self) -> "PmaParams":
+        if not self.variants or len(set(self.variants)) < len(self.variants):
+            raise ValueError(f"variants must name at least one of {', '.join(get_args(Variant))}, each once")
+        if self.captions != "all" and self.captions < 1:
+            raise ValueError("captions must be all, or a number of at least 1")
+        tau = self.text_mask_threshold
+        if tau != "uniform" and not 0 <= tau <= 1:
+            raise ValueError("text_mask_threshold must be uniform, or a weight from 0 to 1")
+        return self
+
+    @property
+    def parts(self) -> Parts:
+        """What is built from this block: the last of its variants."""
+        return PARTS[self.variants[-1]]
+
+    @property
+    def attention(self) -> AttentionOptions | None:
+        """The options of the stages that are built; None without stages."""
+        stages = self.stages if self.parts.stages is None else self.parts.stages
+        if stages == 0:
+            return None
+        tau = self.text_mask_threshold
+        return AttentionOptions(
+            stages=stages,
+            stage_dim=self.stage_dim,
+            vision_ratio=self.reduction.vision,
+            language_ratio=self.reduction.language,
+            sam_bias=self.sam_bias,
+            qrm=self.qrm,
+            qrm_scale=self.qrm_scale,
+            part_proj=self.part_proj,
+            mask_most=self.text_mask_most,
+            mask_threshold=None if tau == "uniform" else tau,
+            share_stage_params=self.share_stage_params,
+            stage_activation=self.stage_activation,
+        )

@@ -1,0 +1,93 @@
+"""Phrases as PMA reads them: word numbers per picture, and one vector a phrase."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fieldmark.engine.method import Subset, Task
+from fieldmark.errors import UserError
+from fieldmark.language.phrases import Phrases, encode, read_phrases
+
+NO_TEXT = "none"
+
+
+@dataclass(frozen=True)
+class PhraseTable:
+    """The phrases of N pictures: `tokens` (N, n, w) word numbers, 0 where there is no word.
+
+    `spoken` (N, n, c) tells which of a picture's captions says a phrase; `texts` holds the phrases.
+    """
+
+    tokens: Tensor
+    spoken: Tensor
+    texts: tuple[tuple[str, ...], ...]
+
+
+def read_task_phrases(task: Task) -> Phrases:
+    """Read the phrases of the task's text. Raises UserError when it has none."""
+    if task.text is None or task.text.name == NO_TEXT:
+        raise UserError(
+            "pma: variants text and PMA read phrases, but methods.pma.text is none; name one such as "
+            "phrases/birds, or set pma.variants to [plain, vision]"
+        )
+    return read_phrases(task.text)
+
+
+def phrase_table(
+    phrases: Phrases, subset: Subset, vocabulary: Sequence[str], given: int | None = None
+) -> PhraseTable:
+    """Return the phrases of the pictures of `subset`, in its order.
+
+    With `given`, only those that one of a picture's first `given` captions says. Raises UserError for a
+    picture that `phrases` lacks.
+    """
+    frame = phrases.frame.set_index("row")
+    absent = set(subset.rows.tolist()) - set(frame.index)
+    if absent:
+        raise UserError(f"the text lacks picture {min(absent)} of the split; run the stage `phrases` again")
+    chosen = frame.loc[subset.rows]
+    kept = [
+        [(text, said) for text, said in zip(*pair, strict=True) if given is None or min(said) < given]
+        for pair in zip(chosen["phrases"], chosen["captions"], strict=True)
+    ]
+    texts = tuple(tuple(text for text, _ in found) for found in kept)
+    tokens = encode(texts, vocabulary)
+    most = max((max(said) + 1 for found in kept for _, said in found), default=1)
+    spoken = np.zeros((*tokens.shape[:2], most), bool)
+    for picture, found in enumerate(kept):
+        for place, (_, said) in enumerate(found):
+            spoken[picture, place, list(said)] = True
+    return PhraseTable(tokens, torch.from_numpy(spoken), texts)
+
+
+def some_captions(tokens: Tensor, spoken: Tensor, count: int) -> Tensor:
+    """Return tokens (B, n, w) without the phrases that none of `count` captions drawn at random says."""
+    held = spoken.any(1)  # (B, c): captions that say anything
+    order = torch.rand(held.shape, device=held.device).masked_fill(~held, -1.0)
+    drawn = torch.zeros_like(held).scatter(1, order.topk(min(count, held.shape[1]), 1).indices, True)
+    return tokens * (spoken & drawn[:, None]).any(2, keepdim=True)
+
+
+class PhraseEncoder(nn.Module):
+    """Word embeddings and a one-layer LSTM; a phrase is the hidden state at its last word."""
+
+    def __init__(self, words: int, word_dim: int, phrase_dim: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(words, word_dim, padding_idx=0)
+        self.lstm = nn.LSTM(word_dim, phrase_dim, batch_first=True)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Word numbers (B, n, w) -> phrases (B, n, phrase_dim), zero where there is none, and `valid` (B, n)."""
+        batch, n, w = tokens.shape
+        # A phrase that several pictures of the batch share, as padding is, is encoded once.
+        distinct, place = torch.unique(tokens.reshape(-1, w), dim=0, return_inverse=True)
+        with torch.autocast(tokens.device.type, enabled=False):
+            hidden, _ = self.lstm(self.embed(distinct))
+        last = (distinct != 0).sum(1).clamp(min=1) - 1
+        vectors = hidden[torch.arange(len(distinct), device=tokens.device), last]
+        valid = tokens[..., 0] != 0
+        found = vectors[place.reshape(-1)].reshape(batch, n, -1)
+        return found * valid[..., None], valid

@@ -1,0 +1,177 @@
+"""The stages of progressive mask attention: attend, locate, call up phrases, mask both, and go on.
+
+Source and equation numbers: see `attention`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import max_pool2d
+
+from fieldmark.methods.pma.model.attention import (
+    QueryRelation,
+    Relation,
+    SelfAttentionScore,
+    called_up,
+    masked_softmax,
+)
+
+MOST_STAGES = 5
+PartProjection = Literal["conv1x1", "none"]
+
+
+@dataclass(frozen=True)
+class AttentionOptions:
+    """What the paper leaves open, with the reading taken by default."""
+
+    stages: int = 3  # T
+    stage_dim: int = 512  # of s_t
+    vision_ratio: int = 16  # r of SAM over blocks
+    language_ratio: int = 4  # r of SAM over phrases
+    sam_bias: bool = True
+    qrm: Relation = "one"
+    qrm_scale: bool = False
+    part_proj: PartProjection = "conv1x1"  # f of the part feature
+    mask_most: int = 3  # phrases that may leave in a stage
+    mask_threshold: float | None = None  # weight above which they do; None: one over their number
+    share_stage_params: bool = False
+    stage_activation: bool = False  # ReLU after the shared FC
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage saw and did, for m blocks and N phrases."""
+
+    vector: Tensor  # s_t (B, d_s)
+    blocks: Tensor  # alpha (B, m)
+    part: Tensor  # k, the located block (B,)
+    related: Tensor | None  # beta (B, N)
+    dropped: Tensor | None  # J, the phrases that left (B, N), boolean
+    others: Tensor | None  # gamma (B, N), after they left
+
+
+@dataclass(frozen=True)
+class Attended:
+    """The final vector z (B, C + T d_s) of eq. 9, and the stages that led there."""
+
+    vector: Tensor
+    stages: tuple[Stage, ...]
+
+
+class StageModules(nn.Module):
+    """What a stage learns: the scores of both modalities and the projection of the part feature."""
+
+    def __init__(self, channels: int, phrase_dim: int | None, options: AttentionOptions) -> None:
+        super().__init__()
+        bias = options.sam_bias
+        self.visual = SelfAttentionScore(channels, options.vision_ratio, "relu", bias)
+        # A 1x1 convolution and the mean over cells are both linear: the mean may come first, at a quarter of
+        # the cost, and the convolution is then a matrix.
+        self.part = nn.Linear(channels, channels) if options.part_proj == "conv1x1" else None
+        self.textual = self.relation = None
+        if phrase_dim is not None:
+            self.textual = SelfAttentionScore(phrase_dim, options.language_ratio, "tanh", bias)
+            self.relation = QueryRelation(phrase_dim, channels, options.qrm, options.qrm_scale)
+
+
+class ProgressiveMaskAttention(nn.Module):
+    """Eq. 3 to 9: maps (B, C, H, W) and phrases (B, N, d_l) -> z (B, C + T d_s).
+
+    Without `phrase_dim` the language stream is left out: PMA on vision alone. Raises ValueError for stages
+    outside 1 to 5; `forward` for maps with odd sides or with fewer 2x2 blocks than stages.
+    """
+
+    def __init__(
+        self, channels: int, phrase_dim: int | None = None, options: AttentionOptions | None = None
+    ) -> None:
+        super().__init__()
+        self.options = options or AttentionOptions()
+        if not 1 <= self.options.stages <= MOST_STAGES:
+            raise ValueError(f"stages must be 1 to {MOST_STAGES}, not {self.options.stages}")
+        self.channels, self.phrase_dim = channels, phrase_dim
+        count = 1 if self.options.share_stage_params else self.options.stages
+        self.modules_of_stage = nn.ModuleList(
+            StageModules(channels, phrase_dim, self.options) for _ in range(count)
+        )
+        self.reduce = nn.Linear(2 * channels + 2 * (phrase_dim or 0), self.options.stage_dim)
+
+    @property
+    def dim(self) -> int:
+        """The length of z."""
+        return self.channels + self.options.stages * self.options.stage_dim
+
+    def forward(self, maps: Tensor, phrases: Tensor | None = None, valid: Tensor | None = None) -> Attended:
+        """Return z and its stages; `valid` (B, N) is true for real phrases, false for padding."""
+        if (phrases is None) != (self.phrase_dim is None) or (phrases is None) != (valid is None):
+            raise ValueError("phrases and valid go with a phrase_dim: give all three or none")
+        _check_map(maps, self.options.stages)
+        blocks = max_pool2d(maps, 2).flatten(2).transpose(1, 2)  # x (B, m, C)
+        cells = block_means(maps)  # of the un-pooled blocks (B, m, C)
+        visible = torch.ones(blocks.shape[:2], dtype=torch.bool, device=maps.device)  # M_v
+        unused = valid  # M_l
+        stages: list[Stage] = []
+        for number in range(self.options.stages):
+            modules = self.modules_of_stage[number % len(self.modules_of_stage)]
+            stage = self._stage(modules, blocks, cells, visible, phrases, valid, unused)
+            stages.append(stage)
+            visible = visible.scatter(1, stage.part[:, None], False)
+            unused = unused & ~stage.dropped if unused is not None and stage.dropped is not None else None
+        vector = torch.cat([maps.mean((2, 3)), *(stage.vector for stage in stages)], 1)
+        return Attended(vector, tuple(stages))
+
+    def _stage(
+        self,
+        modules: nn.Module,
+        blocks: Tensor,
+        cells: Tensor,
+        visible: Tensor,
+        phrases: Tensor | None,
+        valid: Tensor | None,
+        unused: Tensor | None,
+    ) -> Stage:
+        """One stage: eq. 3 and 4 over blocks, 5 to 7 over phrases, 8 for both."""
+        assert isinstance(modules, StageModules)
+        alpha = masked_softmax(modules.visual(blocks), visible)
+        part = alpha.masked_fill(~visible, -1.0).argmax(
+            1
+        )  # never a masked one, even if all weights underflow
+        local = cells[torch.arange(len(cells), device=cells.device), part]
+        local = local if modules.part is None else modules.part(local)
+        summaries = [_weighted(alpha, blocks), local]
+        beta = gamma = dropped = None
+        if phrases is not None and valid is not None and unused is not None:
+            beta = masked_softmax(modules.relation(phrases, local), unused)  # type: ignore[misc]
+            dropped = called_up(beta.detach(), valid, self.options.mask_most, self.options.mask_threshold)
+            gamma = masked_softmax(modules.textual(phrases), unused & ~dropped)  # type: ignore[misc]
+            summaries += [_weighted(gamma, phrases), _weighted(beta, phrases)]
+        vector: Tensor = self.reduce(torch.cat(summaries, 1))
+        vector = vector.relu() if self.options.stage_activation else vector
+        return Stage(vector, alpha, part, beta, dropped, gamma)
+
+
+def cut_blocks(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) -> their non-overlapping 2x2 blocks, row by row: P (B, m, 4, C)."""
+    batch, channels, height, width = maps.shape
+    cut = maps.reshape(batch, channels, height // 2, 2, width // 2, 2)
+    return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, height * width // 4, 4, channels)
+
+
+def block_means(maps: Tensor) -> Tensor:
+    """Maps (B, C, H, W) -> the mean of each 2x2 block's cells (B, m, C)."""
+    return cut_blocks(maps).mean(2)
+
+
+def _weighted(weights: Tensor, vectors: Tensor) -> Tensor:
+    return torch.einsum("bn,bnd->bd", weights.to(vectors.dtype), vectors)
+
+
+def _check_map(maps: Tensor, stages: int) -> None:
+    height, width = maps.shape[-2:]
+    if height % 2 or width % 2:
+        raise ValueError(
+            f"a map of {height} x {width} cells cannot be cut into 2x2 blocks: sides must be even"
+        )
+    if height * width // 4 < stages:
+        raise ValueError(f"a map of {height} x {width} cells has fewer 2x2 blocks than {stages} stages")

@@ -1,0 +1,36 @@
+"""Make the CLIP that params.yaml names: train it, or take it with its weights, and score it."""
+
+from pathlib import Path
+from typing import Any
+
+from _stage import run
+from _task import open_task
+
+from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.engine.clips import describe_clip, make_clip
+from fieldmark.engine.configuration import read_clip
+from fieldmark.engine.processes import first_process
+from fieldmark.engine.watch import write_curves
+from fieldmark.evaluation.crossmodal import cosine_table
+from fieldmark.files import atomic_folder, write_json
+from fieldmark.language.clip import save_clip
+from fieldmark.reporting.similarity import write_similarity
+
+
+def main(name: str, params: dict[str, Any]) -> None:
+    own = read_clip(params, name)
+    task, inputs = open_task(params, own.split, f"clip-{name}")
+    checkpoints = CheckpointFolder(RESUME, f"clip-{name}", fingerprint(own.model_dump(), inputs))
+    clip, scores, curve = make_clip(own, task, checkpoints, f"clip-{name}")
+    if not first_process():
+        return
+    save_clip(clip, Path("models/clips") / name)
+    write_curves(task.history, {"loss": curve} if curve else {})
+    with atomic_folder(Path("reports/figures/clips") / name) as folder:
+        write_similarity(cosine_table(scores.embeddings), scores.names, folder)
+    write_json(Path(f"reports/clips/{name}.json"), {"name": name, **describe_clip(clip, own, scores)})
+    checkpoints.clear()
+
+
+if __name__ == "__main__":
+    run(main, __doc__ or "", "a CLIP of params.yaml, such as small")

@@ -1,0 +1,127 @@
+"""Classification measures against scikit-learn, hand values and double loops."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import balanced_accuracy_score, top_k_accuracy_score
+from sklearn.metrics import log_loss as sklearn_log_loss
+
+from fieldmark.evaluation.bootstrap import interval
+from fieldmark.evaluation.classification import (
+    classification_metrics,
+    correct_in_top,
+    group_accuracies,
+    log_loss,
+    reliability,
+)
+
+
+@pytest.fixture
+def scores() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    labels = np.concatenate([np.arange(7), rng.integers(0, 7, 193)])
+    return rng.normal(size=(200, 7)) + 1.2 * np.eye(7)[labels], labels
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 7])
+def test_top_k_equals_scikit_learn(scores, k):
+    values, labels = scores
+    assert correct_in_top(values, labels, k).mean() == pytest.approx(
+        top_k_accuracy_score(labels, values, k=k)
+    )
+
+
+def test_metrics_equal_scikit_learn(scores):
+    values, labels = scores
+    found = classification_metrics(torch.from_numpy(values), torch.from_numpy(labels), ks=(1, 3))
+    assert list(found) == ["top1", "top3", "class_mean"]
+    assert found["top3"] == pytest.approx(top_k_accuracy_score(labels, values, k=3))
+    assert found["class_mean"] == pytest.approx(balanced_accuracy_score(labels, values.argmax(1)))
+    assert log_loss(softmax(values), labels) == pytest.approx(sklearn_log_loss(labels, softmax(values)))
+
+
+def test_equal_scores_earn_nothing_by_luck():
+    constant = np.zeros((3, 4))
+    assert not correct_in_top(constant, [0, 1, 3], 3).any()
+    assert correct_in_top(constant, [0, 1, 3], 4).all()
+
+
+def test_a_certain_mistake_costs_much_but_not_everything():
+    assert log_loss(np.array([[1.0, 0.0]]), [1]) == pytest.approx(12 * np.log(10))
+
+
+def test_groups_are_means_with_their_own_intervals():
+    correct = np.array([1, 0, 1, 1, 0, 0])
+    groups = np.array(["b", "b", "b", "a", "a", "c"])
+    classes = np.array([0, 0, 1, 2, 2, 3])
+    found = group_accuracies(correct, groups, classes)
+    assert [(one.name, one.count) for one in found] == [("c", 1), ("a", 2), ("b", 3)]
+    assert [one.accuracy.value for one in found] == pytest.approx([0, 1 / 2, 2 / 3])
+    assert found[2].accuracy == interval(correct[:3], classes[:3])
+    assert found[1].accuracy == interval(correct[3:5], [5, 5])  # one class: its pictures are resampled
+    with pytest.raises(ValueError, match="one value a picture"):
+        group_accuracies(correct, groups[:2], classes)
+
+
+def test_reliability_against_a_double_loop_and_scikit_learn(scores):
+    values, labels = scores
+    probabilities = softmax(values)
+    found = reliability(probabilities, labels, bins=10)
+    error = 0.0
+    for low in range(10):
+        inside = [
+            (row.max(), row.argmax() == label)
+            for row, label in zip(probabilities, labels, strict=True)
+            if low / 10 < row.max() <= (low + 1) / 10
+        ]
+        assert found.counts[low] == len(inside)
+        if inside:
+            confidence, right = np.mean(inside, axis=0)
+            assert found.confidence[low] == pytest.approx(confidence)
+            assert found.accuracy[low] == pytest.approx(right)
+            error += len(inside) / len(labels) * abs(confidence - right)
+    assert found.error == pytest.approx(error)
+    right, confidence = calibration_curve(
+        probabilities.argmax(1) == labels, probabilities.max(1), n_bins=10, strategy="uniform"
+    )
+    filled = found.counts > 0
+    np.testing.assert_allclose(found.accuracy[filled], right)
+    np.testing.assert_allclose(found.confidence[filled], confidence)
+
+
+def test_certainty_that_is_right_is_calibrated():
+    found = reliability(np.eye(3), [0, 1, 2])
+    assert found.error == 0
+    assert found.counts.tolist() == [0] * 14 + [3]
+    assert reliability(np.eye(3), [1, 2, 0]).error == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "labels", "message"),
+    [
+        (np.zeros((2, 3)), [0], r"\(2, 3\) and \(1,\)"),
+        (np.zeros(3), [0, 1, 2], r"must be \(N, C\)"),
+        (np.zeros((0, 3)), [], "must be"),
+        (np.full((1, 3), np.nan), [0], "NaN"),
+        (np.zeros((1, 3)), [3], "labels must be from 0 to 2"),
+        (np.zeros((1, 3)), [-1], "labels must be from 0 to 2"),
+    ],
+)
+def test_bad_input_is_refused(values, labels, message):
+    for measure in (correct_in_top, log_loss, reliability):
+        with pytest.raises(ValueError, match=message):
+            measure(values, labels)
+
+
+def test_bad_options_are_refused():
+    with pytest.raises(ValueError, match="k must be"):
+        correct_in_top(np.eye(2), [0, 1], 0)
+    with pytest.raises(ValueError, match="at least one bin"):
+        reliability(np.eye(2), [0, 1], bins=0)
+    with pytest.raises(ValueError, match="sum to 1"):
+        reliability(np.ones((2, 2)), [0, 1])

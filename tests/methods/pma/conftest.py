@@ -1,0 +1,58 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from support.tiny import RESNET, SIDE, make_task
+
+from fieldmark.engine.method import Task
+from fieldmark.language.phrases import Phrases, build_vocabulary, write_phrases
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.params import parse
+from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone, save_backbone
+
+COLOURS = ("red", "blue", "green", "white", "black", "grey")
+
+
+def tiny_backbone(stride: int = 8) -> Backbone:
+    """A residual network whose map has 4 x 4 cells at 32 px: four blocks to choose from."""
+    torch.manual_seed(0)
+    return create_backbone(NetworkParams(arch="resnet10t", options={**RESNET, "output_stride": stride}), SIDE)
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
+    """Six colours in three genera, four pictures to train on and two to test; phrases name the colour."""
+    monkeypatch.chdir(tmp_path)
+    found = make_task(tmp_path / "task")
+    save_backbone(tiny_backbone(), found.backbone)
+    split = found.split
+    number = split.groupby("class_name").cumcount()
+    split["role"] = (number < 4).map({True: "train", False: "test"})
+    split["label"] = split["class_name"].str.removeprefix("class ").astype(int)
+    split["group"] = "genus " + (split["label"] // 2).astype(str)
+    text = tmp_path / "text"
+    text.mkdir()
+    phrases = [
+        [f"{COLOURS[label]} wings", "small bill", *([f"long {COLOURS[label]} tail"] if row % 3 else [])]
+        if row != 7
+        else []
+        for label, row in zip(split["label"], split["row"], strict=True)
+    ]
+    frame = pd.DataFrame({"id": split["id"], "row": split["row"]})
+    frame["phrases"] = phrases
+    frame["captions"] = [[[place % 2] for place in range(len(one))] for one in phrases]
+    train = [one for one, role in zip(phrases, split["role"], strict=True) if role == "train"]
+    write_phrases(Phrases(frame, build_vocabulary(train, 1)), text)
+    return Task(**{**found.__dict__, "text": text})
+
+
+@pytest.fixture
+def params() -> Callable[..., PmaParams]:
+    def made(**changes: object) -> PmaParams:
+        train = {"steps": 3, "batch_size": 6, "lr": 1e-2}
+        sizes = {"word_dim": 6, "phrase_dim": 8, "stage_dim": 7, "reduction": {"vision": 2, "language": 2}}
+        return parse(PmaParams, {**sizes, "images": {"size": SIDE}, "train": train, **changes}, "pma")
+
+    return made

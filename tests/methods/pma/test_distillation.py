@@ -1,0 +1,225 @@
+"""Distillation: the loss by hand, a teacher that stays as it is, answers kept where pictures stay the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.tiny import SIDE
+
+from fieldmark.engine import loop
+from fieldmark.engine.configuration import read_distillation
+from fieldmark.engine.distillation import load_distillation, load_students
+from fieldmark.engine.method import Task
+from fieldmark.engine.variants import train_on, train_variants
+from fieldmark.errors import UserError
+from fieldmark.methods.pma.distillation import DistillParams, distil
+from fieldmark.methods.pma.distillation.losses import distillation_losses, soft_cross_entropy
+from fieldmark.methods.pma.distillation.students import Distillation, load_teacher, teacher_logits
+from fieldmark.methods.pma.model.method import Pma
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.params import parse, read_yaml
+
+Make = Callable[..., DistillParams]
+WIRING = {
+    "dataset": "birds",
+    "split": "classification",
+    "backbone": "backbones/resnet",
+    "text": "phrases/birds",
+}
+STILL = {"size": SIDE, "crop": "centre", "flip": False}
+
+
+@pytest.fixture
+def made() -> Make:
+    def make(**changes: Any) -> DistillParams:
+        fields = {"images": {"size": SIDE}, "train": {"steps": 4, "batch_size": 6, "lr": 1e-2}, **changes}
+        return parse(DistillParams, {**WIRING, **fields}, "distill.pma")
+
+    return make
+
+
+@pytest.fixture
+def teachers(task: Task, params: Callable[..., PmaParams]) -> Path:
+    own = params(variants=["PMA", "vision"], stages=2, captions=1)
+    train_variants("pma", own, task, Path("variants"), Path("resume"), "key")
+    return Path("variants")
+
+
+def test_soft_targets_by_hand() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(3, 4, dtype=torch.float64), torch.randn(3, 4, dtype=torch.float64)
+    expected = 0.0
+    for row in range(3):
+        p = torch.exp(teacher[row] / 2) / torch.exp(teacher[row] / 2).sum()
+        q = torch.exp(student[row] / 2) / torch.exp(student[row] / 2).sum()
+        expected -= sum(float(p[k]) * float(q[k].log()) for k in range(4)) / 3
+    assert float(soft_cross_entropy(student, teacher, 2.0)) == pytest.approx(4 * expected, rel=1e-6)
+
+
+def test_the_loss_is_least_where_the_student_says_what_the_teacher_says() -> None:
+    torch.manual_seed(0)
+    teacher = torch.randn(5, 4)
+    student = (teacher + 3).requires_grad_()  # logits may differ by a constant
+    least = soft_cross_entropy(student, teacher)
+    least.backward()
+    torch.testing.assert_close(student.grad, torch.zeros(5, 4), atol=1e-6, rtol=0)
+    for _ in range(20):
+        assert soft_cross_entropy(teacher + 0.3 * torch.randn(5, 4), teacher) > least
+
+
+def test_labels_count_by_their_weight_alone() -> None:
+    torch.manual_seed(0)
+    student, teacher = torch.randn(5, 4), torch.randn(5, 4)
+    labels, others = torch.tensor([0, 1, 2, 3, 0]), torch.tensor([1, 2, 3, 0, 1])
+    alone = distillation_losses(student, teacher, labels, 1.0, 0.0)
+    assert set(alone) == {"soft", "loss"}
+    assert alone["loss"] == distillation_losses(student, teacher, others, 1.0, 0.0)["loss"]
+    mixed = distillation_losses(student, teacher, labels, 1.0, 0.25)
+    torch.testing.assert_close(mixed["soft"], 0.75 * alone["soft"])
+    torch.testing.assert_close(mixed["labels"], 0.25 * torch.nn.functional.cross_entropy(student, labels))
+    torch.testing.assert_close(mixed["loss"], mixed["soft"] + mixed["labels"])
+    assert set(distillation_losses(student, teacher, labels, 1.0, 1.0)) == {"labels", "loss"}
+
+
+def test_nothing_flows_to_the_teacher_nor_changes_it(made: Make, task: Task, teachers: Path) -> None:
+    params = made()
+    teacher = load_teacher(params, task, teachers)
+    before = {name: value.clone() for name, value in teacher.state_dict().items()}
+    learner = Distillation(Pma.build(params.network, task), params, teacher).train()
+    assert not any(module.training for module in teacher.modules())
+    train = task.subset("train")
+    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in train.rows])
+    data = {"images": images, "labels": torch.zeros(len(train), dtype=torch.long)}
+    data["indices"] = torch.arange(len(train))
+    learner(data)["loss"].backward()
+    assert all(weight.grad is None for weight in teacher.parameters())
+    assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
+    given = {id(weight) for group in learner.parameter_groups(params.train) for weight in group.params}
+    assert given == {id(weight) for weight in learner.student.parameters()}
+
+
+def test_the_teacher_reads_the_phrases_of_each_picture(made: Make, task: Task, teachers: Path) -> None:
+    params = made()
+    teacher = load_teacher(params, task, teachers)
+    train = task.subset("train")
+    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in train.rows])
+    indices = torch.tensor([5, 0, 9])
+    found = teacher({"images": images[indices], "indices": indices})
+    expected = teacher.model.logits(images[indices], teacher.tokens[indices])
+    assert torch.equal(found, expected)
+    swapped = teacher({"images": images[indices], "indices": indices.flip(0)})
+    assert not torch.allclose(found, swapped)
+
+
+def test_kept_answers_are_those_of_asking_each_time(made: Make, task: Task, teachers: Path) -> None:
+    still, asked = made(images=STILL), made(images=STILL)
+    assert still.fixed
+    kept = teacher_logits(load_teacher(still, task, teachers), still, task)
+    curves = distil(still, task, teachers, Path("kept"), Path("r1"), "key")
+    assert list(curves) == ["student", "twin"]
+    torch.manual_seed(0)
+    student = Pma.build(asked.network, task)
+    learner = Distillation(student, asked, load_teacher(asked, task, teachers))
+    checkpoints = loop.CheckpointFolder(Path("r2"), "x", "key")
+    train_on(learner, asked.images, asked.train, task, checkpoints, "x")
+    found = load_students(Path("kept"))["student"]
+    assert kept.shape == (24, 6)
+    for name, value in student.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], value, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fixed"),
+    [
+        ({}, False),
+        ({"images": STILL}, True),
+        ({"images": {**STILL, "flip": True}}, False),
+        ({"images": {**STILL, "jitter": 0.1}}, False),
+        ({"images": {**STILL, "crop": "random"}}, False),
+        ({"view": "test"}, True),
+    ],
+)
+def test_answers_are_kept_only_where_the_picture_stays_the_same(
+    made: Make, changes: dict[str, Any], fixed: bool
+) -> None:
+    assert made(**changes).fixed == fixed
+
+
+def test_the_twin_differs_from_the_student_in_what_it_learns_from(
+    made: Make, task: Task, teachers: Path
+) -> None:
+    distil(made(), task, teachers, Path("students"), Path("resume2"), "key")
+    found = load_students(Path("students"))
+    assert list(found) == ["student", "twin"]
+    one, other = found["student"], found["twin"]
+    assert one.params == other.params
+    assert one.attention is None
+    assert one.encoder is None
+    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+
+
+def test_a_killed_student_ends_as_an_uninterrupted_one(
+    made: Make, task: Task, teachers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = made(students=["student"], train={"steps": 20, "batch_size": 4, "lr": 1e-2})
+    distil(params, task, teachers, Path("whole"), Path("r3"), "key")
+    read, seen = loop.LossWatch.read, []
+
+    def killed(self, lr):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(lr)
+        return read(self, lr)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.LossWatch, "read", killed)
+        with pytest.raises(KeyboardInterrupt):
+            distil(params, task, teachers, Path("again"), Path("r4"), "key")
+    distil(params, task, teachers, Path("again"), Path("r4"), "key")
+    whole, again = (load_students(Path(name))["student"].state_dict() for name in ("whole", "again"))
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_teacher_of_other_classes_is_refused(made: Make, task: Task, teachers: Path) -> None:
+    task.split["class_name"] = task.split["class_name"] + "!"
+    with pytest.raises(UserError, match="knows other classes"):
+        load_teacher(made(), task, teachers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"temperature": 0}, "temperature"),
+        ({"label_weight": 2}, "label_weight"),
+        ({"teacher": "text"}, "sees no picture"),
+        ({"students": []}, "each once"),
+        ({"temprature": 1}, "did you mean 'temperature'"),
+    ],
+)
+def test_wrong_parameters_are_refused(made: Make, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        made(**changes)
+
+
+def test_only_methods_that_distil_may_be_named() -> None:
+    assert load_distillation("pma").PARAMS is DistillParams
+    with pytest.raises(UserError, match="'irt' has no distillation"):
+        load_distillation("irt")
+
+
+def test_the_defaults_are_the_papers(made: Make) -> None:
+    params = made()
+    assert (params.teacher, params.temperature, params.label_weight, params.view) == ("PMA", 1.0, 0.0, "same")
+    assert params.network.parts.stages == 0
+
+
+def test_a_distillation_must_be_of_its_teachers_split() -> None:
+    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
+    if "pma" not in (params.get("distill") or {}):
+        pytest.skip("params.yaml distils nothing")
+    assert read_distillation(params, "pma").teacher == "PMA"
+    params["distill"]["pma"]["split"] = "retrieval"
+    with pytest.raises(UserError, match="give both the same"):
+        read_distillation(params, "pma")

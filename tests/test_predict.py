@@ -1,0 +1,62 @@
+"""`fieldmark.load(...).predict`: three lines that classify a picture."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.tiny import SIDE, make_task
+
+import fieldmark
+from fieldmark.engine.variants import save_model
+from fieldmark.errors import UserError
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.pma.model.method import Pma
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.params import parse
+from fieldmark.trained import Prediction
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    fields = {"variants": ["plain"], "images": {"size": SIDE}, "train": {"steps": 0, "lr": 1e-3}}
+    own = parse(PmaParams, fields, "pma")
+    torch.manual_seed(0)
+    save_model(Pma.build(own, make_task(tmp_path / "task")), "pma", own, tmp_path / "student")
+    return tmp_path / "student"
+
+
+def test_a_picture_is_classified(folder: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    model = fieldmark.load(folder)
+    [found] = model.predict(pixels)
+    assert found.names == ("class 0", "class 1", "class 2")
+    assert found.probabilities.sum() == pytest.approx(1)
+    assert found.top(1) == [(found.name, found.probability)]
+    many = model.predict([pixels, pixels[:20]])
+    assert len(many) == 2
+    np.testing.assert_allclose(many[0].probabilities, found.probabilities, rtol=1e-5)
+
+
+def test_a_prediction_by_hand() -> None:
+    found = Prediction(("owl", "wren", "finch"), np.array([0.2, 0.7, 0.6], np.float32))
+    assert (found.name, found.probability) == ("wren", pytest.approx(0.7))
+    assert [name for name, _ in found.top(2)] == ["wren", "finch"]
+    assert [name for name, _ in found.above()] == ["wren", "finch"]
+    assert found.above(0.9) == []
+    assert found.present == found.top(1)
+    own = Prediction(found.names, found.probabilities, np.array([0.1, 0.7, 0.65], np.float32))
+    assert [name for name, _ in own.present] == ["wren", "owl"]
+
+
+def test_a_model_says_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:
+    own = parse(IrtParams, {"images": {"size": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
+    save_model(Irt.build(own, make_task(tmp_path / "other")), "irt", own, tmp_path / "irt")
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match="use its embed"):
+        fieldmark.load(tmp_path / "irt").predict(pixels)
+    with pytest.raises(UserError, match="use its predict"):
+        fieldmark.load(folder).embed(pixels)
+    with pytest.raises(UserError, match="no picture"):
+        fieldmark.load(folder).predict([])
