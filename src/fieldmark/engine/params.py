@@ -21,9 +21,10 @@ class TrainParams(Block):
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
     schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
-    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedule cosine only
+    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedules cosine and onecycle
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
+    rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only
     warmup_steps: int = Field(0, ge=0)
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
