@@ -6,13 +6,15 @@ import pytest
 from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
-from fieldmark.engine.configuration import check_params, read_method
+from fieldmark.engine.configuration import check_params, read_distillation, read_method
 from fieldmark.errors import UserError
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets, require_given, with_preset, with_settings
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
+    "frpt-aircraft": [],
+    "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "frpt-cub200": [],
     "frpt-photos": [
         "datasets.photos.folder.path=/data/photos",
@@ -26,6 +28,14 @@ GIVEN = {  # what a user must give
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
     "irt-sop": [],
+    "pma-aircraft": [],
+    "pma-cars196": ["datasets.cars196.cars196.path=/data/cars"],
+    "pma-cub200": [],
+    "pma-flowers102": [],
+    "pma-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
 }
 TEXT = """\
 # About this file.
@@ -219,22 +229,57 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     ]  # resized once, by the network's side
 
 
-def test_frpts_recipe_is_exact_whatever_was_set_before():
+@pytest.mark.parametrize(
+    ("name", "pictures"), [("frpt-cub200", 5864), ("frpt-cars196", 8054), ("frpt-aircraft", 5000)]
+)
+def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     before = with_settings(
         (ROOT / "params.yaml").read_text(),
         ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
     )
-    text = with_preset(before, "frpt-cub200", PRESETS)
+    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
     frpt = read_method(YAML(typ="safe", pure=True).load(text), "frpt")
     train, images = frpt.train, frpt.images
     assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
     assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
-    assert (train.steps, train.drop_every) == (500 * 5864 // 32, 50 * 5864 // 32)
+    assert (train.steps, train.drop_every) == (500 * pictures // 32, 50 * pictures // 32)
     assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
     assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "reads"),
+    [
+        ("pma-cub200", 5994, True),
+        ("pma-flowers102", 2040, True),
+        ("pma-cars196", 8144, False),
+        ("pma-aircraft", 6667, False),
+    ],
+)
+def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["pma.qrm=two", "pma.stages=5", "pma.train.precision=bf16", "pma.captions=2", "pma.images.jitter=0.3"],
+    )
+    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
+    params = YAML(typ="safe", pure=True).load(text)
+    pma, student = read_method(params, "pma"), read_distillation(params, "pma")
+    assert (pma.stages, pma.qrm, pma.part_proj, pma.text_mask_threshold) == (3, "one", "conv1x1", "uniform")
+    assert (pma.word_dim, pma.phrase_dim, pma.stage_dim, pma.dropout) == (300, 512, 512, 0.5)
+    assert (pma.captions, pma.captions_given, pma.aux_stage_loss) == ("all", None, 0)
+    assert (student.temperature, student.label_weight, student.view) == (1, 0, "same")
+    for own in (pma, student):
+        train, images = own.train, own.images
+        assert (train.optimizer, train.lr, own.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
+        assert (train.steps, train.warmup_steps) == (100 * pictures // 16, 5 * pictures // 16)
+        assert (train.schedule, train.batch_size, train.precision) == ("cosine", 16, "fp32")
+        assert (images.size, images.resize, images.crop, images.flip) == (448, 512, "random", True)
+        assert images.jitter == 0
+    assert student.teacher == ("PMA" if reads else "vision")
+    assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
 
 
 def script(folder, *arguments):

@@ -4,10 +4,12 @@ import tarfile
 import pytest
 from support.pictures import dataset, write_cub
 
+from fieldmark.datasets import captions
+from fieldmark.datasets.captions import read_captions
 from fieldmark.datasets.manifest import read_manifest
 from fieldmark.datasets.prepare import prepare
 from fieldmark.datasets.sources import cub200
-from fieldmark.datasets.sources.cub200 import Cub200, Cub200Params, read_captions
+from fieldmark.datasets.sources.cub200 import Cub200, Cub200Params
 from fieldmark.datasets.splits import SplitParams, make_split
 from fieldmark.datasets.validation import validate
 from fieldmark.errors import UserError
@@ -132,3 +134,33 @@ def test_the_twin_runs_from_fetch_to_validation(tmp_path, twin):
     assert splits["classification"]["role"].value_counts().to_dict() == {"train": 12, "test": 8}
     report = validate(manifest, params, splits, kinds)
     assert all(outcome["success"] for outcome in report["expectations"])
+
+
+def test_captions_are_downloaded_beside_pictures_of_ones_own(tmp_path, twin, monkeypatch):
+    def fake_captions(archive, downloads):
+        assert archive == "cvpr2016_cub.tar.gz"
+        downloads.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(downloads / archive, "w:gz") as tar:
+            tar.add(tmp_path / "text", "cvpr2016_cub")
+        return downloads / archive
+
+    monkeypatch.setattr(cub200, "download_captions", fake_captions)
+    source = Cub200(Cub200Params(path=str(twin), captions="download"))
+    assert source.promises["captions"]
+    source.fetch(tmp_path / "raw" / "cub")
+    records = list(source.records(tmp_path / "raw" / "cub"))
+    assert records[6].captions == tuple(f"this is sentence {n} of bird 7." for n in range(10))
+    assert (tmp_path / "raw" / "cub" / "source.json").exists()
+
+
+def test_a_consent_page_in_place_of_the_captions_is_one_line_that_says_where_to_put_them(
+    tmp_path, monkeypatch
+):
+    def page(url, part, may_resume):
+        assert "resourcekey=" in url
+        part.write_text("<!doctype html><html>Sign in</html>")
+
+    monkeypatch.setattr("fieldmark.datasets.download._fetch", page)
+    with pytest.raises(UserError, match=r"a web page .* put it at .*cvpr2016_cub\.tar\.gz") as caught:
+        captions.download_captions("cvpr2016_cub.tar.gz", tmp_path)
+    assert "\n" not in str(caught.value)

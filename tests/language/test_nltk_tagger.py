@@ -11,7 +11,7 @@ import nltk.downloader
 import pytest
 from support.pictures import SHARED
 
-from fieldmark.datasets.sources.cub200 import read_captions
+from fieldmark.datasets.captions import read_captions
 from fieldmark.errors import UserError
 from fieldmark.language.builtin import BuiltinTagger
 from fieldmark.language.chunking import Chunker

@@ -1,13 +1,13 @@
 """One record to what the store and the manifest keep of it: the work that `prepare` does in parallel."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fieldmark.datasets.decoding import BadImageError, Pixels, decode, decode_mask
+from fieldmark.datasets.decoding import BadImageError, Decoded, Pixels, decode, decode_mask
 from fieldmark.datasets.params import DatasetParams
 from fieldmark.datasets.records import Record
 from fieldmark.datasets.store import Encoded, Encoding, encode
@@ -17,7 +17,10 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Picture:
-    """A usable picture, encoded for the store. `width`, `height` and `mode` are the original's."""
+    """A usable picture, encoded for the store.
+
+    `width`, `height` and `mode` are the original's, less what was cut off.
+    """
 
     image: Encoded
     mask: Encoded | None
@@ -57,7 +60,7 @@ def clip_box(box: Box, width: int, height: int, overreach: float) -> Box:
 
 def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> Picture:
     data = _read(record.image)
-    decoded = decode(data)
+    decoded = _cut(decode(data), record.cut_below)
     height, width = decoded.pixels.shape[:2]
     if min(height, width) < params.expect.min_side:
         raise BadImageError(f"{width} x {height} pixels; a side must have at least {params.expect.min_side}")
@@ -77,6 +80,17 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
         mode=decoded.mode,
         sha256=decoded.content_hash,
     )
+
+
+def _cut(decoded: Decoded, rows: int) -> Decoded:
+    """Leave out so many rows of pixels at the bottom."""
+    if not rows:
+        return decoded
+    if decoded.pixels.shape[0] <= rows:
+        raise BadImageError(
+            f"it has {decoded.pixels.shape[0]} rows of pixels, of which {rows} are to be cut off"
+        )
+    return replace(decoded, pixels=decoded.pixels[:-rows], verbatim=False)
 
 
 def _read(image: bytes | Path) -> bytes:

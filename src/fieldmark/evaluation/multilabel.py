@@ -136,7 +136,8 @@ class _Ranking:
             precision = np.take_along_axis(precision, self.last, axis=0)
         total = found[-1]
         summed = (hits * precision).sum(axis=0)
-        return np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
+        ap: Array = np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
+        return ap
 
 
 def _mean(ap: Array) -> float:

@@ -4,11 +4,17 @@ The captions are those of Reed et al. (CVPR 2016). For non-commercial research a
 belong to their photographers.
 """
 
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.captions import (
+    DOWNLOAD,
+    captions_folder,
+    download_captions,
+    read_captions,
+    warn_of_few_captions,
+)
 from fieldmark.datasets.download import download, download_folder
 from fieldmark.datasets.listing import (
     check_listing,
@@ -26,15 +32,14 @@ URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 SIZE = 1_150_585_339
 SHA256 = "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081"
 TABLES = ("images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
-CAPTIONS = 10  # sentences per photograph
-log = logging.getLogger(__name__)
+CAPTIONS = "cvpr2016_cub.tar.gz"
 
 
 class Cub200Params(Block):
     """`path` is a folder in the official layout (the one with images.txt, or its parent); None downloads it.
 
-    `captions` is a folder that holds `text_c10` at any depth, unpacked from cvpr2016_cub.tar.gz; None goes
-    without captions.
+    `captions` is a folder that holds `text_c10` at any depth, unpacked from cvpr2016_cub.tar.gz; "download"
+    fetches that archive; None goes without captions.
     """
 
     path: str | None = None
@@ -56,40 +61,40 @@ class Cub200:
 
     def fetch(self, destination: Path) -> None:
         """Download and unpack, or check the named folder and record its listing."""
+        downloads = download_folder(destination)
+        captions = download_captions(CAPTIONS, downloads) if self.params.captions == DOWNLOAD else None
         if self.params.path is None:
-            archive = download_folder(destination) / "CUB_200_2011.tgz"
+            archive = downloads / "CUB_200_2011.tgz"
             download(URL, archive, sha256=SHA256, size=SIZE)
             unpack(archive, destination)
-            return
-        folder = self._folder(destination)
-        write_listing(folder, self._files(folder), destination)
+        else:
+            folder = self._folder(destination)
+            write_listing(folder, self._files(folder), destination)
+        if captions is not None:
+            unpack(captions, destination / "captions")
 
     def records(self, raw: Path) -> Iterator[Record]:
         """Yield the photographs in the order of images.txt."""
         folder = self._folder(raw)
         if self.params.path is not None:
             check_listing(folder, self._files(folder), raw)
-        return iter(_records(folder, self._captions()))
+        return iter(_records(folder, self._captions(raw)))
 
     def _folder(self, raw: Path) -> Path:
         path = self.params.path
         outer = raw if path is None else existing_folder(path, "cub200.path")
         return official_layout(outer, "CUB_200_2011", (*TABLES, "images"), "CUB-200-2011")
 
-    def _captions(self) -> Path | None:
-        if self.params.captions is None:
-            return None
-        folder = existing_folder(self.params.captions, "cub200.captions")
-        found = [folder] if folder.name == "text_c10" else sorted(folder.rglob("text_c10"))
-        if not found:
-            raise UserError(f"cub200.captions: there is no folder text_c10 in {folder}")
-        return found[0]
+    def _captions(self, raw: Path) -> Path | None:
+        setting = self.params.captions
+        return None if setting is None else captions_folder(setting, raw / "captions", "cub200.captions")
 
     def _files(self, folder: Path) -> list[Path]:
         """Return the files that the records are made of, in a fixed order. Raises UserError when one is missing."""
         places = list(_table(folder / "images.txt").values())
         pictures = require_pictures(folder, folder / "images", places, "images.txt")
-        captions = self._captions()
+        own = self.params.captions not in (None, DOWNLOAD)
+        captions = self._captions(folder) if own else None
         sentences = [] if captions is None else sorted(captions.glob("*/[!.]*.txt"))
         return [folder / name for name in TABLES] + pictures + sentences
 
@@ -115,27 +120,8 @@ def _records(folder: Path, captions: Path | None) -> list[Record]:
                 else read_captions(captions / Path(place).with_suffix(".txt")),
             )
         )
-    _warn_of_few_captions(records if captions else [])
+    warn_of_few_captions(records if captions else [])
     return records
-
-
-def read_captions(path: Path) -> tuple[str, ...]:
-    """Return the sentences of one photograph, one per line; none when there is no file.
-
-    Some files hold bytes that are no UTF-8: these are dropped, with the blank that follows them.
-    """
-    if not path.is_file():
-        return ()
-    text = (
-        path.read_bytes().decode("utf-8", errors="replace").replace("\ufffd\ufffd", "").replace("\ufffd", "")
-    )
-    return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
-
-
-def _warn_of_few_captions(records: list[Record]) -> None:
-    few = [record.id for record in records if len(record.captions) < CAPTIONS]
-    if few:
-        log.warning("%d photographs have fewer than %d captions, first %s", len(few), CAPTIONS, few[0])
 
 
 def _table(path: Path) -> dict[str, str]:

@@ -1,0 +1,161 @@
+"""Stanford Cars (Krause et al. 2013): 16,185 photographs of 196 models of cars.
+
+The official hosts no longer serve it and mirrors ask for an account, so nothing is downloaded. For research; the
+photographs belong to their photographers.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from fieldmark.datasets.listing import check_listing, existing_folder, require_pictures, write_listing
+from fieldmark.datasets.matlab import read_mat, scalar
+from fieldmark.datasets.records import Record
+from fieldmark.datasets.tables import warn_of_other_counts
+from fieldmark.errors import UserError
+from fieldmark.params import Block
+
+TWO_WORDS = ("AM", "Aston", "Land")  # makers of two words: AM General, Aston Martin, Land Rover
+SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+COUNTS = {"train": (8_144, 196), "test": (8_041, 196)}  # pictures, models
+# The official archives, unpacked side by side: one list a split, in folders of their own.
+META, TRAIN, TEST = "devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"
+# The archive car_ims.tgz: all pictures in one folder, the split in the list.
+ALL = "cars_annos.mat"
+INNER = ("stanford_cars", "cars196")
+
+
+class Cars196Params(Block):
+    """`path` is a folder in one of the two official layouts, or its parent.
+
+    Either it holds cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat (here or in devkit/), or
+    car_ims/ and cars_annos.mat.
+    """
+
+    path: str | None = None
+
+
+class Cars196:
+    """The official photographs, models, boxes and split; the group is the maker.
+
+    A class is named `<number>.<model>`, so that the sorted names have the official order.
+    """
+
+    Params = Cars196Params
+    promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": True, "masks": False}
+
+    def __init__(self, params: Cars196Params) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Check the named folder and record its listing. Raises UserError saying what to get when there is none."""
+        folder = self._folder()
+        write_listing(folder, _files(folder, _records(folder)), destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs in the order of the official lists, training first."""
+        folder = self._folder()
+        records = _records(folder)
+        check_listing(folder, _files(folder, records), raw)
+        return iter(records)
+
+    def _folder(self) -> Path:
+        if self.params.path is None:
+            raise UserError(
+                "cars196.path: Stanford Cars is no longer served by its makers; get car_ims.tgz and cars_annos.mat, "
+                "or cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat, from a mirror "
+                "whose terms you accept, unpack them side by side and name the folder"
+            )
+        outer = existing_folder(self.params.path, "cars196.path")
+        for folder in (outer, *(outer / name for name in INNER)):
+            if _lists(folder) is not None:
+                return folder
+        raise UserError(
+            f"{outer} is not Stanford Cars in an official layout: it holds neither {ALL} nor {META}, {TRAIN} "
+            f"and {TEST}"
+        )
+
+
+SOURCE = Cars196
+
+
+def _lists(folder: Path) -> list[Path] | None:
+    """Return the annotation files of whichever layout the folder has: [all], or [meta, train, test]."""
+    if (folder / ALL).is_file():
+        return [folder / ALL]
+    tests = [path for path in (folder / TEST, folder / "devkit" / TEST) if path.is_file()]
+    needed = [folder / META, folder / TRAIN, *tests[:1]]
+    return needed if tests and all(path.is_file() for path in needed) else None
+
+
+def _records(folder: Path) -> list[Record]:
+    files = _lists(folder) or []
+    names = _names(files[0])
+    if len(files) == 1:
+        rows = [(row, "test" if _whole(row, "test", files[0]) else "train", "") for row in _rows(files[0])]
+        rows.sort(key=lambda one: one[1] != "train")
+    else:
+        parts = (("train", files[1]), ("test", files[2]))
+        rows = [(row, split, f"cars_{split}/") for split, path in parts for row in _rows(path)]
+    records = [_record(folder, row, split, inner, names) for row, split, inner in rows]
+    for split, official in COUNTS.items():
+        found = [record.class_name for record in records if record.split == split]
+        warn_of_other_counts(folder, split, (len(found), len(set(found))), official)
+    return records
+
+
+def _names(path: Path) -> list[str]:
+    """Return the class names by number from 0; a slash (Ram C/V) would not do in the name of a file."""
+    [found] = read_mat(path, "class_names")
+    texts = [str(scalar(name, path)).replace("/", "-") for name in found]
+    return [f"{number:03d}.{text}" for number, text in enumerate(texts, start=1)]
+
+
+def _rows(path: Path) -> list[Any]:
+    [found] = read_mat(path, "annotations")
+    fields = found.dtype.names or ()
+    place = "relative_im_path" if path.name == ALL else "fname"
+    for field in (*SIDES, "class", place):
+        if field not in fields:
+            raise UserError(
+                f"{path}: the annotations have no '{field}'; it is not the published file with labels"
+            )
+    return list(found)
+
+
+def _record(folder: Path, row: Any, split: str, inner: str, names: list[str]) -> Record:
+    place = str(scalar(row["fname" if inner else "relative_im_path"], folder))
+    label = _whole(row, "class", folder)
+    if not 1 <= label <= len(names):
+        raise UserError(f"{folder}: {place} has the class {label}; there are {len(names)}")
+    words = names[label - 1].partition(".")[2].split()
+    left, top, right, bottom = (_whole(row, side, folder) for side in SIDES)
+    return Record(
+        id=f"{inner}{place}",
+        image=folder / inner / place,
+        class_name=names[label - 1],
+        group=" ".join(words[: 2 if words[0] in TWO_WORDS else 1]),
+        split=split,
+        box=(
+            left - 1.0,
+            top - 1.0,
+            right - left + 1.0,
+            bottom - top + 1.0,
+        ),  # pixels counted from 1, both inside
+    )
+
+
+def _whole(row: Any, field: str, path: Path) -> int:
+    if field not in (row.dtype.names or ()):
+        raise UserError(f"{path}: the annotations have no '{field}'; it is not the published file")
+    try:
+        return int(scalar(row[field], path))
+    except ValueError:
+        raise UserError(
+            f"{path}: '{field}' of a picture is {row[field]!r:.40}, it should be a number"
+        ) from None
+
+
+def _files(folder: Path, records: list[Record]) -> list[Path]:
+    places = [record.id for record in records]
+    return [*(_lists(folder) or []), *require_pictures(folder, folder, places, "the annotation")]
