@@ -73,3 +73,24 @@ def test_a_hundred_pictures_of_coco(tmp_path):
     assert split["role"].value_counts().to_dict() == {"test": 50, "train": 46, "val": 4}
     report = validate(manifest, params, {"tail": split}, {"tail": kind})
     assert report["groups"]["tail"]["head"][0] == "person"
+
+
+def test_camvid_pairs_by_its_lists(tmp_path):
+    labels = [f"label {value}" for value in range(11)]
+    settings = {
+        "path": str(SHARED / "camvid"),
+        "lists": {"train": "train.txt", "test": "val.txt"},
+        "labels": labels,
+        "ignore": [11],
+    }
+    params = dataset("masks", settings, size=90)
+    manifest, summary = prepared(tmp_path, params)
+    assert (summary["pictures"], summary["masks"], summary["classes"]) == (90, 90, 0)
+    kinds = {"dense": SplitParams(dataset="d", kind="dense")}
+    split = make_split(manifest, kinds["dense"])
+    assert split["role"].value_counts().to_dict() == {"train": 60, "test": 30}
+    store = ImageStore.open(tmp_path / "out")
+    assert store.mask(0).shape == store[0].shape[:2] == (90, 120)
+    found = {int(value) for row in manifest["mask_row"] for value in set(store.mask(row).ravel().tolist())}
+    assert found <= {*range(11), 255}
+    validate(manifest, params, {"dense": split}, kinds)
