@@ -12,6 +12,7 @@ from .imports import SRC, STAGES, closure
 
 PARAMS = read_yaml(ROOT / "params.yaml")
 OPENS_SOURCE = ("download", "prepare", "validate")  # these find sources/<name>.py by name
+RUNS_METHOD = {"train": "*/model/*.py", "evaluate": "*/*/*.py"}  # of any method: they share their deps
 FIELDMARK = SRC / "fieldmark"
 SOURCES = FIELDMARK / "datasets/sources"
 
@@ -26,8 +27,10 @@ def entry_points(stage) -> list[Path]:
     files = [STAGES / f"{stage.kind}.py"]
     if stage.kind in OPENS_SOURCE:
         files.append(SOURCES / f"{PARAMS['datasets'][stage.item]['source']}.py")
-    if stage.kind in ("train", "evaluate"):
+    if stage.kind in ("train", "evaluate", "distill"):
         files += (FIELDMARK / "methods" / stage.item / "model").glob("*.py")
+    if stage.kind == "distill":
+        files += (FIELDMARK / "methods" / stage.item / "distillation").glob("*.py")
     if stage.kind == "evaluate":
         files += (FIELDMARK / "methods" / stage.item / "evaluation").glob("*.py")
     return files
@@ -74,10 +77,12 @@ def test_deps_cover_what_every_source_imports(tmp_path, source):
 
 
 def test_no_dep_on_code_is_superfluous_or_absent(stages):
+    """The items of a stage share one list of code: what any of them uses is not superfluous."""
     superfluous = []
     for stage in stages.values():
         any_source = list(SOURCES.glob("*.py")) if stage.kind in OPENS_SOURCE else []
-        needed = closure([*entry_points(stage), *any_source])
+        siblings = [file for one in stages.values() if one.kind == stage.kind for file in entry_points(one)]
+        needed = closure([*siblings, *any_source])
         for dep in code_deps(stage):
             if stage.kind != "check" and not any(covers(dep, path) for path in needed):
                 superfluous.append(f"{stage.name} does not use {dep}")

@@ -1,4 +1,4 @@
-"""Running a model over pictures in order, with the test transform."""
+"""Running a trained network over many pictures, in order, without gradients."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from fieldmark.engine.method import Subset, Task
 from fieldmark.engine.params import RuntimeParams
 from fieldmark.progress import progress
 
-INFERENCE_BATCH = 128
+INFERENCE_BATCH = 64
 
 
 def run_over(

@@ -158,7 +158,7 @@ def test_a_map_that_cannot_be_cut_is_refused(params: Make, task: Task) -> None:
 def test_a_reading_variant_needs_text(params: Make, task: Task) -> None:
     silent = replace(task, text=Path("none"))
     for variant in ("text", "PMA"):
-        with pytest.raises(UserError, match="set pma.variants to"):
+        with pytest.raises(UserError, match=r"set pma\.variants to"):
             build(params, silent, variant)
     build(params, silent, "vision")
     with pytest.raises(UserError, match="load a student or variant vision"):

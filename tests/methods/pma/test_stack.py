@@ -52,12 +52,12 @@ def slow(model, maps, phrases):
     tau, z, parts, dropped = 1 / len(phrases), [maps.mean((1, 2))], [], []
     for modules in model.modules_of_stage:
         alpha = softmax({i: modules.visual(pooled[i]) for i in blocks_left})
-        k = max(sorted(alpha), key=lambda i: float(alpha[i]))
+        k = max(sorted(alpha), key=lambda i: alpha[i].item())
         local = torch.stack([modules.part(cell) for cell in cells[k]]).mean(0)  # f before the mean
         v_global = sum(alpha[i] * pooled[i] for i in alpha)
         beta = softmax({j: phrases[j] @ (modules.relation.query.weight @ local) for j in phrases_left})
         l_local = sum(beta[j] * phrases[j] for j in beta)
-        gone = {j for j in sorted(beta, key=lambda j: -float(beta[j]))[:3] if float(beta[j]) > tau}
+        gone = {j for j in sorted(beta, key=lambda j: -beta[j].item())[:3] if beta[j].item() > tau}
         phrases_left = phrases_left - gone
         gamma = softmax({j: modules.textual(phrases[j]) for j in phrases_left})
         l_global = sum((gamma[j] * phrases[j] for j in gamma), torch.zeros_like(l_local))
@@ -159,7 +159,8 @@ def test_no_nan_and_gradients_everywhere(count, changes) -> None:
     if count:
         assert phrases.grad.isfinite().all()
     else:
-        assert all((stage.related == 0).all() and (stage.others == 0).all() for stage in model(maps, phrases, valid).stages)  # fmt: skip
+        stages = model(maps, phrases, valid).stages
+        assert all((stage.related == 0).all() and (stage.others == 0).all() for stage in stages)
 
 
 def test_a_single_phrase_stays_to_the_last_stage() -> None:

@@ -80,7 +80,7 @@ def distil(
     `teachers` holds the trained variants. A student that an earlier, killed call completed is taken from its
     last state under `root`. Raises UserError when the teacher knows other classes than the task.
     """
-    curves = {}
+    curves: dict[str, list[Point]] = {}
     for name in params.students:
         network = params.network
         torch.manual_seed(network.train.seed)

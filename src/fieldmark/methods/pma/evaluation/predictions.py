@@ -78,7 +78,7 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
     if model.encoder is not None:
         found = read_task_phrases(task)
         phrases = phrase_table(found, test, model.vocabulary, model.params.captions_given)
-        texts = {name: tokens for name, tokens in texts_of(phrases.tokens, test.labels).items()}
+        texts |= texts_of(phrases.tokens, test.labels)
 
     def scored(batch: Batch) -> Tensor:
         maps, indices = model.maps(batch["images"]), batch["indices"].cpu()
@@ -124,6 +124,6 @@ def strangers(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np
 def class_groups(task: Task) -> NDArray[np.str_]:
     """Return the group of each class by label, (C,): the manifest's, or else the class itself."""
     manifest = task.manifest.drop_duplicates("class_name").set_index("class_name")
-    given = manifest["group"] if "group" in manifest else {}
     names = task.subset("train").class_names
-    return np.array([str(given[name]) if given.get(name) is not None else name for name in names])
+    given = manifest["group"].reindex(names)
+    return np.array([name if group is None else str(group) for name, group in given.items()])
