@@ -45,6 +45,9 @@ def test_a_prediction_by_hand() -> None:
     assert [name for name, _ in found.top(2)] == ["wren", "finch"]
     assert [name for name, _ in found.above()] == ["wren", "finch"]
     assert found.above(0.9) == []
+    assert found.present == found.top(1)
+    own = Prediction(found.names, found.probabilities, np.array([0.1, 0.7, 0.65], np.float32))
+    assert [name for name, _ in own.present] == ["wren", "owl"]
 
 
 def test_a_model_says_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
 from fieldmark.engine.configuration import check_params, read_distillation, read_method
+from fieldmark.engine.variants import load_method
 from fieldmark.errors import UserError
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets, require_given, with_preset, with_settings
@@ -15,6 +17,12 @@ PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
     "frpt-aircraft": [],
     "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
+    "cprfl-coco-lt": [],
+    "cprfl-photos": [
+        "datasets.photos.coco.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "cprfl-voc-lt": [],
     "frpt-cub200": [],
     "frpt-photos": [
         "datasets.photos.folder.path=/data/photos",
@@ -36,6 +44,12 @@ GIVEN = {  # what a user must give
         "datasets.photos.folder.path=/data/photos",
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
+    "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
+    "loca-masks": [
+        "datasets.photos.masks.path=/data/photos",
+        "datasets.photos.masks.labels=[sky,road]",
+    ],
+    "loca-photos": ["datasets.photos.folder.path=/data/photos"],
 }
 TEXT = """\
 # About this file.
@@ -262,7 +276,13 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
 def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
     before = with_settings(
         (ROOT / "params.yaml").read_text(),
-        ["pma.qrm=two", "pma.stages=5", "pma.train.precision=bf16", "pma.captions=2", "pma.images.jitter=0.3"],
+        [
+            "pma.qrm=two",
+            "pma.stages=5",
+            "pma.train.precision=bf16",
+            "pma.captions=2",
+            "pma.images.jitter=0.3",
+        ],
     )
     text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
     params = YAML(typ="safe", pure=True).load(text)
@@ -280,6 +300,95 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
         assert images.jitter == 0
     assert student.teacher == ("PMA" if reads else "vision")
     assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
+
+
+def test_locas_recipe_is_exact_whatever_was_set_before():
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["loca.train.precision=bf16", "loca.eta=0.5", "loca.views.blur=null", "loca.train.accumulate=4"],
+    )
+    text = with_settings(with_preset(before, "loca-imagenet1k", PRESETS), GIVEN["loca-imagenet1k"])
+    loca = read_method(YAML(typ="safe", pure=True).load(text), "loca")
+    train, views = loca.train, loca.views
+    assert (train.steps, train.batch_size, train.optimizer, train.clip_norm) == (
+        100 * 1251,
+        1024,
+        "adamw",
+        1.0,
+    )
+    assert (train.lr, train.weight_decay, train.schedule, train.final) == (1e-3, 0.1, "cosine", 0.01)
+    assert (train.warmup_steps, train.precision, train.ema, train.accumulate) == (15 * 1251, "fp32", None, 1)
+    assert (loca.arch, loca.options, loca.drop_path, loca.momentum) == (
+        "vit_base_patch16_224",
+        None,
+        0.1,
+        0.996,
+    )
+    assert (loca.eta, loca.masking) == (0.8, "consecutive")
+    assert views == type(views)()  # the block's defaults are the release's
+    assert loca.head == type(loca.head)()
+
+
+def test_locas_ablation_is_one_setting(tmp_path):
+    """The command that params.yaml documents, read the way `dvc exp run -S` reads it."""
+    from dvc.utils.hydra import apply_overrides
+
+    text = (ROOT / "params.yaml").read_text()
+    [setting] = re.findall(r"dvc exp run -S '(loca\.variants=\S+)'", text)
+    (tmp_path / "params.yaml").write_text(text)
+    apply_overrides(tmp_path / "params.yaml", [setting])
+    loca = read_method(read_yaml(tmp_path / "params.yaml"), "loca")
+    named = load_method("loca").variants(loca)
+    assert {(own.mode, own.eta) for own in named.values()} >= {
+        *((mode, eta) for mode in ("position", "LOCA") for eta in (0.0, 0.5, 0.8)),
+        ("feature", 0.8),
+        ("random", 0.8),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "lr", "balance"),
+    [("cprfl-voc-lt", 1142, 5e-5, (0.3, 5.0)), ("cprfl-coco-lt", 1909, 1e-5, (0.2, 2.0))],
+)
+def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, balance):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["cprfl.train.accumulate=2", "cprfl.train.freeze_batchnorm=true", "cprfl.images.jitter=0.5"],
+    )
+    params = YAML(typ="safe", pure=True).load(with_preset(before, name, PRESETS))
+    cprfl = read_method(params, "cprfl")
+    train, images = cprfl.train, cprfl.images
+    assert (train.optimizer, train.lr, train.weight_decay, train.batch_size) == ("adamw", lr, 1e-4, 32)
+    assert train.steps == -(-30 * pictures // 32)
+    assert (train.schedule, train.rise, train.final, train.warmup_steps) == ("onecycle", 0.1, 4e-6, 0)
+    assert (train.ema, train.accumulate, train.clip_norm, train.freeze_batchnorm) == (0.998, 1, None, False)
+    assert (images.size, images.resize, images.shape, images.crop) == (448, 448, "square", "centre")
+    assert (images.flip, images.cutout, images.augment, images.jitter, images.erase) == (False, 0.5, 2, 0, 0)
+    assert (cprfl.dim, cprfl.tau, cprfl.heads, cprfl.head_dim, cprfl.mlp_dim, cprfl.depth) == (
+        2048,
+        0.5,
+        8,
+        512,
+        2048,
+        1,
+    )
+    assert (cprfl.balance.gamma, cprfl.balance.neg_scale, cprfl.dropout, cprfl.backbone_lr) == (
+        *balance,
+        0.1,
+        0.1,
+    )
+    assert cprfl.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
+    [backbone] = params["backbones"].values()
+    assert (backbone["arch"], backbone["mean"], backbone["std"]) == ("resnet101", [0, 0, 0], [1, 1, 1])
+    [clip], [prompts] = params["clips"].values(), params["prompts"].values()
+    assert (clip["arch"], clip["pretrained"], prompts["templates"]) == (
+        "RN50",
+        "openai",
+        ["a photo of a {}."],
+    )
+    split = params["splits"]["longtail"]
+    assert (split["by"], split["head"], split["tail"], split["val_fraction"]) == ("source", 100, 20, 0)
+    assert [one[one["source"]]["lists"] for one in params["datasets"].values()] == ["published"]
 
 
 def script(folder, *arguments):

@@ -25,11 +25,13 @@ BATCH = 32
 class Prediction:
     """What a classifier says of one picture: its class names, and a probability (C,) for each.
 
-    Where a picture has one class the probabilities sum to one; where it may have several, each stands alone.
+    Where a picture has one class the probabilities sum to one; where it may have several, each stands alone,
+    and `thresholds` (C,) come with the model.
     """
 
     names: tuple[str, ...]
     probabilities: NDArray[np.float32]
+    thresholds: NDArray[np.float32] | None = None
 
     @property
     def name(self) -> str:
@@ -45,6 +47,14 @@ class Prediction:
         """Return the k likeliest classes with their probabilities, likeliest first."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.names[place], float(self.probabilities[place])) for place in order]
+
+    @property
+    def present(self) -> list[tuple[str, float]]:
+        """The classes said to be in the picture, likeliest first: each from its own threshold on, or the likeliest."""
+        if self.thresholds is None:
+            return self.top(1)
+        said = dict(zip(self.names, self.probabilities >= self.thresholds, strict=True))
+        return [(name, value) for name, value in self.top(len(self.names)) if said[name]]
 
     def above(self, threshold: float = 0.5) -> list[tuple[str, float]]:
         """Return every class of at least that probability, likeliest first."""
@@ -75,7 +85,9 @@ class TrainedModel:
         """
         found = self._answer("probabilities", "embed", images)
         names = tuple(self.model.class_names)
-        return [Prediction(names, row) for row in found.numpy()]
+        thresholds = getattr(self.model, "thresholds", None)
+        limits = None if thresholds is None else thresholds.numpy()
+        return [Prediction(names, row, limits) for row in found.numpy()]
 
     @torch.inference_mode()
     def _answer(self, asked: str, instead: str, images: Picture | Sequence[Picture]) -> Tensor:

@@ -28,6 +28,8 @@ def open_task(
         text=TEXTS / text,
         history=Path("reports/history") / name,
         runtime=read_runtime(params),
+        head=own.head,
+        tail=own.tail,
     )
     return task, [data / "manifest.parquet", split_file]
 

@@ -12,6 +12,7 @@ from .imports import SRC, STAGES, closure
 
 PARAMS = read_yaml(ROOT / "params.yaml")
 OPENS_SOURCE = ("download", "prepare", "validate")  # these find sources/<name>.py by name
+RUNS_METHOD = {"train": "*/model/*.py", "evaluate": "*/*/*.py"}  # of any method: they share their deps
 FIELDMARK = SRC / "fieldmark"
 SOURCES = FIELDMARK / "datasets/sources"
 

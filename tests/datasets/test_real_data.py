@@ -5,7 +5,9 @@ import json
 import pytest
 from support.pictures import SHARED, dataset
 
+from fieldmark.datasets.longtail import make_longtail
 from fieldmark.datasets.manifest import read_manifest
+from fieldmark.datasets.multilabel import label_names, multi_hot
 from fieldmark.datasets.prepare import prepare
 from fieldmark.datasets.splits import SplitParams, make_split
 from fieldmark.datasets.store import ImageStore
@@ -55,3 +57,40 @@ def test_birds60_by_its_own_split(tmp_path):
     assert split.groupby("role")["class_name"].nunique().to_dict() == {"train": 30, "test": 30}
     assert len(split) == 3527
     validate(manifest, params, {"retrieval": split}, kinds)
+
+
+def test_a_hundred_pictures_of_coco(tmp_path):
+    params = dataset("coco", {"path": str(SHARED / "coco")}, size=128)
+    manifest, summary = prepared(tmp_path, params)
+    assert (summary["pictures"], summary["captions"], summary["classes"]) == (100, 500, 59)
+    assert summary["source_split"] == {"train": 50, "test": 50}
+    classes = label_names(manifest)
+    for role, kinds, bare in (("train", 49, 1), ("test", 48, 2)):
+        table = multi_hot(manifest, manifest[manifest["split"] == role], classes)
+        assert (table.any(axis=0).sum(), (table.sum(axis=1) == 0).sum()) == (kinds, bare)
+    kind = SplitParams(dataset="d", kind="longtail", head=10, tail=3)
+    split = make_longtail(manifest, kind)
+    assert split["role"].value_counts().to_dict() == {"test": 50, "train": 46, "val": 4}
+    report = validate(manifest, params, {"tail": split}, {"tail": kind})
+    assert report["groups"]["tail"]["head"][0] == "person"
+
+
+def test_camvid_pairs_by_its_lists(tmp_path):
+    labels = [f"label {value}" for value in range(11)]
+    settings = {
+        "path": str(SHARED / "camvid"),
+        "lists": {"train": "train.txt", "test": "val.txt"},
+        "labels": labels,
+        "ignore": [11],
+    }
+    params = dataset("masks", settings, size=90)
+    manifest, summary = prepared(tmp_path, params)
+    assert (summary["pictures"], summary["masks"], summary["classes"]) == (90, 90, 0)
+    kinds = {"dense": SplitParams(dataset="d", kind="dense")}
+    split = make_split(manifest, kinds["dense"])
+    assert split["role"].value_counts().to_dict() == {"train": 60, "test": 30}
+    store = ImageStore.open(tmp_path / "out")
+    assert store.mask(0).shape == store[0].shape[:2] == (90, 120)
+    found = {int(value) for row in manifest["mask_row"] for value in set(store.mask(row).ravel().tolist())}
+    assert found <= {*range(11), 255}
+    validate(manifest, params, {"dense": split}, kinds)

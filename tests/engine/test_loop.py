@@ -1,5 +1,6 @@
 """The loop's parts: schedules, accumulation, clipping, averages, failing runs."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,10 @@ def test_schedules_by_hand() -> None:
     cycle = rates(schedule="onecycle")
     assert cycle[0] == pytest.approx(0.04)
     assert max(cycle) == cycle[3] == 1.0
+    assert cycle[-1] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 6 / 7)))
+    early = rates(schedule="onecycle", rise=0.1, final=0.5)
+    assert early[:2] == [pytest.approx(0.04), 1.0]
+    assert early[-1] == pytest.approx(0.5 + 0.5 * 0.5 * (1 + math.cos(math.pi * 8 / 9)))
     assert rates(schedule="cosine", warmup_steps=10)[-1] == 1.0
     drops = rates(schedule="drops", drop=0.5, drop_every=3, warmup_steps=2)
     assert drops == [0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.benchmarks import frpt, irt, pma
+from fieldmark.benchmarks import cprfl, frpt, irt, loca, pma
 from fieldmark.params import read_yaml
 
-BENCHMARKS = {"irt": irt, "frpt": frpt, "pma": pma}
+BENCHMARKS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca}
 
 
 def main() -> None:

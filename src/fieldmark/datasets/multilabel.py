@@ -47,7 +47,8 @@ def multi_hot(manifest: pd.DataFrame, frame: pd.DataFrame, classes: Sequence[str
 def training_counts(manifest: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return in how many training pictures (train and val) of a split each class is present, (C,)."""
     training = split[split["role"].isin(TRAINING)]
-    return multi_hot(manifest, training, classes).sum(axis=0).astype(np.int64)
+    counts: NDArray[np.int64] = multi_hot(manifest, training, classes).sum(axis=0).astype(np.int64)
+    return counts
 
 
 def frequency_groups(counts: Any, head: int = 100, tail: int = 20) -> list[str]:

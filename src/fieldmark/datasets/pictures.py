@@ -9,7 +9,7 @@ from PIL import Image
 
 from fieldmark.datasets.decoding import BadImageError, Decoded, Pixels, decode, decode_mask
 from fieldmark.datasets.params import DatasetParams
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.records import NO_LABEL, VALUES, MaskLabels, Record
 from fieldmark.datasets.store import Encoded, Encoding, encode
 
 Box = tuple[float, float, float, float]
@@ -72,7 +72,7 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
     box = None if record.box is None else clip_box(record.box, width, height, params.expect.box_overreach)
     return Picture(
         image=image,
-        mask=_mask(record.mask, (height, width), shape, mask_encoding),
+        mask=_mask(record, (height, width), shape, mask_encoding),
         box=None if box is None else _scale(box, shape[1] / width, shape[0] / height),
         box_clipped=box != record.box,
         width=width,
@@ -110,12 +110,14 @@ def _resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
 
 
 def _mask(
-    data: bytes | None, original: tuple[int, int], shape: tuple[int, int], encoding: Encoding
+    record: Record, original: tuple[int, int], shape: tuple[int, int], encoding: Encoding
 ) -> Encoded | None:
     """Decode the mask, check that it fits the picture and resize it without mixing labels."""
-    if data is None:
+    if record.mask is None:
         return None
-    mask = decode_mask(data)
+    mask = decode_mask(_read(record.mask))
+    if record.mask_labels is not None:
+        mask = _stored_values(mask, record.mask_labels)
     if mask.shape != original:
         raise BadImageError(
             f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
@@ -124,6 +126,16 @@ def _mask(
     if shape != original:
         mask = np.asarray(Image.fromarray(mask).resize(shape[::-1], Image.Resampling.NEAREST))
     return encode(mask, encoding)
+
+
+def _stored_values(mask: Pixels, labels: MaskLabels) -> Pixels:
+    """Bring the values of a mask file to those of the store. Raises BadImageError for one without a name."""
+    stored = np.frombuffer(labels.stored or bytes(range(VALUES)), np.uint8)
+    unnamed = (stored >= len(labels.names)) & (stored != NO_LABEL)
+    found = np.flatnonzero(unnamed & (np.bincount(mask.ravel(), minlength=VALUES) > 0))
+    if found.size:
+        raise BadImageError(f"the mask holds the value {found[0]}, which none of its labels names")
+    return stored[mask]
 
 
 def _scale(box: Box, across: float, down: float) -> Box:

@@ -17,8 +17,8 @@ from fieldmark.datasets.decoding import BadImageError
 from fieldmark.datasets.manifest import write_manifest
 from fieldmark.datasets.params import DatasetParams
 from fieldmark.datasets.pictures import Picture, process
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.store import StoreWriter
+from fieldmark.datasets.records import MaskLabels, Record
+from fieldmark.datasets.store import MASK_NAMES, StoreWriter
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder, write_json
 from fieldmark.progress import progress
@@ -97,6 +97,7 @@ def _pack(
     rows: list[Row] = []
     rejected: list[Row] = []
     modes: Counter[str] = Counter()
+    labels: MaskLabels | None = None
     with StoreWriter(folder, params.encoding) as writer, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files that nevertheless decode
 
@@ -111,6 +112,9 @@ def _pack(
             else:
                 rows.append(_row(record, result, writer))
                 modes[result.mode] += 1
+                labels = labels or record.mask_labels
+        if labels is not None:
+            write_json(folder / MASK_NAMES, labels.names)
     return rows, rejected, modes
 
 

@@ -1,8 +1,34 @@
 """What a source says about one picture, before it is decoded."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+NO_LABEL = 255  # the stored value of a pixel that has none
+VALUES = 256  # of an 8-bit mask
+
+
+@dataclass(frozen=True)
+class MaskLabels:
+    """What the values of a source's masks mean.
+
+    `names` are those of the stored values 0, 1, ...; the stored value 255 is a pixel without label. `stored`
+    says what each of the 256 values of a mask file becomes in the store; None: they stay as they are.
+    """
+
+    names: tuple[str, ...]
+    stored: bytes | None = None
+
+    @classmethod
+    def skipping(cls, names: Sequence[str], ignored: Collection[int]) -> "MaskLabels":
+        """Give `names` to the values that are not `ignored`, in rising order; those and 255 have no label."""
+        rest = [value for value in range(VALUES - 1) if value not in ignored]
+        stored = bytearray([len(names)] * VALUES)  # a value beyond the names: `prepare` refuses it
+        for value in (*ignored, NO_LABEL):
+            stored[value] = NO_LABEL
+        for label, value in enumerate(rest[: len(names)]):
+            stored[value] = label
+        return cls(tuple(names), bytes(stored))
 
 
 @dataclass(frozen=True)
@@ -11,9 +37,10 @@ class Record:
 
     `id` is unique in the data set; `image` is the encoded picture or the file that holds it; `split` is the
     source's own ("train", "test", "val", "query" or "gallery"); `box` is x, y, width, height in pixels of the
-    original picture; `mask` is an 8-bit one-channel PNG of the picture's size whose values are part or object
-    labels; `labels` are the class names of a multi-label picture. `cut_below` rows of pixels at the bottom are
-    no part of the photograph (a credit line, say) and are cut off before anything else.
+    original picture; `mask` is an 8-bit one-channel PNG (or the file that holds it) of the picture's size whose
+    values are part or object labels, explained by `mask_labels`; `labels` are the class names of a multi-label
+    picture. `cut_below` rows of pixels at the bottom are no part of the photograph (a credit line, say) and are
+    cut off before anything else.
     """
 
     id: str
@@ -23,7 +50,8 @@ class Record:
     split: str | None = None
     captions: tuple[str, ...] = ()
     box: tuple[float, float, float, float] | None = None
-    mask: bytes | None = None
+    mask: bytes | Path | None = None
+    mask_labels: MaskLabels | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     cut_below: int = 0

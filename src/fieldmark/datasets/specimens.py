@@ -1,7 +1,7 @@
 """Prepared pictures with their names, for looking at a data set as a whole."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,9 +26,13 @@ def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None
         np.arange(count) if most is None or count <= most else np.linspace(0, count - 1, most).astype(int)
     )
     columns = manifest.iloc[chosen]
-    several = columns["labels"] if "labels" in columns else [[]] * len(columns)
+    several = columns["labels"] if "labels" in columns else [()] * len(columns)
     for row, name, group, labels in zip(
         columns["row"], columns["class_name"], columns["group"], several, strict=True
     ):
-        words = (str(word) if pd.notna(word) else "" for word in (name, group))
-        yield Specimen(Image.fromarray(store[int(row)]), *words, tuple(labels))
+        picture = Image.fromarray(store[int(row)])
+        yield Specimen(picture, _word(name), _word(group), tuple(labels))
+
+
+def _word(value: Any) -> str:
+    return str(value) if pd.notna(value) else ""

@@ -32,6 +32,7 @@ COLUMNS = pa.schema(
 )
 # A picture found in several roles keeps the first of these and leaves the others.
 ROLES = ("test", "query", "gallery", "val", "train")
+ANY_CLASS = "picture"  # the class of all in a dense split
 LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: longtail
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,8 @@ class SplitParams(Block):
     `by` says what decides. "classes" (default for retrieval): the first `train_classes` of the sorted class
     names, a share or a number, are for training and the others for the test. "source": the source's own
     split. "images": `test_fraction` of each class is the test, drawn with `seed`. The default for
-    classification and fewshot is "source" where the source has a split and "images" where it has none.
+    classification, dense and fewshot is "source" where the source has a split and "images" where it has none.
+    `dense` is for work on masks: it takes every picture, whether it has a class or not, as of one class.
     `fewshot` is the classification split of the same options with `shots` training pictures per class.
     `ks` are the k for which evaluation reports recall@k; they change no split.
     A longtail split is of pictures with several labels. `imbalance` thins the training pictures until the
@@ -52,7 +54,7 @@ class SplitParams(Block):
     """
 
     dataset: str
-    kind: Literal["retrieval", "classification", "fewshot", "longtail"]
+    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense"]
     by: Literal["classes", "source", "images"] | None = None
     seed: int = 0
     train_classes: int | float = 0.5
@@ -108,7 +110,8 @@ def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     roles share the classes, and in retrieval over those of train and those of the test separately.
     Raises UserError when there is nothing to train on or to test on.
     """
-    frame = _with_classes(manifest).sort_values("row")
+    classless = params.kind == "dense"
+    frame = _with_classes(manifest.assign(class_name=ANY_CLASS) if classless else manifest).sort_values("row")
     if params.kind == "retrieval":
         frame["role"] = by_source(frame) if params.by == "source" else _by_classes(frame, params)
         return _finish_retrieval(without_leaks(frame))

@@ -1,11 +1,13 @@
 """The image store: all pictures of a data set in one memory-mapped Arrow file, with random access by row.
 
 A store is a folder with `images.arrow` and, where there are masks, `masks.arrow`: Arrow IPC files with the
-columns `data` (encoded or raw pixels), `height` and `width`. Record batches hold about `BATCH_BYTES`, so that
+columns `data` (encoded or raw pixels), `height` and `width`. `mask_names.json` lists what the values 0, 1, ...
+of the masks are called. Record batches hold about `BATCH_BYTES`, so that
 writing needs little memory and opening reads a few hundred bytes per batch, whatever the number of pictures.
 """
 
 import io
+import json
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ BATCH_BYTES = 8 << 20
 JPEG_QUALITY = 95
 IMAGES = "images.arrow"
 MASKS = "masks.arrow"
+MASK_NAMES = "mask_names.json"
 _FIELDS = [pa.field("data", pa.large_binary()), pa.field("height", pa.int32()), pa.field("width", pa.int32())]
 
 
@@ -126,6 +129,12 @@ class ImageStore:
         if self._masks is None:
             raise IndexError(f"{self.folder} has no masks")
         return self._masks.pixels(mask_row, channels=1)
+
+    @property
+    def mask_names(self) -> tuple[str, ...]:
+        """What the values 0, 1, ... of the masks are called (255 is no label); none without masks."""
+        path = self.folder / MASK_NAMES
+        return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ()
 
     def __reduce__(self) -> tuple[Callable[[Path], "ImageStore"], tuple[Path]]:
         return type(self), (self.folder,)

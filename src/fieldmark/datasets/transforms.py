@@ -10,6 +10,8 @@ from torchvision.transforms import v2
 
 from fieldmark.params import Block
 
+MAGNITUDES = 10  # of a random operation: 0 changes nothing
+
 
 class ImageParams(Block):
     """How pictures become network inputs. Lengths are in pixels."""
@@ -24,6 +26,8 @@ class ImageParams(Block):
     flip: bool = True
     jitter: float = Field(0.0, ge=0.0, le=1.0)  # strength of brightness, contrast and saturation changes
     erase: float = Field(0.0, ge=0.0, le=1.0)  # probability of erasing a rectangle
+    cutout: float = Field(0.0, ge=0.0, le=1.0)  # sides of a rectangle of one random colour, as a fraction
+    augment: int = Field(0, ge=0)  # how many random operations may follow, each with probability 0.5
 
 
 def training_transform(params: ImageParams) -> v2.Compose:
@@ -40,7 +44,41 @@ def training_transform(params: ImageParams) -> v2.Compose:
         steps.append(v2.ColorJitter(params.jitter, params.jitter, params.jitter))
     if params.erase:
         steps.append(v2.RandomErasing(params.erase))
+    if params.cutout:
+        steps.append(Cutout(params.cutout))
+    steps += [_random_operation() for _ in range(params.augment)]
     return v2.Compose(steps)
+
+
+class Cutout(torch.nn.Module):
+    """Covers a rectangle around a random place with one random colour; what reaches past the edge is clipped.
+
+    Uint8 (3, H, W) -> the same shape; the rectangle's sides are `fraction` of H and W.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self.fraction = fraction
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return a copy with the rectangle in it."""
+        bounds = []
+        for side in image.shape[-2:]:
+            reach = self.fraction * side
+            start = float(torch.rand(())) * side - reach / 2
+            bounds.append(slice(max(0, round(start)), max(0, round(start + reach))))
+        covered = image.clone()
+        covered[:, bounds[0], bounds[1]] = torch.randint(0, 256, (3, 1, 1), dtype=image.dtype)
+        return covered
+
+
+def _random_operation() -> v2.RandomApply:
+    """Return one operation of RandAugment (arXiv 1909.13719) at a magnitude of 1 to 9, drawn anew each time."""
+    strengths = [
+        v2.RandAugment(num_ops=1, magnitude=magnitude, num_magnitude_bins=MAGNITUDES)
+        for magnitude in range(1, MAGNITUDES)
+    ]
+    return v2.RandomApply([v2.RandomChoice(strengths)], p=0.5)
 
 
 def evaluation_transform(params: ImageParams) -> v2.Compose:

@@ -59,6 +59,8 @@ class Task:
     text: Path  # phrases or prompts that the stage before made; meaningless for a method of pictures alone
     history: Path  # training curves, for evaluation
     runtime: RuntimeParams
+    head: int = 100  # training pictures from which on a class is of the head of a long-tailed split
+    tail: int = 20  # and below which it is of the tail
 
     def subset(self, *roles: str) -> Subset:
         """Return the pictures whose role is one of `roles`, in the order of the split."""

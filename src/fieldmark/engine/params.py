@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fieldmark.datasets.transforms import ImageParams
 from fieldmark.params import Block
@@ -21,8 +21,10 @@ class TrainParams(Block):
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
     schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
+    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedules cosine and onecycle
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
+    rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only
     warmup_steps: int = Field(0, ge=0)
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
@@ -46,6 +48,50 @@ class RuntimeParams(Block):
     nodes: int = Field(1, ge=1)
     workers: int = Field(1, ge=0)  # loader processes per device
     checkpoint_seconds: float = Field(30.0, ge=0)
+
+
+class ProbeParams(Block):
+    """How a linear decoder is trained on frozen features, with AdamW and a cosine schedule."""
+
+    steps: int = Field(200, ge=1)
+    batch_size: int = Field(32, ge=1)
+    lr: float = Field(0.1, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @property
+    def schedule(self) -> TrainParams:
+        """The same, in the words of the learning rate schedule."""
+        return TrainParams(steps=self.steps, lr=self.lr, schedule="cosine")
+
+
+class DenseParams(Block):
+    """How backbones are judged by dense prediction.
+
+    `fractions` of the labelled training pictures train the probe, each less containing the fewer ones.
+    """
+
+    images: ImageParams = ImageParams(scale=(0.5, 1.0))  # fine-tuning; the probe sees whole pictures
+    loss_stride: int = Field(8, ge=1)  # pixels from one the loss looks at to the next; scores look at all
+    fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
+    probe: ProbeParams = ProbeParams()
+    finetune: TrainParams | None = None  # None: no fine-tuning
+
+    @field_validator("images")
+    @classmethod
+    def _whole(cls, images: ImageParams) -> ImageParams:
+        if images.resize is not None or images.shape != "square" or images.crop != "random_resized":
+            raise ValueError(
+                "dense prediction sees whole pictures: crop random_resized, shape square, no resize"
+            )
+        return images
+
+    @field_validator("fractions")
+    @classmethod
+    def _rising(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or list(fractions) != sorted({f for f in fractions if 0 < f <= 1}):
+            raise ValueError("fractions must be numbers above 0 and up to 1, in rising order")
+        return fractions
 
 
 class BackboneParams(NetworkParams):

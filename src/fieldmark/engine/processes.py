@@ -25,6 +25,11 @@ def gather(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def process_rank() -> int:
+    """Return this process's number among those that train together, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
 def first_process() -> bool:
     """Tell whether this process writes the results; launchers number processes from 0."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0

@@ -4,9 +4,7 @@ import math
 
 from fieldmark.engine.params import TrainParams
 
-ONECYCLE_RISE = 0.3  # part of training in which the one-cycle rate rises
 ONECYCLE_START = 0.04  # first rate as a fraction of the peak
-FINAL_FRACTION = 0.01  # last rate of the one-cycle schedule as a fraction of the peak
 
 
 def learning_rate(params: TrainParams, step: int) -> float:
@@ -16,17 +14,17 @@ def learning_rate(params: TrainParams, step: int) -> float:
     if params.drop_every:
         return params.lr * params.drop ** ((step - params.warmup_steps) // params.drop_every)
     done = (step - params.warmup_steps) / max(1, params.steps - params.warmup_steps)
-    return params.lr * _factor(params.schedule, min(1.0, done))
+    return params.lr * _factor(params, min(1.0, done))
 
 
-def _factor(schedule: str, done: float) -> float:
-    if schedule == "constant":
+def _factor(params: TrainParams, done: float) -> float:
+    if params.schedule == "constant":
         return 1.0
-    if schedule == "cosine":
-        return _cosine(1.0, 0.0, done)
-    if done < ONECYCLE_RISE:
-        return _cosine(ONECYCLE_START, 1.0, done / ONECYCLE_RISE)
-    return _cosine(1.0, FINAL_FRACTION, (done - ONECYCLE_RISE) / (1 - ONECYCLE_RISE))
+    if params.schedule == "cosine":
+        return _cosine(1.0, params.final, done)
+    if done < params.rise:
+        return _cosine(ONECYCLE_START, 1.0, done / params.rise)
+    return _cosine(1.0, params.final, (done - params.rise) / (1 - params.rise))
 
 
 def _cosine(first: float, last: float, done: float) -> float:

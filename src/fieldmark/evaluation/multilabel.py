@@ -5,6 +5,7 @@ pictures with equal scores share one threshold, so that their order decides noth
 fractions between 0 and 1.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def map_intervals(
     """Return `map` and the groups with classes to score, each with its interval over resampled pictures."""
     found = multilabel_map(scores, targets)["ap"]
     draws = resampled_ap(scores, targets, resamples=resamples, seed=seed)
-    return _intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
+    return mean_intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
 
 
 def map_differences(
@@ -108,7 +109,18 @@ def map_differences(
     found = multilabel_map(first, targets)["ap"] - multilabel_map(second, targets)["ap"]
     draws = resampled_ap(first, targets, resamples=resamples, seed=seed)
     draws -= resampled_ap(second, targets, resamples=resamples, seed=seed)
-    return _intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
+    return mean_intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
+
+
+def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str, Interval]:
+    """Return the mean over all classes (`map`) and over each of `groups`, (C,) masks, that can be scored.
+
+    `ap` (C,) are average precisions, or differences of two models', NaN where there is none; `draws`
+    (resamples, C) are those of `resampled_ap`, or their differences. Intervals are percentiles of the draws.
+    """
+    scored = ~np.isnan(ap)
+    masks = {"map": scored, **{name: mask & scored for name, mask in groups.items()}}
+    return {name: _interval(ap[mask], draws[:, mask]) for name, mask in masks.items() if mask.any()}
 
 
 class _Ranking:
@@ -136,19 +148,13 @@ class _Ranking:
             precision = np.take_along_axis(precision, self.last, axis=0)
         total = found[-1]
         summed = (hits * precision).sum(axis=0)
-        return np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
+        ap: Array = np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
+        return ap
 
 
 def _mean(ap: Array) -> float:
     scored = ap[~np.isnan(ap)]
     return float(scored.mean()) if scored.size else float("nan")
-
-
-def _intervals(found: Array, draws: Array, groups: dict[str, Array]) -> dict[str, Interval]:
-    """Return point and percentile interval of the mean over all classes and over each group that can be scored."""
-    scored = ~np.isnan(found)
-    masks = {"map": scored, **{name: mask & scored for name, mask in groups.items()}}
-    return {name: _interval(found[mask], draws[:, mask]) for name, mask in masks.items() if mask.any()}
 
 
 def _interval(found: Array, draws: Array) -> Interval:

@@ -58,7 +58,8 @@ def _best(scores: Array, targets: Array) -> float:
 
 
 def _ratio(part: Any, whole: Any) -> Array:
-    return np.asarray(part, dtype=np.float64) / np.maximum(whole, 1)
+    ratio: Array = np.asarray(part, dtype=np.float64) / np.maximum(whole, 1)
+    return ratio
 
 
 def _f1(precision: float, recall: float) -> float:

@@ -61,7 +61,7 @@ class TextCache:
             with atomic_path(self.path) as temporary:
                 save_file(self.known, temporary)
         rows = torch.stack([self.known[_entry(*pair)] for pair in pairs])
-        return rows.unflatten(0, (len(templates), len(texts)))
+        return rows.view(len(templates), len(texts), -1)
 
 
 def write_prompts(prompts: Prompts, templates: Sequence[str], texts: Sequence[str], folder: Path) -> None:

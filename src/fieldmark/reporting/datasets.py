@@ -73,9 +73,11 @@ def dataset_view(result: DatasetResult) -> DatasetView:
     broken = [check for check in checks if not check.success]
     warned = sum(check.severity == "warning" for check in broken)
     facts = [(name, plain(summary[name])) for name in FACTS if summary.get(name)]
+    if "rejected" in summary:
+        facts.append(("rejected", plain(summary["rejected"])))
     return DatasetView(
         name=result.name,
-        facts=facts + [("rejected", plain(summary["rejected"]))] * ("rejected" in summary),
+        facts=facts,
         details=_details(summary, _mapping(validation.get("balance"))),
         frequencies=_frequencies(validation),
         roles=_roles(_mapping(validation.get("splits"))),

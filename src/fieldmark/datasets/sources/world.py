@@ -9,10 +9,11 @@ from typing import Any, ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.records import MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
+from fieldmark.datasets.world.parts import PARTS
 from fieldmark.datasets.world.render import Shot, render_all, render_scenes
-from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS
+from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, category_names
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_folder
 from fieldmark.params import Block
@@ -128,7 +129,15 @@ class World:
         if not path.is_file():
             raise UserError(f"{path} does not exist; run the download stage to render the world")
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            return iter([_record(row) for row in reader.read_all().to_pylist()])
+            labels = self.mask_labels
+            return iter([_record(row, labels) for row in reader.read_all().to_pylist()])
+
+    @property
+    def mask_labels(self) -> MaskLabels:
+        """Parts of birds and things; in scenes whole animals and things by their category."""
+        if self.params.part != "scenes":
+            return MaskLabels(PARTS)
+        return MaskLabels((PARTS[0], *category_names(self.params.classes).values()))
 
 
 def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
@@ -158,11 +167,12 @@ def _scene_row(habitat: str, photo: int, shot: Shot) -> dict[str, Any]:
     }
 
 
-def _record(row: dict[str, Any]) -> Record:
+def _record(row: dict[str, Any], labels: MaskLabels) -> Record:
     return Record(
         id=row["id"],
         image=row["image"],
         mask=row["mask"],
+        mask_labels=labels,
         class_name=row["class_name"],
         group=row["group"],
         captions=tuple(row["captions"]),

@@ -57,6 +57,7 @@ def stage(scene: Scene, rng: random.Random, side: int) -> Canvas:
 def _ground(habitat: str, rng: random.Random, side: int) -> tuple[Ground, Image.Image]:
     """Paint the sky, water and land of a habitat."""
     horizon = rng.uniform(0.3, 0.46)
+    bands: tuple[tuple[float, tuple[Colour, Colour]], ...]
     water, bank = rng.choice(WATERS), horizon + rng.uniform(0.07, 0.12)
     if habitat == "lake":
         ground = Ground(horizon, (bank + 0.12, 0.97), (horizon + 0.03, bank), water)

@@ -1,0 +1,103 @@
+"""CPRFL's step beside its backbone, the asymmetric loss and average precision beside the naive versions."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score
+from torch import Tensor
+from torch.optim import AdamW
+
+from fieldmark.benchmarks.fixtures import make_task
+from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.engine.configuration import read_runtime, wired_backbone
+from fieldmark.engine.loop import Stepper
+from fieldmark.evaluation.multilabel import multilabel_map
+from fieldmark.methods.cprfl.model.losses import asymmetric_loss
+from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.params import CprflParams
+from fieldmark.params import parse
+from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
+
+ROUNDS = 12
+CLASSES = 80  # as COCO has
+WIDTH = 512  # of category vectors
+PICTURES = 2000
+ENTRIES = (4096, CLASSES)  # logits of the loss
+
+
+def run(params: dict[str, Any], folder: Path) -> str:
+    """Return the tables for the CPRFL of `params` (the content of params.yaml)."""
+    own = parse(CprflParams, params["cprfl"], "cprfl").model_copy(update={"variants": ("CPRFL",)})
+    backbone = create_backbone(wired_backbone(params, "cprfl"), own.images.size)
+    return "\n\n".join([_step(own, backbone, params, folder), _loss(), _average_precision()])
+
+
+def _step(own: CprflParams, backbone: Backbone, params: dict[str, Any], folder: Path) -> str:
+    """One optimiser step of CPRFL through the engine, and of its backbone alone, on the same pictures."""
+    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    generator = torch.Generator().manual_seed(0)
+    size = own.train.batch_size // own.train.accumulate
+    images = torch.rand((size, 3, own.images.size, own.images.size), generator=generator)
+    targets = (torch.rand((size, CLASSES), generator=generator) < 0.05).float()
+    vectors = torch.randn((CLASSES, WIDTH), generator=generator)
+    names = [str(one) for one in range(CLASSES)]
+    stepper = Stepper(Cprfl(own, task.load_backbone(), names, vectors, targets), own.train, task.runtime)
+    device = stepper.fabric.device
+    batch = {"images": images.to(device), "indices": torch.arange(size, device=device)}
+    bare = task.load_backbone().to(device).train()
+    if own.train.freeze_batchnorm:
+        freeze_batchnorm(bare)
+    optimizer = AdamW(bare.parameters(), lr=own.train.lr)
+    half = own.train.precision == "bf16"
+    actions = {
+        "backbone: forward, backward, AdamW": lambda: _bare_step(bare, optimizer, batch["images"], half),
+        "CPRFL step": lambda: stepper.step(iter([batch] * own.train.accumulate)),
+    }
+    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+
+
+def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor, half: bool) -> None:
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        loss = backbone(images).map.square().mean()
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _loss() -> str:
+    """The asymmetric loss with its gradient, and as its formula is written."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(ENTRIES, generator=generator).requires_grad_()
+    targets = (torch.rand(ENTRIES, generator=generator) < 0.05).float()
+    actions = {
+        "as the formula is written": lambda: _written(logits, targets).backward(),
+        "asymmetric_loss": lambda: asymmetric_loss(logits, targets).backward(),
+    }
+    return table("Asymmetric loss, forward and backward", in_turn(actions, ROUNDS), ENTRIES[0], "img")
+
+
+def _written(logits: Tensor, targets: Tensor) -> Tensor:
+    present = logits.sigmoid()
+    absent = (1 - present + 0.05).clamp(max=1)
+    log = targets * present.clamp(min=1e-8).log() + (1 - targets) * absent.clamp(min=1e-8).log()
+    with torch.no_grad():
+        chosen = present * targets + absent * (1 - targets)
+        weight = (1 - chosen) ** (0.0 * targets + 4.0 * (1 - targets))
+    return -(log * weight).mean()
+
+
+def _average_precision() -> str:
+    """Average precision of every class at once, and class by class with scikit-learn."""
+    rng = np.random.default_rng(0)
+    scores, targets = rng.normal(size=(PICTURES, CLASSES)), rng.random((PICTURES, CLASSES)) < 0.05
+
+    def one_by_one() -> list[float]:
+        return [average_precision_score(targets[:, one], scores[:, one]) for one in range(CLASSES)]
+
+    actions = {
+        "scikit-learn, class by class": one_by_one,
+        "multilabel_map": lambda: multilabel_map(scores, targets),
+    }
+    return table(f"Average precision, {CLASSES} classes", in_turn(actions, ROUNDS), PICTURES, "img")

@@ -1,0 +1,138 @@
+"""ADE20K in the form of the scene parsing benchmark SceneParse150 (Zhou et al., CVPR 2017).
+
+20,210 photographs for training and 2,000 for the test, every pixel of 150 classes or without label. For
+non-commercial research; the photographs belong to their photographers.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.download import download, download_folder
+from fieldmark.datasets.listing import (
+    check_listing,
+    existing_folder,
+    official_layout,
+    require_pictures,
+    write_listing,
+)
+from fieldmark.datasets.records import MaskLabels, Record
+from fieldmark.datasets.tables import read_lines, warn_of_other_counts
+from fieldmark.errors import UserError
+from fieldmark.params import Block
+
+URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
+MD5 = "7328b3957e407ddae1d3cbf487f149ef"
+FOLDER = "ADEChallengeData2016"
+NAMES, SCENES = "objectInfo150.txt", "sceneCategories.txt"
+HALVES = {"train": "training", "test": "validation"}  # the benchmark's own test pictures have no masks
+CLASSES = 150
+COUNTS = {"train": (20_210, CLASSES), "test": (2_000, CLASSES)}  # pictures, classes
+
+
+class Ade20kParams(Block):
+    """`path` is a folder in the official layout (the one with objectInfo150.txt, or its parent); None downloads it."""
+
+    path: str | None = None
+
+
+class Ade20k:
+    """The official photographs, masks and split; the group is the scene. Photographs have no class."""
+
+    Params = Ade20kParams
+    promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": True}
+
+    def __init__(self, params: Ade20kParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing."""
+        if self.params.path is None:
+            archive = download_folder(destination) / f"{FOLDER}.zip"
+            download(URL, archive, md5=MD5)
+            unpack(archive, destination)
+            return
+        folder = self._folder(destination)
+        write_listing(folder, _files(folder), destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs of training, then those of validation, by number."""
+        folder = self._folder(raw)
+        files = _files(folder)
+        if self.params.path is not None:
+            check_listing(folder, files, raw)
+        return iter(_records(folder))
+
+    def _folder(self, raw: Path) -> Path:
+        path = self.params.path
+        outer = raw if path is None else existing_folder(path, "ade20k.path")
+        return official_layout(outer, FOLDER, (NAMES, SCENES, "images", "annotations"), "SceneParse150")
+
+
+SOURCE = Ade20k
+
+
+def _records(folder: Path) -> list[Record]:
+    labels = MaskLabels.skipping(_class_names(folder / NAMES), ignored=(0,))
+    scenes = dict(line.split()[:2] for line in read_lines(folder / SCENES) if len(line.split()) >= 2)
+    records = []
+    for split, half in HALVES.items():
+        stems = _stems(folder, half)
+        found = len(stems), len(labels.names)
+        warn_of_other_counts(folder / "images" / half, split, found, COUNTS[split])
+        records += [
+            Record(
+                id=stem,
+                image=folder / _picture(half, stem),
+                class_name=None,
+                group=scenes.get(stem),
+                split=split,
+                mask=folder / _mask(half, stem),
+                mask_labels=labels,
+            )
+            for stem in stems
+        ]
+    return records
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return every file that the records are made of. Raises UserError when a mask is missing."""
+    files = [folder / NAMES, folder / SCENES]
+    for half in HALVES.values():
+        stems = _stems(folder, half)
+        files += [folder / _picture(half, stem) for stem in stems]
+        files += require_pictures(folder, folder, [_mask(half, stem) for stem in stems], "annotations")
+    return files
+
+
+def _stems(folder: Path, half: str) -> list[str]:
+    stems = sorted(path.stem for path in (folder / "images" / half).glob("[!.]*.jpg"))
+    if not stems:
+        raise UserError(
+            f"{folder} is not SceneParse150 in its official layout: images/{half} holds no picture"
+        )
+    return stems
+
+
+def _picture(half: str, stem: str) -> str:
+    return f"images/{half}/{stem}.jpg"
+
+
+def _mask(half: str, stem: str) -> str:
+    return f"annotations/{half}/{stem}.png"
+
+
+def _class_names(path: Path) -> list[str]:
+    """Return the names by class number, counted from 1: the last column of a table parted by tabs."""
+    names: list[str] = []
+    for number, line in enumerate(read_lines(path)[1:], start=2):
+        cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
+        if not cells:
+            continue
+        if len(cells) < 2 or cells[0] != str(len(names) + 1):
+            raise UserError(f"{path}: line {number} should give class {len(names) + 1}, it is '{line[:60]}'")
+        names.append(cells[-1].partition(",")[0])  # the first of its synonyms
+    if not names:
+        raise UserError(f"{path} names no class")
+    return names

@@ -1,0 +1,146 @@
+"""A folder of one's own pictures with masks: an 8-bit one-channel picture of labels beside each photograph."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from fieldmark.datasets.listing import (
+    check_listing,
+    existing_folder,
+    is_picture,
+    require_pictures,
+    write_listing,
+)
+from fieldmark.datasets.records import NO_LABEL, MaskLabels, Record
+from fieldmark.datasets.tables import read_lines
+from fieldmark.errors import UserError
+from fieldmark.params import Block
+
+Role = Literal["train", "test", "val"]
+Pair = tuple[str, str]  # of a picture and its mask, relative to the folder
+
+
+class MasksParams(Block):
+    """`path` is the folder; `images` and `masks` are folders in it.
+
+    A picture and a mask belong together when their names in these agree but for the ending. `lists` gives the
+    split: by role the name of a text file in `path` whose lines name a picture and its mask, relative to
+    `path`; what no list names is left out. `labels` names the values of the masks that are not among `ignore`,
+    in rising order; pixels of an ignored value, and of 255, have no label.
+    """
+
+    path: str
+    images: str = "images"
+    masks: str = "masks"
+    lists: dict[Role, str] = Field(default_factory=dict)
+    labels: tuple[str, ...] = Field(min_length=2, max_length=NO_LABEL)
+    ignore: tuple[Annotated[int, Field(ge=0, le=NO_LABEL)], ...] = ()
+
+
+class Masks:
+    """Pictures and masks read where they are; nothing is copied. They have no class."""
+
+    Params = MasksParams
+    promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": True}
+
+    def __init__(self, params: MasksParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Check the folder and record its listing. Raises UserError for whatever is wrong with it."""
+        write_listing(self._folder(), self._files(self._pairs()), destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the pictures in the order of the lists, or sorted by name."""
+        folder, pairs = self._folder(), self._pairs()
+        check_listing(folder, self._files(pairs), raw)
+        labels = MaskLabels.skipping(self.params.labels, self.params.ignore)
+        return iter(
+            [
+                Record(
+                    id=image,
+                    image=folder / image,
+                    class_name=None,
+                    split=role,
+                    mask=folder / mask,
+                    mask_labels=labels,
+                )
+                for role, found in pairs.items()
+                for image, mask in found
+            ]
+        )
+
+    def _folder(self) -> Path:
+        return existing_folder(self.params.path, "masks.path")
+
+    def _pairs(self) -> Mapping[Role | None, list[Pair]]:
+        """Return the pairs by role; the only role is None without lists."""
+        folder, p = self._folder(), self.params
+        if not p.lists:
+            return {None: _by_name(folder, p.images, p.masks)}
+        return {role: _listed(folder / name) for role, name in p.lists.items()}
+
+    def _files(self, pairs: Mapping[Role | None, list[Pair]]) -> list[Path]:
+        """Return every file that the records are made of. Raises UserError when one is missing or named twice."""
+        folder, named_by = self._folder(), " and ".join(self.params.lists.values()) or "masks.path"
+        files = [folder / name for name in self.params.lists.values()]
+        for side in (0, 1):
+            places = [pair[side] for found in pairs.values() for pair in found]
+            files += require_pictures(folder, folder, places, named_by)
+        return files
+
+
+SOURCE = Masks
+
+
+def _by_name(folder: Path, images: str, masks: str) -> list[Pair]:
+    photographs, labels = _named(folder, images, "images"), _named(folder, masks, "masks")
+    for one, other, what, missing in (
+        (photographs, labels, "pictures", "mask"),
+        (labels, photographs, "masks", "picture"),
+    ):
+        alone = sorted(one.keys() - other.keys())
+        if alone:
+            raise UserError(f"{folder}: {len(alone)} {what} have no {missing}: {_few(alone)}")
+    return [(photographs[name], labels[name]) for name in sorted(photographs)]
+
+
+def _named(folder: Path, inner: str, parameter: str) -> dict[str, str]:
+    """Return the pictures in a folder, by name without ending. Raises UserError for a name that comes twice."""
+    base = existing_folder(str(folder / inner), f"masks.{parameter}")
+    found: dict[str, str] = {}
+    for path in sorted(base.rglob("*")):
+        place = path.relative_to(base)
+        if not (path.is_file() and is_picture(place)):
+            continue
+        name = place.with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"masks.{parameter}: {base} holds '{name}' with two endings; keep one")
+        found[name] = path.relative_to(folder).as_posix()
+    if not found:
+        raise UserError(f"masks.{parameter}: {base} holds no picture")
+    return found
+
+
+def _listed(path: Path) -> list[Pair]:
+    """Read lines of `<picture> <mask>`, parted by a tab, a comma or a blank."""
+    if not path.is_file():
+        raise UserError(f"masks.lists: there is no file {path}")
+    pairs: list[Pair] = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        mark = next((mark for mark in ("\t", ",") if mark in line), None)
+        parts = [part.strip() for part in line.split(mark)]
+        if len(parts) != 2 or not all(parts):
+            raise UserError(f"{path}: line {number} should be '<picture> <mask>', it is '{line[:60]}'")
+        pairs.append((parts[0], parts[1]))
+    if not pairs:
+        raise UserError(f"{path} names no picture")
+    return pairs
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,83 @@
+"""What the prompts become, and where they look."""
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.nn.functional import normalize
+
+from fieldmark.datasets.transforms import evaluation_transform, to_tensor
+from fieldmark.engine.method import Task
+from fieldmark.evaluation.arrays import Array
+from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth
+from fieldmark.methods.cprfl.model.head import PromptHead
+from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.reporting.pictures import Cell
+
+TINT = np.array([230, 57, 43])
+STRENGTH = 0.75  # of the tint where the attention is greatest
+OF_EACH = 3  # categories shown for a picture
+
+
+def similarities(head: PromptHead, order: Array) -> dict[str, Array]:
+    """Return cosine similarities (C, C), in an order, of the category vectors and of the trained prompts."""
+    with torch.no_grad():
+        tables = {"CLIP's vectors": head.vectors, "trained prompts": head.prompts()}
+    unit = {name: normalize(table.float().cpu(), dim=1)[order.tolist()] for name, table in tables.items()}
+    return {name: (rows @ rows.T).numpy() for name, rows in unit.items()}
+
+
+def pictures_by_rule(scored: Scored, count: int) -> list[int]:
+    """Choose test pictures with a label evenly from the worst ranked to the best.
+
+    A fixed rule, so that nobody picks what looks good: pictures with two labels or more (all that have any, when
+    there are too few) by how early their categories come among all; the middle of each of `count` equal parts.
+    """
+    labels = scored.truth.targets.sum(axis=1)
+    able = np.flatnonzero(labels >= 2) if (labels >= 2).sum() >= count else np.flatnonzero(labels)
+    quality = ranking_quality(scored.scores[able], scored.truth.targets[able])
+    order = able[np.argsort(quality, kind="stable")]
+    parts = min(count, len(order))
+    return [int(order[int((part + 0.5) * len(order) / parts)]) for part in range(parts)]
+
+
+def ranking_quality(scores: Array, targets: Array) -> Array:
+    """Return for each picture, (N,), the mean over its categories of the precision at their rank."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    hits = np.take_along_axis(targets > 0, order, axis=1)
+    precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+    quality: Array = (precision * hits).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
+    return quality
+
+
+def shown_picture(task: Task, truth: Truth, model: Cprfl, index: int) -> Array:
+    """Return a test picture as the network sees it, (H, W, 3) uint8."""
+    image = evaluation_transform(model.params.images)(to_tensor(task.store[int(truth.subset.rows[index])]))
+    shown: Array = image.permute(1, 2, 0).numpy()
+    return shown
+
+
+def attention_row(task: Task, scored: Scored, model: Cprfl, index: int) -> list[Cell]:
+    """Return a picture and, tinted, where the prompts of its rarest categories look."""
+    truth, picture = scored.truth, shown_picture(task, scored.truth, model, index)
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(model.backbone.mean.device)
+    with torch.inference_mode():
+        attention = model.eval().attention(image)[0].float().cpu().numpy()
+    present = [one for one in truth.by_frequency[::-1] if truth.targets[index, one]][:OF_EACH]
+    cells = [Cell(picture, f"{len(present)} rarest of {int(truth.targets[index].sum())}")]
+    for one in present:
+        chosen = bool(scored.scores[index, one] >= scored.thresholds[one])
+        detail = f"{scored.scores[index, one]:.2f} from {scored.thresholds[one]:.2f}"
+        cells.append(Cell(tinted(picture, attention[one]), truth.names[one], detail, chosen))
+    return cells
+
+
+def tinted(picture: Array, attention: Array) -> Array:
+    """Tint a picture (H, W, 3) by a map (h, w): not at its least, strongest at its greatest value."""
+    spread = float(np.ptp(attention))
+    share = (attention - attention.min()) / (spread or 1.0)
+    fine = Image.fromarray(share.astype(np.float32)).resize(
+        (picture.shape[1], picture.shape[0]), Image.Resampling.BILINEAR
+    )
+    weight = np.asarray(fine)[..., None] * STRENGTH
+    mixed: Array = np.rint((1 - weight) * picture + weight * TINT).astype(np.uint8)
+    return mixed

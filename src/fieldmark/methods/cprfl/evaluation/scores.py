@@ -1,0 +1,99 @@
+"""Scoring linear classifiers, CPRFL and CPRFL without its parts side by side."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldmark.engine.method import Task
+from fieldmark.language.prompts import read_prompts
+from fieldmark.methods.cprfl.evaluation.claims import make_claims
+from fieldmark.methods.cprfl.evaluation.figures import write_figures
+from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth, read_truth, score, zero_shot
+from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.params import CprflParams
+
+ZERO_SHOT = "zero-shot"
+TITLES = {
+    ZERO_SHOT: "CLIP without training: cosine of picture and name",
+    "BCE": "linear classifier, binary cross-entropy",
+    "focal": "linear classifier, focal loss",
+    "DB": "linear classifier, distribution-balanced focal loss",
+    "ASL": "linear classifier, asymmetric loss",
+    "random": "CPRFL with random vectors as prompts",
+    "one-hot": "CPRFL with one-hot vectors as prompts",
+    "linear-PI": "CPRFL with a linear prompt network",
+    "VSI-path": "CPRFL, gradient through the interaction only",
+    "direct-path": "CPRFL, gradient to the prompts as classifiers only",
+    "CPRFL": "prompts from CLIP, both gradient paths, asymmetric loss",
+}
+HEADLINE = ("map", "head", "medium", "tail", "of1", "cf1")
+
+
+def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: Path) -> dict[str, Any]:
+    """Score every variant, write the figures, and return the content of the metrics file."""
+    truth = read_truth(task, next(iter(models.values())).class_names)
+    untrained = zero_shot(read_prompts(task.text), truth, task)
+    scored = {ZERO_SHOT: untrained} if untrained else {}
+    scored |= {name: score(name, model, truth, task) for name, model in models.items()}
+    write_figures(scored, models, task, figures)
+    variants = {name: measured(one) for name, one in scored.items()}
+    return {
+        "title": Cprfl.title,
+        "variants": variants,
+        "variant_order": list(scored),
+        "variant_titles": {name: TITLES[name] for name in scored},
+        "headline": [name for name in HEADLINE if any(name in one for one in variants.values())],
+        "claims": [claim.as_dict() for claim in make_claims(scored)],
+        "counts": _counts(truth, task),
+        "categories": _categories(scored, truth),
+        "parameters": {"trained weights": {name: model.trainable for name, model in models.items()}},
+        "notes": _notes(params, truth),
+    }
+
+
+def measured(scored: Scored) -> dict[str, Any]:
+    """Return a variant's row of the metrics file: means with their intervals, and the decisions."""
+    return {name: one.as_dict() for name, one in scored.means.items()} | scored.decisions
+
+
+def _counts(truth: Truth, task: Task) -> dict[str, Any]:
+    frequent = truth.counts[truth.counts > 0]
+    return {
+        "test pictures": len(truth.subset),
+        "training pictures": len(task.subset("train")),
+        "validation pictures": len(task.subset("val")),
+        "categories": len(truth.names),
+        **{f"of the {name}": int(mask.sum()) for name, mask in truth.groups.items()},
+        "imbalance": float(frequent.max() / frequent.min()),
+        "labels per test picture": float(truth.targets.sum(1).mean()),
+    }
+
+
+def _categories(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
+    """Return training pictures, test pictures and every variant's average precision, by category."""
+    return {
+        truth.names[one]: {
+            "training pictures": int(truth.counts[one]),
+            "test pictures": int(truth.targets[:, one].sum()),
+            "ap": {n: None if np.isnan(s.ap[one]) else float(s.ap[one]) for n, s in scored.items()},
+        }
+        for one in truth.by_frequency
+    }
+
+
+def _notes(params: CprflParams, truth: Truth) -> list[str]:
+    notes = [
+        "Intervals resample test pictures and tell nothing of other training seeds.",
+        "All variants have the same steps, pictures and backbone; the weights after the last step count, no "
+        "checkpoint is chosen. (The released code keeps the best one on the test pictures.)",
+        "OF1 and CF1 are taken under thresholds chosen on the validation pictures, which are not trained on.",
+        "Prompts are CLIP's text embeddings, which stay as they are; CLIP's image tower is used by zero-shot alone.",
+    ]
+    missing = [truth.names[one] for one in np.flatnonzero(~truth.targets.any(axis=0))]
+    if missing:
+        notes.append(f"Without a test picture, and so in no mean: {', '.join(missing)}.")
+    if not params.backbone_lr:
+        notes.append("The backbone is frozen; the paper trains it.")
+    return notes

@@ -1,0 +1,100 @@
+"""Losses of multi-label classification; each is a mean over pictures and classes, computed from logits.
+
+Sources: the asymmetric loss, arXiv 2408.08125, eq. 7 (Ridnik et al., arXiv 2009.14119); the focal loss, Lin et
+al., arXiv 1708.02002, eq. 4; the distribution-balanced loss, Wu et al., arXiv 2007.09654, eq. 5 to 11.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+
+def asymmetric_loss(
+    logits: Tensor, targets: Tensor, gamma_pos: float = 0.0, gamma_neg: float = 4.0, clip: float = 0.05
+) -> Tensor:
+    """Eq. 7 as its code has it: logits and targets (B, C), targets 0 or 1 -> a scalar; 0 for no entries.
+
+    A negative's probability counts only above `clip`; the focusing weights are detached. Logarithms are taken of
+    logits, so a positive far below zero keeps its gradient. Half precision is computed in float32 and returned
+    so. Raises ValueError for shapes that differ, and for a negative exponent or clip.
+    """
+    if logits.shape != targets.shape:
+        raise ValueError(f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} must agree")
+    if min(gamma_pos, gamma_neg, clip) < 0:
+        raise ValueError(f"gamma_pos {gamma_pos}, gamma_neg {gamma_neg} and clip {clip} must not be negative")
+    exact = _exact(logits)
+    positive = targets.to(exact)
+    absent = (exact.sigmoid().neg() + (1 + clip)).clamp(max=1)
+    log_absent = absent.log() if clip else logsigmoid(-exact)
+    loss = positive * _focused(logsigmoid(exact), -exact, gamma_pos)
+    weight = (1 - absent.detach()) ** gamma_neg
+    loss = loss + (1 - positive) * weight * log_absent
+    return -loss.sum() / max(1, loss.numel())
+
+
+def focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
+    """Logits and targets (B, C) -> the mean of (1 - p_t)^gamma times the binary cross-entropy."""
+    exact = _exact(logits)
+    entropy = binary_cross_entropy_with_logits(exact, targets.to(exact), reduction="none")
+    return ((1 - torch.exp(-entropy)) ** gamma * entropy).mean()
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Constants of the distribution-balanced loss, by the names of its paper's code."""
+
+    alpha: float = 0.1  # least weight
+    beta: float = 10.0  # slope and
+    gamma: float = 0.2  # place of the weight's rise
+    neg_scale: float = 2.0  # lambda: negatives' logits times this, their loss divided by it
+    init_bias: float = 0.05  # kappa: how far a class's prior shifts its logit
+    focal: float = 2.0  # exponent of the focal factor
+    factor: float = 2.0  # of the whole
+
+
+class DistributionBalancedLoss(nn.Module):
+    """Weighs an entry by how much of its picture's sampling its class accounts for, and tolerates negatives.
+
+    The focal factor is one a picture and class, as published; CPRFL's own copy takes one for the whole batch.
+    """
+
+    counts: Tensor
+    prior: Tensor
+
+    def __init__(self, counts: Tensor, pictures: int, balance: Balance) -> None:
+        """`counts` (C,) are the training pictures of each class, among `pictures`."""
+        super().__init__()
+        self.balance = balance
+        # A class in no picture or in all has no finite prior: it counts as in half of one, or in all but that.
+        present = counts.double().clamp(0.5, pictures - 0.5)
+        self.register_buffer("counts", present, persistent=False)
+        self.register_buffer("prior", -torch.log(pictures / present - 1), persistent=False)
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Logits and targets (B, C) -> a scalar."""
+        own, exact = self.balance, _exact(logits)
+        positive = targets.to(exact)
+        shifted = exact + (self.prior * own.init_bias / own.neg_scale).to(exact)
+        scale = positive + own.neg_scale * (1 - positive)
+        entropy = binary_cross_entropy_with_logits(shifted * scale, positive, reduction="none")
+        weight = self.weights(positive) / scale
+        return own.factor * ((1 - torch.exp(-entropy)) ** own.focal * weight * entropy).mean()
+
+    def weights(self, targets: Tensor) -> Tensor:
+        """Targets (B, C) -> weights (B, C); in a picture without any class every weight is greatest."""
+        share = (1 / self.counts).to(targets)
+        repeated = (targets * share).sum(1, keepdim=True)
+        rate = share / repeated.clamp(min=torch.finfo(share.dtype).tiny)
+        return self.balance.alpha + torch.sigmoid(self.balance.beta * (rate - self.balance.gamma))
+
+
+def _exact(logits: Tensor) -> Tensor:
+    """Return logits in float32 at least."""
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def _focused(log_probability: Tensor, opposite: Tensor, gamma: float) -> Tensor:
+    """Weigh by the probability of the `opposite` logits to the power of gamma, without a gradient of its own."""
+    return log_probability if gamma == 0 else opposite.detach().sigmoid() ** gamma * log_probability

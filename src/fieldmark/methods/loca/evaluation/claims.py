@@ -1,0 +1,97 @@
+"""What the paper claims of LOCA, decided on the pictures at hand."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.evaluation.segmentation import miou_difference
+from fieldmark.methods.loca.evaluation.positions import Positions, accuracy_difference
+from fieldmark.methods.loca.evaluation.probes import Dense
+from fieldmark.reporting.claims import Claim, claim_difference
+
+ZOO = "ADE20k, fine-tuned: LOCA 44.8 (ViT-S/16), 46.2 (ViT-B/16, 100 epochs) mIoU in the official README"
+NO_NUMBER = "the other side's number was not at hand"
+
+
+class Statement(NamedTuple):
+    """A claim, the variant said to be better, and the one it is compared with."""
+
+    claim: str
+    better: str
+    than: str
+
+
+STATEMENTS = (
+    Statement("LOCA beats random initialisation", "LOCA", "random"),
+    Statement("LOCA beats pretraining with labels", "LOCA", "supervised"),
+    Statement("Both losses beat the position loss alone", "LOCA", "position"),
+    Statement("Both losses beat the feature loss alone", "LOCA", "feature"),
+    Statement("Positions across views beat positions in a single picture", "LOCA", "zhai"),
+)
+
+
+def make_claims(dense: Mapping[str, Dense], positions: Mapping[str, Positions]) -> list[Claim]:
+    """Return the claims for which the needed variants were scored."""
+    claims = []
+    for one in STATEMENTS:
+        if {one.better, one.than} <= set(dense):
+            claims += _transfer(one, dense)
+    return [*claims, *_pretext(positions)]
+
+
+def _transfer(one: Statement, dense: Mapping[str, Dense]) -> list[Claim]:
+    """Decide a statement by the fine-tuned models, where both are, and by the probes."""
+    better, than = dense[one.better], dense[one.than]
+    found = [("probe", better.probe, than.probe)]
+    if better.tuned and than.tuned:
+        found.insert(0, ("fine-tuning", better.tuned, than.tuned))
+    return [
+        claim_difference(
+            f"{one.claim}, by {way}",
+            f"{ZOO}; {NO_NUMBER}",
+            f"mIoU of {one.better} minus {one.than}, {way} on the same labels",
+            miou_difference(first, second),
+        )
+        for way, first, second in found
+    ]
+
+
+def _pretext(positions: Mapping[str, Positions]) -> list[Claim]:
+    claims = []
+    if "LOCA" in positions:
+        own = positions["LOCA"]
+        accuracy, chance = own.accuracy, own.chance
+        claims.append(
+            claim_difference(
+                "Positions of unseen pictures are predicted better than by chance",
+                "Figure 3 (numbers not at hand)",
+                f"position accuracy of LOCA minus 1 in {own.places}",
+                Interval(accuracy.value - chance, accuracy.low - chance, accuracy.high - chance),
+            )
+        )
+    if {"LOCA", "zhai"} <= set(positions):
+        claims.append(
+            claim_difference(
+                "A single picture's positions are easier to predict than those across views",
+                "Figure 3 (numbers not at hand)",
+                "mean position accuracy by picture, zhai minus LOCA",
+                accuracy_difference(positions["zhai"], positions["LOCA"]),
+            )
+        )
+    return claims + _masking(positions)
+
+
+def _masking(positions: Mapping[str, Positions]) -> list[Claim]:
+    """The more of the reference is hidden, the harder: LOCA's smallest eta against its largest."""
+    by_eta = sorted((one.eta, name) for name, one in positions.items() if name.partition("-")[0] == "LOCA")
+    if len({eta for eta, _ in by_eta}) < 2:
+        return []
+    open_, hidden = by_eta[0][1], by_eta[-1][1]
+    return [
+        claim_difference(
+            "Hiding reference patches makes the pretext task harder",
+            "Figure 3: almost solved without masking (numbers not at hand)",
+            f"mean position accuracy by picture, {open_} minus {hidden}",
+            accuracy_difference(positions[open_], positions[hidden]),
+        )
+    ]

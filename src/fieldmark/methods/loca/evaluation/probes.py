@@ -1,0 +1,93 @@
+"""Linear probes and fine-tuning of every variant on the task's masks."""
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.engine.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
+from fieldmark.engine.inference import run_over
+from fieldmark.engine.pairs import Pairs
+from fieldmark.engine.params import DenseParams
+from fieldmark.evaluation.segmentation import Overlaps
+from fieldmark.methods.loca.model.method import Loca
+from fieldmark.vision.backbones import Backbone
+
+FINE_TUNED = ("random", "supervised", "LOCA")  # the comparison that the paper is about
+SHOWN = 6  # test pictures in the figures
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What one variant's features are worth on the test pictures, and what it makes of the shown ones."""
+
+    probes: Mapping[float, Overlaps]  # by the fraction of the labels, rising
+    tuned: Overlaps | None
+    maps: Tensor  # (S, D, h, w) features of the shown pictures
+    scores: Tensor  # (S, C, h, w) of the probe on all labels, or of the fine-tuned model where there is one
+
+    @property
+    def probe(self) -> Overlaps:
+        """The probe on the largest fraction."""
+        return self.probes[max(self.probes)]
+
+
+def shown(pairs: Pairs) -> list[int]:
+    """Choose the pictures to show: the middle of each of a few equal parts, so that nobody picks them."""
+    parts = min(SHOWN, len(pairs))
+    return [int((part + 0.5) * len(pairs) / parts) for part in range(parts)]
+
+
+def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: Pairs) -> dict[str, Dense]:
+    """Train probes on features of `train`, computed once a variant, and score them on `test`."""
+    masks = train.small_masks(params.images.size // params.loss_stride)
+    return {name: _judged(name, model.backbone, params, train, test, masks) for name, model in models.items()}
+
+
+def _judged(
+    name: str, backbone: Backbone, params: DenseParams, train: Pairs, test: Pairs, masks: Tensor
+) -> Dense:
+    maps = feature_maps(backbone, train, params.images, f"{name} train")
+    tests = feature_maps(backbone, test, params.images, f"{name} test")
+    masks = masks.to(maps.device)
+    probes, scores = {}, tests
+    for fraction in params.fractions:
+        few = torch.from_numpy(train.few(fraction, params.probe.seed)).to(maps.device)
+        scores = _scores(fit_probe(maps[few], masks[few], train.classes, params.probe), tests)
+        probes[fraction] = overlaps(scores, test)
+    tuned = None
+    if params.finetune and name in FINE_TUNED:
+        scores = _tuned_scores(name, backbone, params, train, test)
+        tuned = overlaps(scores, test)
+    chosen = shown(test)
+    return Dense(probes, tuned, tests[chosen].cpu(), scores[chosen].cpu())
+
+
+@torch.inference_mode()
+def _scores(decoder: LinearDecoder, maps: Tensor) -> Tensor:
+    scores: Tensor = decoder(maps)
+    return scores
+
+
+def _tuned_scores(name: str, backbone: Backbone, params: DenseParams, train: Pairs, test: Pairs) -> Tensor:
+    """Fine-tune a copy of the backbone; its scores of the test pictures. A killed run goes on where it was."""
+    run = f"loca-finetune-{name}"
+    key = fingerprint(
+        [params.model_dump(mode="json"), _weights(backbone), list(train.subset.frame["id"])], []
+    )
+    checkpoints = CheckpointFolder(RESUME, run, key)
+    model, _ = fine_tune(copy.deepcopy(backbone), train, params, checkpoints, run)
+    scores = run_over(model, model.scores, test.task, test.subset, params.images, f"{name} fine-tuned")
+    checkpoints.clear()
+    return scores
+
+
+def _weights(backbone: Backbone) -> str:
+    digest = hashlib.sha256()
+    for value in backbone.state_dict().values():
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,146 @@
+"""The encoder: a plain vision transformer of timm without class token, run the way LOCA runs it."""
+
+from typing import Any
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, scaled_dot_product_attention
+
+from fieldmark.errors import UserError
+from fieldmark.methods.loca.model.params import OWN_OPTIONS, LocaParams
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec
+from fieldmark.vision.libraries import IMAGENET
+
+MLP_BIAS_STD = 1e-6
+TRUNCATED_STD = 0.87962566103423978  # of a unit normal cut at two deviations
+
+
+def build_encoder(params: LocaParams) -> Backbone:
+    """Build the network of the block with LOCA's random weights, for pictures of the reference's size.
+
+    Raises UserError for what is no plain vision transformer, or patches that do not divide the views.
+    """
+    options = {**(params.options or {}), **OWN_OPTIONS, "img_size": params.views.reference_size}
+    patch, dim = patch_and_dim(params, options)
+    for name in ("reference_size", "focal_size"):
+        if getattr(params.views, name) % patch:
+            raise UserError(
+                f"loca.views.{name} {getattr(params.views, name)} is no multiple of the patch, {patch}"
+            )
+    spec = BackboneSpec("timm", params.arch, options, dim, patch, False, False, *IMAGENET)
+    backbone = backbone_from_spec(spec)
+    initialise(backbone.trunk.network)
+    return backbone
+
+
+def initialise(network: Any) -> None:
+    """Draw the weights: Xavier for attention and MLP, LeCun for the patches, N(0, 1/d) for the positions."""
+    lecun(network.patch_embed.proj)
+    nn.init.normal_(network.pos_embed, std=network.embed_dim**-0.5)
+    for block in network.blocks:
+        for part in block.attn.qkv.weight.chunk(3):
+            nn.init.xavier_uniform_(part)
+        nn.init.zeros_(block.attn.qkv.bias)
+        xavier(block.attn.proj)
+        initialise_mlp(block.mlp)
+
+
+def lecun(layer: nn.Linear | nn.Conv2d) -> None:
+    """LeCun's normal, cut at two deviations, for the weight; zero for the bias."""
+    deviation = layer.weight[0].numel() ** -0.5 / TRUNCATED_STD
+    nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def xavier(layer: nn.Linear) -> None:
+    """Xavier's uniform for the weight, zero for the bias."""
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
+def initialise_mlp(mlp: Any) -> None:
+    """Xavier's uniform for the weights, next to nothing for the biases."""
+    for layer in (mlp.fc1, mlp.fc2):
+        nn.init.xavier_uniform_(layer.weight)
+        nn.init.normal_(layer.bias, std=MLP_BIAS_STD)
+
+
+def encode(
+    backbone: Backbone,
+    images: Tensor,
+    *,
+    positions: bool = True,
+    kept: Tensor | None = None,
+    branches: Tensor | None = None,
+    context: Tensor | None = None,
+) -> Tensor:
+    """Encode `images` (B, 3, H, W) in [0, 1] to normalised patch features (B, N, dim).
+
+    `positions`: whether the position table is added, resized to the images' grid. `kept` (M,): only these
+    patches enter the transformer, N = M. `branches` (B, layers, 2): stochastic depth, the factor of each
+    picture's attention and MLP branches. `context` (C,): only these tokens serve as keys and values.
+    """
+    network: Any = backbone.trunk.network
+    maps = network.patch_embed.proj(backbone.normalise(images))
+    if positions:
+        maps = maps + position_table(network, maps.shape[-2:]).to(maps.dtype)
+    tokens = maps.flatten(2).transpose(1, 2)
+    if kept is not None:
+        tokens = tokens[:, kept]
+    for number, block in enumerate(network.blocks):
+        attended = block.ls1(_attend(block.attn, block.norm1(tokens), context))
+        tokens = tokens + _scaled(attended, branches, number, 0)
+        tokens = tokens + _scaled(block.ls2(block.mlp(block.norm2(tokens))), branches, number, 1)
+    normed: Tensor = network.norm(tokens)
+    return normed
+
+
+def position_table(network: Any, shape: torch.Size) -> Tensor:
+    """Return the position table resized to (1, dim, rows, columns): bilinear, antialiased, whole."""
+    rows, columns = network.patch_embed.grid_size
+    table: Tensor = network.pos_embed.transpose(1, 2).unflatten(2, (rows, columns))
+    if tuple(shape) == (rows, columns):
+        return table
+    return interpolate(table, size=tuple(shape), mode="bilinear", align_corners=False, antialias=True)
+
+
+def kept_branches(uniform: Tensor, rate: float) -> Tensor:
+    """Turn `uniform` (..., layers, 2) into stochastic depth's factors: 0, or 1 / (1 - rate of the layer).
+
+    The rate grows linearly from 0 in the first layer to `rate` in the last.
+    """
+    rates = torch.linspace(0.0, rate, uniform.shape[-2], device=uniform.device)[:, None]
+    return (uniform >= rates).to(uniform.dtype) / (1 - rates)
+
+
+def _scaled(branch: Tensor, branches: Tensor | None, layer: int, part: int) -> Tensor:
+    return branch if branches is None else branch * branches[:, layer, part, None, None].to(branch.dtype)
+
+
+def _attend(attention: Any, tokens: Tensor, context: Tensor | None) -> Tensor:
+    """Self-attention of timm's layer; with `context` only these tokens are looked at."""
+    if context is None:
+        whole: Tensor = attention(tokens)
+        return whole
+    shape = (*tokens.shape[:2], 3, attention.num_heads, -1)
+    query, key, value = attention.qkv(tokens).view(shape).permute(2, 0, 3, 1, 4)
+    mixed = scaled_dot_product_attention(query, key[:, :, context], value[:, :, context])
+    out: Tensor = attention.proj(mixed.transpose(1, 2).flatten(2))
+    return out
+
+
+def patch_and_dim(params: LocaParams, options: dict[str, Any]) -> tuple[int, int]:
+    """Return the side of a patch in pixels and the feature dimension, without drawing weights.
+
+    Raises UserError for an architecture that is no plain vision transformer.
+    """
+    unknown = BackboneSpec("timm", params.arch, options, 0, 0, False, False, *IMAGENET)
+    with torch.device("meta"):
+        network: Any = backbone_from_spec(unknown).trunk.network
+    if not isinstance(network, VisionTransformer):
+        raise UserError(
+            f"loca.arch '{params.arch}' is no plain vision transformer; use one such as vit_base_patch16_224"
+        )
+    return int(network.patch_embed.patch_size[0]), int(network.embed_dim)

@@ -1,0 +1,98 @@
+"""What stands on the encoder while it is pretrained: cross-attention, position classifier, clustering head."""
+
+from typing import Any
+
+import torch
+from timm.layers import Mlp
+from torch import Tensor, nn
+from torch.nn.functional import linear, scaled_dot_product_attention
+
+from fieldmark.methods.loca.model.encoder import initialise_mlp, lecun, xavier
+from fieldmark.methods.loca.model.params import HeadParams
+
+EPS = 1e-6  # of every LayerNorm
+NORM_FLOOR = 1e-10  # beside the length of a prototype
+
+
+def gelu() -> nn.GELU:
+    """The tanh approximation, as in the release."""
+    return nn.GELU(approximate="tanh")
+
+
+class CrossAttention(nn.Module):
+    """One transformer block in which query patches look at patches of the reference; then a LayerNorm."""
+
+    def __init__(self, dim: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_query, self.norm_reference = nn.LayerNorm(dim, EPS), nn.LayerNorm(dim, EPS)
+        self.query, self.key_value, self.proj = (
+            nn.Linear(dim, dim),
+            nn.Linear(dim, 2 * dim),
+            nn.Linear(dim, dim),
+        )
+        self.norm_mlp, self.norm = nn.LayerNorm(dim, EPS), nn.LayerNorm(dim, EPS)
+        self.mlp = Mlp(dim, hidden, act_layer=gelu)
+        for layer in (self.query, self.key_value, self.proj):
+            xavier(layer)
+        for part in self.key_value.weight.chunk(2):
+            nn.init.xavier_uniform_(part)
+        initialise_mlp(self.mlp)
+
+    def forward(self, queries: Tensor, reference: Tensor) -> Tensor:
+        """(B, N, dim) and (B, M, dim) -> (B, N, dim)."""
+        query = self._split(self.query(self.norm_query(queries)))
+        key, value = self.key_value(self.norm_reference(reference)).chunk(2, dim=-1)
+        mixed = scaled_dot_product_attention(query, self._split(key), self._split(value))
+        queries = queries + self.proj(mixed.transpose(1, 2).flatten(2))
+        out: Tensor = self.norm(queries + self.mlp(self.norm_mlp(queries)))
+        return out
+
+    def _split(self, tokens: Tensor) -> Tensor:
+        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class PositionHead(nn.Module):
+    """Patch features, and what of the reference is visible, to logits over the reference's patches (eq. 1)."""
+
+    def __init__(self, encoder: Any, places: int, crossed: bool) -> None:
+        super().__init__()
+        dim, block = encoder.embed_dim, encoder.blocks[0]
+        hidden = block.mlp.fc1.out_features
+        self.cross = CrossAttention(dim, block.attn.num_heads, hidden) if crossed else None
+        self.classifier = nn.Linear(dim, places)
+        lecun(self.classifier)
+
+    def forward(self, queries: Tensor, reference: Tensor | None = None) -> Tensor:
+        """(B, N, dim) and (B, M, dim) -> (B, N, places); without cross-attention from the queries alone."""
+        if self.cross is not None and reference is not None:
+            queries = self.cross(queries, reference)
+        out: Tensor = self.classifier(queries)
+        return out
+
+
+class ProjectionHead(nn.Module):
+    """Patch features -> cosines with the prototypes."""
+
+    def __init__(self, dim: int, params: HeadParams) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, params.hidden),
+            gelu(),
+            nn.Linear(params.hidden, params.hidden),
+            gelu(),
+            nn.Linear(params.hidden, params.bottleneck),
+        )
+        self.prototypes = nn.Linear(params.bottleneck, params.prototypes, bias=False)
+        for layer in (*self.mlp, self.prototypes):
+            if isinstance(layer, nn.Linear):
+                lecun(layer)
+        with torch.no_grad():
+            self.prototypes.weight.div_(self.prototypes.weight.norm(dim=1, keepdim=True) + NORM_FLOOR)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(..., dim) -> (..., prototypes) in [-1, 1]; the gradient flows through both normalisations (eq. 3)."""
+        directions = self.mlp(features)
+        directions = directions / directions.norm(dim=-1, keepdim=True)
+        weight = self.prototypes.weight
+        return linear(directions, weight / (weight.norm(dim=1, keepdim=True) + NORM_FLOOR))

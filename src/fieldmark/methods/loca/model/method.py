@@ -1,0 +1,277 @@
+"""LOCA as the loop sees it: views, losses, the teacher, saving and loading."""
+
+import copy
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fieldmark.engine.averaging import move_towards
+from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.processes import first_process, process_rank
+from fieldmark.errors import UserError
+from fieldmark.files import atomic_path
+from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
+from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
+from fieldmark.methods.loca.model.losses import feature_loss, position_loss, sinkhorn
+from fieldmark.methods.loca.model.network import (
+    Chosen,
+    Network,
+    choose_patches,
+    query_targets,
+    reference_patches,
+)
+from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
+from fieldmark.vision.backbones import Backbone, contiguous, load_backbone, save_backbone
+from fieldmark.vision.pooling import pool
+
+HEADS = "heads.safetensors"
+DECAYED_VECTORS = ("attn.qkv.bias", "cross.query.bias", "cross.key_value.bias")
+PRETEXT_STEP = 2**40  # views of the test pictures: those of a step that training never reaches
+
+
+@dataclass(frozen=True)
+class Pretext:
+    """What the position head makes of pictures it has not seen."""
+
+    views: Views
+    visible: Tensor  # (V,) reference patches that it could look at
+    predicted: Tensor  # (n, B, rows, columns) long, of the focal queries; n = 0 for `zhai`
+    correct: Tensor  # (B,) patches of any query at their right place
+    valid: Tensor  # (B,) patches of any query that lie within the reference
+
+
+class Loca(Method):
+    """Position prediction across views and clustering of patches, each alone or together; and baselines."""
+
+    Params: ClassVar[type[MethodParams]] = LocaParams
+    title: ClassVar[str] = "LOCA: location-aware self-supervised transformers"
+    params: LocaParams
+
+    def __init__(self, params: LocaParams, backbone: Backbone) -> None:
+        super().__init__()
+        self.params, self.step, self.part = params, 0, 0
+        self.network = Network(backbone, params)
+        self.teacher = copy.deepcopy(self.network).requires_grad_(False) if params.clustered else None
+        self.measured: dict[str, Tensor] = {}
+
+    @classmethod
+    def variants(cls, params: LocaParams) -> Mapping[str, LocaParams]:
+        """Each variant alone; `random` and `supervised` are not trained."""
+        return {name: params.single(name) for name in params.variants}
+
+    @classmethod
+    def build(cls, params: LocaParams, task: Task) -> Self:
+        """Start from random weights (`supervised`: from the task's backbone).
+
+        Raises UserError when there are fewer patches than the random query is to keep.
+        """
+        backbone = task.load_backbone() if params.mode == "supervised" else build_encoder(params)
+        patches = reference_patches(params, backbone)
+        if params.mode != "supervised" and params.views.random_tokens > patches:
+            raise UserError(
+                f"loca.views.random_tokens {params.views.random_tokens} is more than a view's {patches} patches"
+            )
+        return cls(params, backbone)
+
+    @property
+    def backbone(self) -> Backbone:
+        """The trained encoder."""
+        return self.network.backbone
+
+    @property
+    def has_pretext(self) -> bool:
+        """Whether there is a position classifier."""
+        return self.network.position is not None
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Position loss, clustering and me-max, whichever the mode has; the other values are measurements."""
+        images = batch["images"]
+        views, uniform = self._views(images, self.step, self._first(len(images)))
+        branches = kept_branches(uniform, self.params.drop_path).to(images.device)
+        losses = self.losses(views, self._chosen(self.step, images.device, branches))
+        self.measured = {name: value.detach() for name, value in losses.items()}
+        return losses
+
+    def losses(self, views: Views, chosen: Chosen) -> Losses:
+        """Eq. 2, 6 and 7 for given views and given choices."""
+        if self.teacher is not None:
+            return self._clustered(self.teacher, views, chosen)
+        logits, targets, features = self._located(views, chosen)
+        loss = position_loss(logits, targets)
+        return {"position": loss, **_measured(logits, targets, features), "loss": loss}
+
+    def _located(self, views: Views, chosen: Chosen) -> tuple[Tensor, Tensor, Tensor]:
+        """Location only: logits, targets, reference features. The gradient reaches the reference, too.
+
+        As in the release, hidden reference patches are dropped before the encoder and queries get no
+        position table. `zhai`: the reference's own patches, without table, of which the visible ones are looked at.
+        """
+        single = self.params.mode == "zhai"
+        seen = encode(
+            self.backbone,
+            views.reference.images,
+            positions=not single,
+            kept=None if single else chosen.visible,
+            branches=chosen.of_view(0),
+            context=chosen.visible if single else None,
+        )
+        if single:
+            return self._logits(seen, None), views.reference.targets.flatten(1), seen
+        queries = self.network.queries(views, chosen, positions=False)
+        return self._logits(queries, seen), query_targets(views, chosen), seen
+
+    def _clustered(self, teacher: Network, views: Views, chosen: Chosen) -> Losses:
+        """With the feature loss: the teacher encodes the whole reference, cross-attention sees a part of it."""
+        head = self.params.head
+        features, assigned = self._assignments(teacher, views, chosen)
+        queries, targets = self.network.queries(views, chosen, positions=True), query_targets(views, chosen)
+        losses, measured = {}, {"feature_std": feature_spread(features)}
+        if self.has_pretext:
+            logits = self._logits(queries, features[:, chosen.visible])
+            losses["position"] = position_loss(logits, targets)
+            measured = _measured(logits, targets, features)
+        wanted = assigned.gather(1, targets.clamp(min=0)[..., None].expand(-1, -1, head.prototypes))
+        losses["cluster"], losses["me_max"] = feature_loss(
+            _projected(self.network, queries).flatten(0, 1),
+            wanted.flatten(0, 1),
+            (targets >= 0).flatten(),
+            head.temperature,
+        )
+        measured["prototypes"] = prototype_use(losses["me_max"], head.prototypes)
+        measured["target_entropy"] = target_entropy(assigned.flatten(0, 1))
+        return {**losses, **measured, "loss": torch.stack(list(losses.values())).sum()}
+
+    @torch.no_grad()
+    def _assignments(self, teacher: Network, views: Views, chosen: Chosen) -> tuple[Tensor, Tensor]:
+        """Return the teacher's features (B, N_ref, dim) and balanced assignments (B, N_ref, prototypes)."""
+        features = encode(teacher.backbone, views.reference.images, branches=chosen.of_view(0))
+        sharp = (_projected(teacher, features) / self.params.head.sharpening).softmax(-1)
+        balanced = sinkhorn(sharp.flatten(0, 1), self.params.head.sinkhorn)
+        return features, balanced.unflatten(0, sharp.shape[:2])
+
+    def _logits(self, queries: Tensor, reference: Tensor | None) -> Tensor:
+        if self.network.position is None:
+            raise RuntimeError(f"variant {self.params.variants[-1]} has no position classifier")
+        logits: Tensor = self.network.position(queries, reference)
+        return logits.float() if logits.dtype == torch.bfloat16 else logits
+
+    def _first(self, size: int) -> int:
+        """Return the place in the global batch of the next `size` pictures of this process."""
+        part, self.part = self.part, self.part + 1
+        return (process_rank() * self.params.train.accumulate + part) * size
+
+    def _views(self, images: Tensor, step: int, first: int) -> tuple[Views, Tensor]:
+        """Return the views of a batch, and the uniform numbers for stochastic depth (B, views, layers, 2)."""
+        count = 2 + self.params.views.focal_count
+        layers = len(self.backbone.trunk.get_submodule("network").blocks)
+        places = range(first, first + len(images))
+        uniform = draws(self.params.train.seed, step, places, count * (NUMBERS + 2 * layers))
+        cut, depth = uniform.split([count * NUMBERS, count * 2 * layers], dim=1)
+        views = make_views(
+            images, cut.unflatten(1, (count, NUMBERS)), self.params.views, self.backbone.spec.stride
+        )
+        return views, depth.unflatten(1, (count, layers, 2))
+
+    def _chosen(self, step: int, device: torch.device, branches: Tensor | None) -> Chosen:
+        patches = reference_patches(self.params, self.backbone)
+        visible, kept = choose_patches(self.params, patches, step)
+        return Chosen(visible.to(device), kept.to(device), branches)
+
+    @torch.no_grad()
+    def pretext(self, images: Tensor, first: int) -> Pretext:
+        """Predict positions in views of `images` (B, 3, H, W), the `first`-th and following of a data set.
+
+        Views and visible patches depend on the seed and on `first` alone; there is no stochastic depth.
+        """
+        views, _ = self._views(images, PRETEXT_STEP, first)
+        chosen = self._chosen(PRETEXT_STEP + first, images.device, None)
+        if self.teacher is not None:
+            seen = encode(self.teacher.backbone, views.reference.images)[:, chosen.visible]
+            logits = self._logits(self.network.queries(views, chosen, positions=True), seen)
+            targets = query_targets(views, chosen)
+        else:
+            logits, targets, _ = self._located(views, chosen)
+        predicted = logits.argmax(-1)
+        correct, valid = (predicted == targets).sum(1), (targets >= 0).sum(1)
+        shape = views.focal.targets.shape
+        focal = predicted[:, len(chosen.kept) :]
+        if self.params.mode == "zhai":
+            return Pretext(views, chosen.visible, focal.new_empty(0, *shape[1:]), correct, valid)
+        focal = focal.unflatten(1, (shape[0], -1)).transpose(0, 1).unflatten(2, shape[2:])
+        return Pretext(views, chosen.visible, focal, correct, valid)
+
+    def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
+        """As in the release: decay for all but vectors, yet for the biases of query, key and value, too."""
+        decayed, plain = [], []
+        for name, parameter in self.network.named_parameters():
+            if parameter.requires_grad:
+                decays = parameter.ndim > 1 or name.endswith(DECAYED_VECTORS)
+                (decayed if decays else plain).append(parameter)
+        return [ParameterGroup(decayed, params.weight_decay), ParameterGroup(plain, 0.0)]
+
+    def before_step(self, step: int) -> None:
+        """Remember the step: views and visible patches are drawn for it."""
+        self.step, self.part = step, 0
+
+    def after_step(self, step: int) -> None:
+        """Move the teacher towards the new weights (eq. 8)."""
+        if self.teacher is not None:
+            move_towards(
+                self.teacher,
+                self.network,
+                teacher_momentum(self.params.momentum, step, self.params.train.steps),
+            )
+
+    def finish(self, task: Task) -> None:
+        """Name a collapsed run."""
+        found = diagnosis({name: float(value) for name, value in self.measured.items()})
+        if found and first_process():
+            print(f"loca {self.params.variants[-1]} has {found}", file=sys.stderr)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> unit-length mean patch features (B, D)."""
+        return normalize(pool(self.backbone(images), "average").float(), dim=1)
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder as an ordinary backbone folder, and beside it what predicts positions."""
+        save_backbone(self.backbone, folder)
+        own = "network.backbone.", "teacher.position.", "teacher.projection."
+        heads = {name: value for name, value in self.state_dict().items() if not name.startswith(own)}
+        with atomic_path(folder / HEADS) as temporary:
+            save_file(contiguous(heads), temporary)
+
+    @classmethod
+    def load(cls, params: LocaParams, folder: Path) -> Self:
+        """Read what `save` wrote; a teacher keeps random heads, which predicting does not use."""
+        method = cls(params, load_backbone(folder))
+        method.load_state_dict(load_file(folder / HEADS), strict=False)
+        return method
+
+
+def teacher_momentum(start: float, step: int, steps: int) -> float:
+    """Return the teacher's momentum of eq. 8: from `start` at step 0 along a cosine to 1 at the end."""
+    return 1.0 - (1.0 - start) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def _projected(network: Network, features: Tensor) -> Tensor:
+    if network.projection is None:
+        raise RuntimeError("a mode without feature loss has no prototypes")
+    scores: Tensor = network.projection(features)
+    return scores.float() if scores.dtype == torch.bfloat16 else scores
+
+
+def _measured(logits: Tensor, targets: Tensor, features: Tensor) -> dict[str, Tensor]:
+    """Return the share of valid patches put in the right place, and the spread of the reference's features."""
+    valid = targets >= 0
+    correct = (logits.argmax(-1) == targets) & valid
+    return {"accuracy": correct.sum() / valid.sum().clamp(min=1), "feature_std": feature_spread(features)}

@@ -1,0 +1,132 @@
+"""The `loca:` block of `params.yaml`."""
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from fieldmark.engine.method import MethodParams
+from fieldmark.engine.params import DenseParams
+from fieldmark.params import Block
+
+Mode = Literal["random", "supervised", "position", "feature", "LOCA", "zhai"]
+MODES: tuple[Mode, ...] = ("random", "supervised", "position", "feature", "LOCA", "zhai")
+UNTRAINED = ("random", "supervised")
+CLUSTERED = ("feature", "LOCA")  # modes with a teacher and prototypes
+LOCATED = ("random", "position", "LOCA", "zhai")  # modes that have a position classifier
+VARIANT = re.compile(rf"({'|'.join(MODES)})(?:-(0(?:\.\d+)?))?")
+OWN_OPTIONS = {  # of timm's vision transformers; what LOCA's encoder is
+    "class_token": False,
+    "global_pool": "",
+    "act_layer": "gelu_tanh",
+    "dynamic_img_size": True,
+}
+Range = tuple[float, float]
+
+
+class ColourParams(Block):
+    """Photometric changes of a view, in this order; defaults are the release's."""
+
+    jitter: float = Field(0.8, ge=0.0, le=1.0)  # probability of the four changes below, in random order
+    brightness: float = Field(0.4, ge=0.0)  # added: up to so much
+    contrast: float = Field(0.4, ge=0.0, le=1.0)
+    saturation: float = Field(0.2, ge=0.0, le=1.0)
+    hue: float = Field(0.1, ge=0.0, le=0.5)  # turns of the colour circle
+    grey: float = Field(0.2, ge=0.0, le=1.0)  # probability
+    solarize: float = Field(0.2, ge=0.0, le=1.0)  # probability, random query only
+
+
+class BlurParams(Block):
+    """Probabilities of a Gaussian blur. The release means these, but its configuration blurs nothing."""
+
+    reference: float = Field(1.0, ge=0.0, le=1.0)
+    random: float = Field(0.1, ge=0.0, le=1.0)
+    focal: float = Field(0.5, ge=0.0, le=1.0)
+    sigma: Range = (0.1, 2.0)  # pixels; drawn uniformly
+
+
+class ViewParams(Block):
+    """The reference view and the query views; lengths in pixels, areas as fractions of the picture."""
+
+    reference_size: int = Field(224, ge=8)
+    reference_area: Range = (0.32, 1.0)
+    random_area: Range = (0.32, 1.0)  # of the one random query, as large as the reference
+    random_tokens: int = Field(70, ge=1)  # patches of the random query that are kept
+    focal_count: int = Field(9, ge=1)
+    focal_size: int = Field(96, ge=4)
+    focal_area: Range = (0.05, 0.32)
+    aspect: Range = (0.75, 1.3333333)  # width over height
+    colour: ColourParams = ColourParams()
+    blur: BlurParams | None = BlurParams()  # null: as the released configuration runs
+
+    @model_validator(mode="after")
+    def _ranges(self) -> "ViewParams":
+        for name in ("reference_area", "random_area", "focal_area"):
+            low, high = getattr(self, name)
+            if not 0.0 < low <= high <= 1.0:
+                raise ValueError(f"{name} must be two fractions of the picture, the smaller one first")
+        if not 0.0 < self.aspect[0] <= self.aspect[1]:
+            raise ValueError("aspect must be two positive ratios, the smaller one first")
+        return self
+
+
+class HeadParams(Block):
+    """The clustering head."""
+
+    prototypes: int = Field(4096, ge=2)
+    hidden: int = Field(2048, ge=1)
+    bottleneck: int = Field(256, ge=1)
+    temperature: float = Field(0.1, gt=0.0)  # the student's
+    sharpening: float = Field(0.05, gt=0.0)  # the teacher's temperature
+    sinkhorn: int = Field(3, ge=1)  # iterations
+
+
+class LocaParams(MethodParams):
+    """LOCA (arXiv 2212.02400). Defaults are those of the released ImageNet-1k configuration."""
+
+    variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")  # a mode, or mode-eta: LOCA-0.5
+    arch: str = "vit_base_patch16_224"  # of timm's plain vision transformers
+    options: dict[str, Any] | None = None  # timm's own constructor arguments
+    eta: float = Field(0.8, ge=0.0, lt=1.0)  # hidden fraction of the reference patches
+    masking: Literal["consecutive", "unstructured", "first"] = "consecutive"
+    drop_path: float = Field(0.1, ge=0.0, lt=1.0)  # rate of stochastic depth in the last layer
+    momentum: float = Field(0.996, ge=0.0, le=1.0)  # of the teacher at the first step; 1 at the end
+    views: ViewParams = ViewParams()
+    head: HeadParams = HeadParams()
+    dense: DenseParams = DenseParams()  # how the evaluation judges the features
+
+    @field_validator("variants")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [name for name in names if not VARIANT.fullmatch(name)]
+        if wrong or not names or len(set(names)) < len(names):
+            raise ValueError(
+                f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), each once"
+            )
+        return names
+
+    @field_validator("options")
+    @classmethod
+    def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
+        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes", "stem"} & set(options or {}))
+        if taken:
+            raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
+        return options
+
+    @property
+    def mode(self) -> Mode:
+        """What is built from this block: the mode of the last of its variants."""
+        return next(mode for mode in MODES if mode == self.variants[-1].partition("-")[0])
+
+    @property
+    def clustered(self) -> bool:
+        """Whether there are a teacher and prototypes."""
+        return self.mode in CLUSTERED
+
+    def single(self, name: str) -> "LocaParams":
+        """Return the block of one variant: its eta, and no steps when it is not trained."""
+        mode, _, eta = name.partition("-")
+        changes: dict[str, Any] = {"variants": (name,), "eta": float(eta) if eta else self.eta}
+        if mode in UNTRAINED:
+            changes["train"] = self.train.model_copy(update={"steps": 0})
+        return self.model_copy(update=changes)

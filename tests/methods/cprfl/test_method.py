@@ -1,0 +1,290 @@
+"""CPRFL as a whole: what trains, what stays, the optimiser's groups, thresholds, saving, loading, resuming."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from support.tiny import tiny_resnet
+
+import fieldmark
+from fieldmark.engine.averaging import AveragedWeights
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.method import Task
+from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.errors import UserError
+from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead
+from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
+from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.params import PARTS, CprflParams, Variant
+from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.vision.backbones import NetworkParams, create_backbone
+
+Make = Callable[..., CprflParams]
+Batch = dict[str, torch.Tensor]
+ALL = get_args(Variant)
+LINEAR = ["BCE", "focal", "DB", "ASL"]
+
+
+def make(params: Make, task: Task, variant: str, **changes: object) -> tuple[Cprfl, CprflParams]:
+    own = Cprfl.variants(params(variants=[variant], **changes))[variant]
+    torch.manual_seed(0)
+    return Cprfl.build(own, task), own
+
+
+def trained(params: Make, task: Task, variant: str, folder: str = "r", **changes: object) -> Cprfl:
+    method, own = make(params, task, variant, **changes)
+    train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "cprfl", "k"), "t")
+    return method
+
+
+def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_every_variant_has_its_parts_and_one_budget(params: Make, task: Task) -> None:
+    named = Cprfl.variants(params())
+    assert tuple(named) == ALL == tuple(PARTS)
+    assert len({own.train.model_dump_json() for own in named.values()}) == 1
+    for name in ALL:
+        head = make(params, task, name)[0].head
+        assert isinstance(head, LinearHead if name in LINEAR else PromptHead)
+        if isinstance(head, PromptHead):
+            assert head.vectors.shape == ((4, 4) if name == "one-hot" else (4, 10))
+            assert isinstance(head.prompt_network, torch.nn.Linear) == (name == "linear-PI")
+            assert head.no_cls_grad == (name == "VSI-path")
+            assert head.no_feature_grad == (name == "direct-path")
+
+
+def test_losses_are_those_of_the_pictures_targets(params: Make, task: Task, batch: Batch) -> None:
+    by_row = task.manifest.set_index("row")["labels"]
+    rows = task.subset("train").rows
+    targets = torch.tensor(
+        [[float(n in by_row[row]) for n in ("crow", "finch", "heron", "wren")] for row in rows]
+    )
+    some = {"images": batch["images"][[5, 0, 9]], "indices": torch.tensor([5, 0, 9])}
+    for name in ("CPRFL", "ASL", "focal", "BCE", "DB"):
+        method, _ = make(params, task, name)
+        method.eval()
+        losses, logits = method(some), method.logits(some["images"])
+        wanted = targets[[5, 0, 9]]
+        expected = {
+            "ASL": asymmetric_loss(logits, wanted),
+            "focal": focal_loss(logits, wanted),
+            "BCE": torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted),
+            "DB": method.balanced(logits, wanted),
+        }[method.parts.loss]
+        assert set(losses) == {method.parts.loss, "loss"}
+        torch.testing.assert_close(losses["loss"], expected)
+    assert make(params, task, "DB")[0].balanced.counts.tolist() == targets.sum(0).tolist()
+
+
+def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batch) -> None:
+    for name, change in (
+        ("ASL", {"asymmetric": {"gamma_neg": 1}}),
+        ("CPRFL", {"asymmetric": {"clip": 0.3}}),
+        ("focal", {"focal_gamma": 0.5}),
+        ("DB", {"balance": {"gamma": 0.5}}),
+        ("DB", {"balance": {"neg_scale": 5}}),
+    ):
+        plain, changed = (make(params, task, name, **c)[0].eval()(batch)["loss"] for c in ({}, change))
+        assert not torch.equal(plain, changed)
+
+
+@pytest.mark.parametrize("variant", ALL)
+def test_what_is_trained_moves_and_what_is_not_stays(params: Make, task: Task, variant: str) -> None:
+    before, after = state(make(params, task, variant)[0]), trained(params, task, variant)
+    moved = {
+        name
+        for name, _ in after.named_parameters()
+        if not torch.equal(before[name], after.state_dict()[name])
+    }
+    everything = {name for name, _ in after.named_parameters()}
+    cut = ("head.interaction", "head.projection", "backbone") if variant == "direct-path" else ()
+    assert moved == {name for name in everything if not name.startswith(cut)}
+    if variant not in LINEAR:
+        assert torch.equal(after.state_dict()["head.vectors"], before["head.vectors"])
+
+
+def test_a_frozen_backbone_is_not_changed_by_a_bit(params: Make, task: Task) -> None:
+    method = trained(params, task, "CPRFL", backbone_lr=0)
+    assert same(state(method.backbone), state(tiny_resnet()))
+    assert not any(module.training for module in method.train().backbone.modules())
+    assert method.head.training
+
+
+def test_the_optimiser_gets_everything_once_at_its_own_rate(params: Make, task: Task) -> None:
+    method, own = make(params, task, "CPRFL", backbone_lr=0.25)
+    groups = method.parameter_groups(own.train.model_copy(update={"weight_decay": 1e-4}))
+    given = [id(p) for group in groups for p in group.params]
+    assert len(given) == len(set(given))
+    assert set(given) == {id(p) for p in method.parameters()}
+    slow = {id(p) for p in method.backbone.parameters()}
+    for group in groups:
+        assert group.lr_scale == (0.25 if id(group.params[0]) in slow else 1.0)
+        assert {p.ndim > 1 for p in group.params} == {group.weight_decay > 0}
+
+
+def test_the_papers_groups_hold_as_many_tensors_as_its_code_meant(params: Make) -> None:
+    own = params(variants=["CPRFL"], dim=2048, heads=8, head_dim=512, mlp_dim=2048)
+    with torch.device("meta"):
+        network = NetworkParams(library="torchvision", arch="resnet101", weights=None)
+        backbone = create_backbone(network, 64)
+        method = Cprfl(own, backbone, ["a", "b"], torch.empty(2, 1024))
+    sizes = [len(group.params) for group in method.parameter_groups(own.train)]
+    assert sizes == [7, 10, 104, 208]
+    assert round(sum(p.numel() for p in backbone.parameters()) / 1e6, 2) == 42.50
+
+
+def test_training_lowers_the_loss_and_finds_the_classes(params: Make, task: Task) -> None:
+    method = trained(params, task, "CPRFL", train={"steps": 60, "batch_size": 10, "lr": 5e-3}, backbone_lr=1)
+    curve = torch.load(next(Path("r").rglob("state.pt")), weights_only=True)["history"]
+    assert curve[-1]["ASL"] < 0.7 * curve[0]["ASL"]
+    assert curve[-1]["loss"] == curve[-1]["ASL"]
+    assert method.targets.shape == (30, 4)
+
+
+def test_one_picture_is_scored_alike_alone_and_among_others(params: Make, task: Task, batch: Batch) -> None:
+    for name in ("CPRFL", "ASL"):
+        method = make(params, task, name)[0].eval()
+        with torch.no_grad():
+            alone, among = method.probabilities(batch["images"][:1]), method.probabilities(batch["images"])
+        assert alone.shape == (1, 4)
+        torch.testing.assert_close(alone[0], among[0])
+        torch.testing.assert_close(among, method.logits(batch["images"]).sigmoid())
+
+
+def test_thresholds_are_those_of_the_validation_pictures(params: Make, task: Task) -> None:
+    method, _ = make(params, task, "CPRFL")
+    assert method.thresholds.tolist() == [0.5] * 4
+    method.finish(task)
+    subset = task.subset("val")
+    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in subset.rows])
+    labels = task.manifest.set_index("row")["labels"]
+    targets = np.array([[name in labels[row] for name in method.class_names] for row in subset.rows])
+    with torch.no_grad():
+        expected = choose_thresholds(method.eval().probabilities(images), targets)
+    torch.testing.assert_close(method.thresholds, torch.from_numpy(expected).float())
+    assert len(set(method.thresholds.tolist())) > 1
+
+
+def test_without_validation_pictures_thresholds_stay(params: Make, without_val: Task) -> None:
+    method, _ = make(params, without_val, "ASL")
+    method.finish(without_val)
+    assert method.thresholds.tolist() == [0.5] * 4
+
+
+@pytest.mark.parametrize("variant", ["CPRFL", "one-hot", "linear-PI", "direct-path", "ASL", "DB"])
+def test_save_and_load_give_the_same_probabilities(
+    params: Make, task: Task, batch: Batch, variant: str
+) -> None:
+    method = trained(params, task, variant)
+    method.finish(task)
+    save_model(method, "cprfl", method.params, Path("model"))
+    again = load_model(Path("model"))
+    assert isinstance(again, Cprfl)
+    with torch.no_grad():
+        expected = method.eval().probabilities(batch["images"])
+        torch.testing.assert_close(again.probabilities(batch["images"]), expected)
+    assert torch.equal(again.thresholds, method.thresholds)
+    assert again.class_names == method.class_names == ["crow", "finch", "heron", "wren"]
+    if variant in LINEAR:
+        with pytest.raises(RuntimeError, match="no prompts"):
+            again.attention(batch["images"])
+    else:
+        assert again.attention(batch["images"][:2]).shape == (2, 4, 2, 2)
+
+
+def test_in_use_a_picture_has_the_categories_that_reach_their_thresholds(params: Make, task: Task) -> None:
+    method = trained(params, task, "CPRFL")
+    method.finish(task)
+    save_model(method, "cprfl", method.params, Path("model"))
+    picture = task.store[int(task.subset("test").rows[0])]
+    [found] = fieldmark.load(Path("model")).predict(picture)
+    with torch.no_grad():
+        expected = method.eval().probabilities(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None])[0]
+    np.testing.assert_allclose(found.probabilities, expected.numpy(), rtol=1e-5)
+    said = [n for n, p, t in zip(found.names, expected, method.thresholds, strict=True) if p >= t]
+    assert sorted(name for name, _ in found.present) == sorted(said)
+    assert [value for _, value in found.present] == sorted((v for _, v in found.present), reverse=True)
+
+
+def test_all_variants_train_save_and_load(params: Make, task: Task) -> None:
+    own = params(train={"steps": 2, "batch_size": 6, "lr": 1e-2, "ema": 0.9})
+    curves = train_variants("cprfl", own, task, Path("m"), Path("r"), "key")
+    assert tuple(curves) == ALL
+    assert tuple(load_variants("cprfl", own, Path("m"))) == ALL
+
+
+def test_a_killed_run_resumes_to_the_same_weights(params: Make, task: Task) -> None:
+    changes = {"train": {"steps": 20, "batch_size": 6, "lr": 1e-2, "ema": 0.9}, "dropout": 0.2}
+    whole = state(trained(params, task, "CPRFL", "whole", **changes))
+    interrupted, own = make(params, task, "CPRFL", **changes)
+    seen = []
+
+    def stop(step: int) -> None:
+        seen.append(step)
+        if step == 12:
+            raise KeyboardInterrupt
+
+    interrupted.before_step = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        train_on(interrupted, own.images, own.train, task, CheckpointFolder(Path("c"), "cprfl", "k"), "t")
+    assert seen[-1] == 12
+    assert same(state(trained(params, task, "CPRFL", "c", **changes)), whole)
+
+
+def test_the_averaged_weights_are_what_is_kept(
+    params: Make, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = []
+    keep = AveragedWeights.copy_to_module
+    monkeypatch.setattr(
+        AveragedWeights, "copy_to_module", lambda self: (copied.append(dict(self.shadow)), keep(self))
+    )
+    method = trained(params, task, "CPRFL", train={"steps": 4, "batch_size": 6, "lr": 1e-2, "ema": 0.998})
+    assert all(torch.equal(dict(method.named_parameters())[name], value) for name, value in copied[0].items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head_dims": 3}, "cprfl.head_dims; did you mean 'head_dim'"),
+        ({"variants": ["X"]}, "cprfl.variants"),
+        ({"variants": []}, "at least one"),
+        ({"variants": ["ASL", "ASL"]}, "each once"),
+        ({"tau": 0}, "cprfl.tau"),
+        ({"dropout": 1}, "cprfl.dropout"),
+        ({"backbone_lr": -1}, "cprfl.backbone_lr"),
+        ({"asymmetric": {"clip": 1}}, "cprfl.asymmetric.clip"),
+        ({"asymmetric": {"gamma": 1}}, "cprfl.asymmetric.gamma"),
+        ({"balance": {"neg_scale": 0}}, "cprfl.balance.neg_scale"),
+        ({"heads": 0}, "cprfl.heads"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_one_line(
+    params: Make, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        params(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_defaults_are_the_papers(params: Make) -> None:
+    own = CprflParams.model_validate(params().model_dump(include={"images", "train"}))
+    assert (own.dim, own.tau, own.heads, own.head_dim, own.mlp_dim, own.depth) == (2048, 0.5, 8, 512, 2048, 1)
+    assert (own.dropout, own.backbone_lr, own.focal_gamma) == (0.1, 0.1, 2.0)
+    assert own.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
+    assert own.balance.model_dump() == {
+        "alpha": 0.1,
+        "beta": 10,
+        "gamma": 0.2,
+        "neg_scale": 2,
+        "init_bias": 0.05,
+    }

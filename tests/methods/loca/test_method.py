@@ -1,0 +1,376 @@
+"""LOCA as a whole: modes and their side effects, the teacher, optimiser groups, saving, resuming, exporting."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support.tiny import SIDE
+
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.method import Task
+from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.errors import UserError
+from fieldmark.methods.irt.model.method import Irt
+from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.loca.model import method as module
+from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
+from fieldmark.methods.loca.model.method import Loca, teacher_momentum
+from fieldmark.methods.loca.model.params import MODES, LocaParams
+from fieldmark.params import parse
+from fieldmark.vision.backbones import load_backbone
+
+Make = Callable[..., LocaParams]
+Batch = dict[str, torch.Tensor]
+TRAINED = [mode for mode in MODES if mode not in ("random", "supervised")]
+TERMS = {
+    "position": {"position"},
+    "zhai": {"position"},
+    "feature": {"cluster", "me_max"},
+    "LOCA": {"position", "cluster", "me_max"},
+}
+
+
+def build(params: Make, task: Task, mode: str, **changes: object) -> Loca:
+    torch.manual_seed(0)
+    return Loca.build(params(**changes).single(mode), task)
+
+
+def trained(method: Loca, task: Task, folder: str) -> list[dict[str, float]]:
+    own = method.params
+    return train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "loca", "k"), "t")
+
+
+def weights(method: torch.nn.Module) -> Batch:
+    return {name: value.detach().clone() for name, value in method.state_dict().items()}
+
+
+@pytest.mark.parametrize("mode", TRAINED)
+def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
+    params: Make, task: Task, batch: Batch, mode: str
+) -> None:
+    method = build(params, task, mode).train()
+    losses = method(batch)
+    assert {"position", "cluster", "me_max"} & losses.keys() == TERMS[mode]
+    assert float(losses["loss"].detach()) == pytest.approx(
+        sum(float(losses[name].detach()) for name in TERMS[mode]), rel=1e-6
+    )
+    losses["loss"].backward()
+    groups = method.parameter_groups(method.params.train)
+    given = {id(p) for group in groups for p in group.params}
+    for name, parameter in method.named_parameters():
+        assert parameter.requires_grad == (id(parameter) in given), name
+        assert (parameter.grad is not None) == parameter.requires_grad, name
+    assert all(
+        not value.requires_grad for name, value in losses.items() if name not in (*TERMS[mode], "loss")
+    )
+
+
+def test_variants_name_modes_and_etas(params: Make) -> None:
+    named = Loca.variants(
+        params(variants=["random", "supervised", "position-0", "LOCA", "LOCA-0.5", "feature"])
+    )
+    assert {name: (own.mode, own.eta, own.train.steps) for name, own in named.items()} == {
+        "random": ("random", 0.8, 0),
+        "supervised": ("supervised", 0.8, 0),
+        "position-0": ("position", 0.0, 4),
+        "LOCA": ("LOCA", 0.8, 4),
+        "LOCA-0.5": ("LOCA", 0.5, 4),
+        "feature": ("feature", 0.8, 4),
+    }
+
+
+def test_location_only_has_the_releases_side_effects(params: Make, task: Task, batch: Batch) -> None:
+    """No teacher, gradient through the reference, early dropping, no position table on queries."""
+    method = build(params, task, "position").train()
+    assert method.teacher is None
+    views, _ = method._views(batch["images"], 0, 0)
+    chosen = method._chosen(0, views.reference.images.device, None)
+    shown = views.reference.images.clone().requires_grad_()
+    given = dataclasses.replace(views, reference=dataclasses.replace(views.reference, images=shown))
+    method.losses(given, chosen)["loss"].backward()
+    assert shown.grad is not None
+    touched = shown.grad.unfold(2, 8, 8).unfold(3, 8, 8).abs().sum((0, 1, 4, 5)).flatten() > 0
+    assert touched.nonzero()[:, 0].tolist() == chosen.visible.tolist()
+    before = method.network.queries(views, chosen, positions=False)
+    method.backbone.trunk.network.pos_embed.data.mul_(2.0)
+    assert torch.equal(method.network.queries(views, chosen, positions=False), before)
+    assert not torch.equal(method.network.queries(views, chosen, positions=True), before)
+
+
+def test_with_the_feature_loss_the_reference_is_the_teachers(params: Make, task: Task, batch: Batch) -> None:
+    method = build(params, task, "LOCA").train()
+    assert method.teacher is not None
+    views, _ = method._views(batch["images"], 0, 0)
+    chosen = method._chosen(0, views.reference.images.device, None)
+    shown = views.reference.images.clone().requires_grad_()
+    given = dataclasses.replace(views, reference=dataclasses.replace(views.reference, images=shown))
+    before = method.losses(given, chosen)
+    before["loss"].backward()
+    assert shown.grad is None
+    assert all(p.grad is None for p in method.teacher.parameters())
+    method.teacher.backbone.trunk.network.pos_embed.data.mul_(2.0)
+    after = method.losses(given, chosen)
+    assert float(before["cluster"].detach()) != float(after["cluster"].detach())
+    assert float(before["position"].detach()) != float(after["position"].detach())
+
+
+def test_stochastic_depth_is_active_in_the_teacher(params: Make, task: Task, batch: Batch) -> None:
+    method = build(params, task, "LOCA", drop_path=0.5).train()
+    views, _ = method._views(batch["images"], 0, 0)
+    plain = method._chosen(0, views.reference.images.device, None)
+    factors = torch.ones(len(batch["images"]), 4, 2, 2)
+    factors[:, 0, 1] = 0.0  # the reference's last layer
+    dropped = dataclasses.replace(plain, branches=factors)
+    one, other = (method._assignments(method.teacher, views, c)[0] for c in (plain, dropped))  # type: ignore[arg-type]
+    assert not torch.equal(one, other)
+    assert torch.equal(
+        method.network.queries(views, plain, True), method.network.queries(views, dropped, True)
+    )
+
+
+def test_single_image_prediction_has_no_positions_to_copy(params: Make, task: Task, batch: Batch) -> None:
+    method = build(params, task, "zhai").train()
+    table = method.backbone.trunk.network.pos_embed
+    assert not table.requires_grad
+    assert not table.any()
+    pretext = method.eval().pretext(batch["images"], 0)
+    assert pretext.valid.tolist() == [16] * len(batch["images"])
+    assert len(pretext.predicted) == 0
+
+
+def test_teachers_momentum_and_movement(params: Make, task: Task) -> None:
+    assert teacher_momentum(0.996, 0, 100) == pytest.approx(0.996)
+    assert teacher_momentum(0.996, 50, 100) == pytest.approx(0.998)
+    assert teacher_momentum(0.996, 99, 100) == pytest.approx(1.0, abs=1e-5)
+    method = build(params, task, "LOCA", momentum=0.9)
+    assert method.teacher is not None
+    begun = weights(method.teacher)
+    assert all(torch.equal(value, begun[name]) for name, value in method.network.state_dict().items())
+    for parameter in method.network.parameters():
+        parameter.data.add_(1.0)
+    method.after_step(0)
+    for name, value in method.teacher.state_dict().items():
+        torch.testing.assert_close(value, begun[name] + 0.1, msg=name)
+
+
+def test_decay_groups(params: Make, task: Task) -> None:
+    method = build(params, task, "LOCA")
+    decayed, plain = (
+        {name for name, p in method.named_parameters() if any(p is q for q in group.params)}
+        for group in method.parameter_groups(method.params.train)
+    )
+    prefix = "network.backbone.trunk.network."
+    assert {
+        f"{prefix}{n}" for n in ("pos_embed", "patch_embed.proj.weight", "blocks.1.attn.qkv.bias")
+    } <= decayed
+    assert {"network.position.cross.query.bias", "network.position.cross.key_value.bias"} <= decayed
+    assert {
+        f"{prefix}{n}" for n in ("norm.weight", "patch_embed.proj.bias", "blocks.1.attn.proj.bias")
+    } <= plain
+    assert {"network.position.cross.proj.bias", "network.projection.mlp.0.bias"} <= plain
+    assert [group.weight_decay for group in method.parameter_groups(method.params.train)] == [0.1, 0.0]
+
+
+def test_learning_rate_of_the_released_recipe(params: Make) -> None:
+    recipe = {"steps": 125_100, "lr": 1e-3, "schedule": "cosine", "final": 0.01, "warmup_steps": 18_765}
+    train = params(train=recipe).train
+    assert learning_rate(train, 18_765) == pytest.approx(1e-3)
+    assert learning_rate(train, 62_550) == pytest.approx(6.40e-4, rel=1e-3)
+    assert learning_rate(train, 125_099) == pytest.approx(1e-5, rel=1e-3)
+
+
+def test_views_do_not_depend_on_how_a_batch_is_cut(
+    params: Make, task: Task, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second micro-batch of the second of two processes sees what stands there in the whole batch."""
+    seen: list[range] = []
+    plain = module.draws
+    monkeypatch.setattr(module, "draws", lambda *args: (seen.append(args[2]), plain(*args))[1])
+    train = {"steps": 4, "batch_size": 16, "lr": 1e-3, "accumulate": 2}
+    method = build(params, task, "position", train=train).train()
+    monkeypatch.setattr(module, "process_rank", lambda: 1)
+    method.before_step(3)
+    for _ in range(2):
+        method({"images": batch["images"][:4]})
+    method.before_step(4)
+    method({"images": batch["images"][:4]})
+    assert seen == [range(8, 12), range(12, 16), range(8, 12)]
+
+
+@pytest.mark.parametrize("mode", TRAINED)
+def test_training_lowers_the_loss_of_one_batch(params: Make, task: Task, batch: Batch, mode: str) -> None:
+    method = build(params, task, mode, drop_path=0.0).train()
+    optimizer = torch.optim.AdamW(method.parameter_groups(method.params.train)[0].params, lr=3e-3)
+    values = []
+    for _ in range(40):
+        method.before_step(0)  # the same views again
+        loss = method(batch)["loss"]
+        values.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert values[-1] < values[0] - 0.3
+
+
+def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
+    params: Make, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = {"steps": 24, "batch_size": 6, "lr": 1e-3, "clip_norm": 1.0}
+    whole = build(params, task, "LOCA", train=train)
+    trained(whole, task, "whole")
+
+    class KilledError(Exception):
+        pass
+
+    def kill(step: int) -> None:
+        if step == 15:
+            raise KilledError
+
+    killed = build(params, task, "LOCA", train=train)
+    monkeypatch.setattr(killed, "before_step", lambda step: (kill(step), Loca.before_step(killed, step)))
+    with pytest.raises(KilledError):
+        trained(killed, task, "killed")
+    resumed = build(params, task, "LOCA", train=train)
+    torch.manual_seed(99)
+    trained(resumed, task, "killed")
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in resumed.state_dict().items())
+
+
+def test_all_variants_train_save_and_load(params: Make, task: Task, tmp_path: Path) -> None:
+    own = params(variants=list(MODES))
+    curves = train_variants("loca", own, task, tmp_path / "m", tmp_path / "r", "key")
+    assert list(curves) == TRAINED
+    assert {"prototypes", "target_entropy", "feature_std", "accuracy"} <= curves["LOCA"][-1].keys()
+    loaded = load_variants("loca", own, tmp_path / "m")
+    assert {name: one.has_pretext for name, one in loaded.items()} == {
+        "random": True, "supervised": False, "position": True, "feature": False, "LOCA": True, "zhai": True
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_save_and_load_give_the_same_features_and_predictions(
+    params: Make, task: Task, batch: Batch, tmp_path: Path, mode: str
+) -> None:
+    method = build(params, task, mode).eval()
+    if method.teacher is not None:
+        torch.nn.init.normal_(method.teacher.backbone.trunk.network.pos_embed)
+    save_model(method, "loca", method.params, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    with torch.no_grad():
+        assert torch.equal(method.embed(batch["images"]), loaded.embed(batch["images"]))
+    if method.has_pretext:
+        one, other = (m.pretext(batch["images"], 5) for m in (method, loaded))
+        assert torch.equal(one.predicted, other.predicted)
+        assert torch.equal(one.correct, other.correct)
+    else:
+        with pytest.raises(RuntimeError, match="no position classifier"):
+            method._logits(torch.zeros(1, 1, 16), None)
+
+
+def test_pretext_counts_valid_patches_of_all_queries(params: Make, task: Task, batch: Batch) -> None:
+    method = build(params, task, "LOCA").eval()
+    found = method.pretext(batch["images"], 0)
+    count = len(batch["images"])
+    assert found.predicted.shape == found.views.focal.targets.shape == (2, count, 2, 2)
+    valid = (found.views.focal.targets >= 0).sum((0, 2, 3))
+    assert (found.valid >= valid).all()
+    assert int(found.valid.max()) <= 6 + 2 * 4
+    assert (found.correct <= found.valid).all()
+    hits = (found.predicted == found.views.focal.targets).sum((0, 2, 3))
+    assert (found.correct >= hits).all()
+    assert not torch.equal(found.views.focal.boxes, method.pretext(batch["images"], count).views.focal.boxes)
+
+
+def test_irt_starts_from_the_exported_folder(params: Make, task: Task, batch: Batch, tmp_path: Path) -> None:
+    method = build(params, task, "LOCA").eval()
+    folder = tmp_path / "loca" / "variants" / "LOCA"
+    save_model(method, "loca", method.params, folder)
+    backbone = load_backbone(folder).eval()
+    with torch.no_grad():
+        assert torch.equal(backbone(batch["images"]).map, method.backbone(batch["images"]).map)
+    fields = {"pooling": "average", "images": {"size": SIDE}, "train": {"steps": 1, "lr": 1e-3}}
+    irt = Irt.build(parse(IrtParams, fields, "irt"), dataclasses.replace(task, backbone=folder)).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(irt.embed(batch["images"]), method.embed(batch["images"]))
+    with pytest.raises(UserError, match="none; use average"):
+        Irt.build(
+            parse(IrtParams, {**fields, "pooling": "cls"}, "irt"), dataclasses.replace(task, backbone=folder)
+        )
+
+
+def test_measures_of_collapse_by_hand() -> None:
+    assert float(feature_spread(torch.ones(3, 4, 8))) == pytest.approx(0.0, abs=1e-6)
+    spread = torch.randn(50, 40, 64, generator=torch.Generator().manual_seed(0))
+    assert float(feature_spread(spread)) == pytest.approx(1.0, abs=0.02)
+    assert float(target_entropy(torch.eye(5))) == 0
+    assert float(target_entropy(torch.full((7, 5), 0.2))) == pytest.approx(1.0)
+    assert float(prototype_use(torch.tensor(-math.log(4)), 8)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("point", "word"),
+    [
+        ({"prototypes": 0.5, "target_entropy": 0.4, "feature_std": 0.7}, None),
+        ({}, None),
+        ({"prototypes": 0.001}, "prototypes"),
+        ({"target_entropy": 0.999}, "uniform"),
+        ({"feature_std": 0.01}, "same features"),
+    ],
+)
+def test_a_collapsed_run_is_named(point: dict[str, float], word: str | None) -> None:
+    found = diagnosis(point)
+    assert found is None if word is None else word in str(found)
+
+
+def test_finish_warns_of_a_collapse(
+    params: Make, task: Task, batch: Batch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method = build(params, task, "LOCA").train()
+    for part in (method.network, method.teacher):
+        torch.nn.init.zeros_(part.backbone.trunk.network.norm.weight)  # type: ignore[union-attr]
+        torch.nn.init.ones_(part.backbone.trunk.network.norm.bias)  # type: ignore[union-attr]
+    method(batch)
+    method.finish(task)
+    assert "loca LOCA has collapsed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"variants": ["loca"]}, "variants must name random"),
+        ({"variants": ["LOCA", "LOCA"]}, "each once"),
+        ({"variants": ["LOCA-1.5"]}, "LOCA-0.5"),
+        ({"variants": []}, "variants must name"),
+        ({"eta": 1.0}, "loca.eta"),
+        ({"options": {"class_token": True}}, "class_token is set by LOCA itself"),
+        ({"options": {"stem": "conv"}}, "stem is set by LOCA itself"),
+        ({"views": {"focal_area": [0.5, 0.2]}}, "focal_area must be two fractions"),
+        ({"views": {"aspect": [0.0, 1.0]}}, "aspect must be two positive"),
+        ({"masking": "random"}, "loca.masking"),
+        ({"etta": 0.5}, "did you mean 'eta'"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_one_line(
+    params: Make, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        params(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_defaults_are_the_released_configuration() -> None:
+    own = parse(LocaParams, {"images": {}, "train": {"steps": 1, "lr": 1e-3}}, "loca")
+    assert (own.eta, own.masking, own.momentum, own.drop_path) == (0.8, "consecutive", 0.996, 0.1)
+    head, views = own.head, own.views
+    assert (head.prototypes, head.hidden, head.bottleneck, head.sinkhorn) == (4096, 2048, 256, 3)
+    assert (head.temperature, head.sharpening) == (0.1, 0.05)
+    assert (views.reference_size, views.random_tokens, views.focal_count, views.focal_size) == (
+        224,
+        70,
+        9,
+        96,
+    )

@@ -1,0 +1,40 @@
+import numpy as np
+from support.masked import NAMES
+
+from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.reporting.masks import coloured_labels, framed, label_colours, label_key
+from fieldmark.reporting.trends import trend_panels
+
+
+def test_every_label_of_a_usual_data_set_has_a_colour_of_its_own():
+    colours = label_colours()
+    assert len({tuple(colour) for colour in colours[:150].tolist()}) == 150
+    assert colours[255].tolist() == [255, 255, 255]
+    mask = np.array([[0, 3], [255, 1]], np.uint8)
+    assert np.array_equal(coloured_labels(mask)[0, 1], colours[3])
+
+
+def test_the_key_names_the_colours_in_rows():
+    rows = list(label_key(NAMES, 3))
+    assert [[cell.caption for cell in row] for row in rows] == [list(NAMES[:3]), list(NAMES[3:])]
+    assert rows[1][0].picture[0, 0].tolist() == label_colours()[3].tolist()
+    assert sum(len(row) for row in label_key([str(n) for n in range(150)], 8)) == 32
+
+
+def test_frames_leave_the_picture_alone_and_stay_inside_it():
+    picture = np.zeros((20, 30, 3), np.uint8)
+    drawn = framed(picture, {(9, 8, 7): (2, 3, 10, 100), (1, 2, 3): (-4, -4, 8, 8)}, width=2)
+    assert not picture.any()
+    assert drawn[2, 10].tolist() == drawn[3, 29].tolist() == [9, 8, 7]
+    assert drawn[6, 10].tolist() == [0, 0, 0]
+    assert drawn[3, 0].tolist() == [1, 2, 3]
+
+
+def test_trends_are_drawn_with_a_line_a_name(tmp_path):
+    points = [(0.0, Interval(0.5, 0.4, 0.6)), (0.8, Interval(0.3, 0.2, 0.35))]
+    panels = {"accuracy": {"LOCA": points}, "mIoU": {"LOCA": points, "position": points[:1]}}
+    trend_panels(tmp_path / "a.svg", panels, "eta")
+    trend_panels(tmp_path / "b.svg", panels, "eta")
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    assert all(word in text for word in ("LOCA", "position", "accuracy", "mIoU", "eta"))
