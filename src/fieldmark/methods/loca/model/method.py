@@ -35,6 +35,7 @@ from fieldmark.vision.backbones import Backbone, contiguous, load_backbone, save
 from fieldmark.vision.pooling import pool
 
 HEADS = "heads.safetensors"
+NOT_IN_HEADS = ("network.backbone.", "teacher.position.", "teacher.projection.")
 DECAYED_VECTORS = ("attn.qkv.bias", "cross.query.bias", "cross.key_value.bias")
 PRETEXT_STEP = 2**40  # views of the test pictures: those of a step that training never reaches
 
@@ -245,8 +246,9 @@ class Loca(Method):
     def save(self, folder: Path) -> None:
         """Write the encoder as an ordinary backbone folder, and beside it what predicts positions."""
         save_backbone(self.backbone, folder)
-        own = "network.backbone.", "teacher.position.", "teacher.projection."
-        heads = {name: value for name, value in self.state_dict().items() if not name.startswith(own)}
+        heads = {
+            name: value for name, value in self.state_dict().items() if not name.startswith(NOT_IN_HEADS)
+        }
         with atomic_path(folder / HEADS) as temporary:
             save_file(contiguous(heads), temporary)
 
@@ -254,7 +256,9 @@ class Loca(Method):
     def load(cls, params: LocaParams, folder: Path) -> Self:
         """Read what `save` wrote; a teacher keeps random heads, which predicting does not use."""
         method = cls(params, load_backbone(folder))
-        method.load_state_dict(load_file(folder / HEADS), strict=False)
+        absent, unknown = method.load_state_dict(load_file(folder / HEADS), strict=False)
+        if unknown or any(not name.startswith(NOT_IN_HEADS) for name in absent):
+            raise UserError(f"{folder / HEADS} does not fit its model.json; train the variant again")
         return method
 
 

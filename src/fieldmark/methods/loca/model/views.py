@@ -18,6 +18,7 @@ from fieldmark.methods.loca.model.photometry import blurred, recoloured, solariz
 
 ASPECT, HEIGHT, ROW, COLUMN, FLIP = range(5)
 GEOMETRY_NUMBERS = 5
+SALT = 1  # sets these numbers apart from those of the loader's own transforms
 NUMBERS = GEOMETRY_NUMBERS + COLOUR_NUMBERS  # uniform numbers per view
 
 
@@ -54,7 +55,9 @@ class _Kind:
 def draws(seed: int, step: int, places: range, count: int) -> Tensor:
     """Return uniform numbers (len(places), count) on the CPU: a row depends on (seed, step, place) alone."""
     generator = torch.Generator()
-    rows = [torch.rand(count, generator=generator.manual_seed(mix(seed, step, place))) for place in places]
+    rows = [
+        torch.rand(count, generator=generator.manual_seed(mix(seed, step, place, SALT))) for place in places
+    ]
     return torch.stack(rows)
 
 
