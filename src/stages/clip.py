@@ -11,7 +11,7 @@ from fieldmark.engine.clips import describe_clip, make_clip
 from fieldmark.engine.configuration import read_clip
 from fieldmark.engine.processes import first_process
 from fieldmark.engine.watch import write_curves
-from fieldmark.evaluation.crossmodal import cosine_table
+from fieldmark.evaluation.crossmodal import cosines
 from fieldmark.files import atomic_folder, write_json
 from fieldmark.language.clip import save_clip
 from fieldmark.reporting.similarity import write_similarity
@@ -27,7 +27,7 @@ def main(name: str, params: dict[str, Any]) -> None:
     save_clip(clip, Path("models/clips") / name)
     write_curves(task.history, {"loss": curve} if curve else {})
     with atomic_folder(Path("reports/figures/clips") / name) as folder:
-        write_similarity(cosine_table(scores.embeddings), scores.names, folder)
+        write_similarity(cosines(scores.embeddings, scores.embeddings), scores.names, folder)
     write_json(Path(f"reports/clips/{name}.json"), {"name": name, **describe_clip(clip, own, scores)})
     checkpoints.clear()
 

@@ -106,6 +106,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
         captions=[[f"a {name} picture", f"it is {name}"] for name in names],
         attributes=[json.dumps({"colour": name, "back_colour": "dark_" + name}) for name in names],
         group="g",
+        labels=[[] for _ in names],
     )
     return dataclasses.replace(made, split=frame, manifest=manifest)
 
@@ -128,7 +129,7 @@ def test_training_teaches_names_of_colours(task: Task, tmp_path: Path) -> None:
     metrics = scores.metrics
     assert curve[-1]["loss"] < curve[0]["loss"]
     assert metrics["zero-shot top1"]["value"] > 0.7  # chance is a quarter
-    assert metrics["zero-shot top1 by captions"]["value"] > 0.7
+    assert metrics["zero-shot top1, classes by their training captions"]["value"] > 0.7
     assert metrics["chance"]["value"] == 0.25
     own_pair = metrics["image to text recall@1"]["value"]
     of_class = metrics["image to text recall@1, any of the class"]["value"]
@@ -181,6 +182,21 @@ def test_a_clip_with_weights_is_scored_not_trained_even_without_captions(task: T
     assert torch.equal(clip.encode_texts(["a"]), tiny_clip().encode_texts(["a"]))
     with pytest.raises(UserError, match="32 training pictures of data set 'd' have no caption"):
         make_clip(params(), silent, CheckpointFolder(tmp_path, "c", "k"), "c")
+
+
+def test_a_clip_may_be_scored_on_pictures_with_several_labels(task: Task, tmp_path: Path) -> None:
+    torch.save(tiny_clip().network.state_dict(), tmp_path / "w.pt")
+    manifest = task.manifest.assign(
+        labels=[[name, "picture"] for name in task.manifest.class_name], class_name=None
+    )
+    split = task.split.assign(label=-1, class_name="")
+    several = dataclasses.replace(task, manifest=manifest, split=split)
+    own = params(train=None, pretrained=str(tmp_path / "w.pt"))
+    _, scores, _ = make_clip(own, several, CheckpointFolder(tmp_path, "c", "k"), "c")
+    assert scores.names == sorted([*COLOURS, "picture"])
+    assert scores.metrics["chance"]["value"] == pytest.approx((1 + 4 * 0.25) / 5)
+    kinds = [f"{way} recall@{k}" for way in ("image to text", "text to image") for k in (1, 5)]
+    assert set(scores.metrics) == {"zero-shot map", "chance", *kinds}
 
 
 @pytest.mark.parametrize(

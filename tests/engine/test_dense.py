@@ -14,6 +14,7 @@ from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy, interpolate
 
 from fieldmark.datasets.loading import Slice, sequential_slices
+from fieldmark.datasets.store import MASK_NAMES
 from fieldmark.datasets.transforms import ImageParams, training_transform
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.dense import (
@@ -88,6 +89,16 @@ def test_a_batch_depends_on_seed_step_and_place_alone(task: Task) -> None:
     whole, part = dataset[Slice(5, 0, (2, 7, 9))], dataset[Slice(5, 1, (7, 9))]
     assert torch.equal(whole["images"][1:], part["images"])
     assert torch.equal(whole["masks"][1:], part["masks"])
+
+
+def test_masks_without_names_and_some_of_the_pairs(task: Task) -> None:
+    pairs = Pairs.of(task, "train")
+    some = pairs.taken(np.array([3, 7]))
+    assert np.array_equal(some.mask(1), pairs.mask(7))
+    assert list(some.subset.frame["id"]) == list(pairs.subset.frame["id"].iloc[[3, 7]])
+    (task.store.folder / MASK_NAMES).unlink()
+    with pytest.raises(UserError, match="run `prepare` again"):
+        Pairs.of(task, "train")
 
 
 def test_small_masks_take_the_nearest_pixel(task: Task) -> None:

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 from support.clips import SIDE, tiny_clip
 
 from fieldmark.datasets.store import ImageStore, StoreWriter
 from fieldmark.engine.clip_params import PromptParams
 from fieldmark.engine.params import RuntimeParams
 from fieldmark.engine.prompting import class_texts, describe_prompts, make_prompts
+from fieldmark.engine.zero_shot import zero_shot
 from fieldmark.errors import UserError
 from fieldmark.language.clip import save_clip
 from fieldmark.language.prompts import Prompts
@@ -110,13 +112,29 @@ def test_what_is_said_of_prompts():
     assert told["most alike"] == ["b", "c"]
     assert told["highest similarity"] == pytest.approx(0.96)
     assert told["mean similarity"] == pytest.approx((0.6 + 0.8 + 0.96) / 3)
-    assert "zero-shot top1" not in told
+    assert "zero-shot" not in told
     pictures = torch.tensor([[1.0, 0.0], [0.8, 0.6], [0.8, 0.6]])
     told = describe_prompts(Prompts(["a", "b", "c"], texts, texts[None], pictures), table)
-    assert told["zero-shot top1"]["value"] == pytest.approx(2 / 3)
-    assert told["chance"] == pytest.approx(1 / 3)
-    several = describe_prompts(Prompts(["a"], texts[:1], texts[None, :1], pictures), SEVERAL)
-    assert several == {"classes": 1, "templates": 1}
+    assert told["zero-shot"]["zero-shot top1"]["value"] == pytest.approx(2 / 3)
+    assert told["zero-shot"]["chance"]["value"] == pytest.approx(1 / 3)
+    alone = describe_prompts(Prompts(["a"], texts[:1], texts[None, :1]), manifest(["a"]))
+    assert alone == {"classes": 1, "templates": 1}
+
+
+def test_pictures_with_several_labels_are_scored_by_average_precision():
+    """Against scikit-learn's average precision of the cosines, class by class."""
+    rng = np.random.default_rng(0)
+    pictures, texts = torch.tensor(rng.normal(size=(30, 4))), torch.tensor(rng.normal(size=(3, 4)))
+    labels = [[name for name in "abc" if rng.random() < 0.4] for _ in range(30)]
+    table = manifest([None] * 30, labels)
+    table["id"] = [f"p{n}" for n in range(30)]
+    unit = [rows / rows.norm(dim=1, keepdim=True) for rows in (pictures, texts)]
+    scores = (unit[0] @ unit[1].T).numpy()
+    truth = np.array([[name in own for name in "abc"] for own in labels])
+    expected = np.mean([average_precision_score(truth[:, c], scores[:, c]) for c in range(3)])
+    found = zero_shot(pictures, texts, ["a", "b", "c"], table)
+    assert found["zero-shot map"]["value"] == pytest.approx(expected)
+    assert found["chance"]["value"] == pytest.approx(truth.mean())
 
 
 @pytest.mark.parametrize(

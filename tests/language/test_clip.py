@@ -1,5 +1,6 @@
 """CLIPs of open_clip: built, saved, loaded, and their towers against open_clip's own."""
 
+import copy
 import json
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_file_with_code_in_it_is_refused(tmp_path):
             return (print, ("executed",))
 
     torch.save({"x": Evil()}, tmp_path / "evil.pt")
-    with pytest.raises(UserError, match=r"evil\.pt' does not fit the network or cannot be read"):
+    with pytest.raises(UserError, match=r"evil\.pt' do not fit the network or cannot be read"):
         create_clip(None, CONFIG, str(tmp_path / "evil.pt"), size=SIDE, squash=True)
 
 
@@ -126,11 +127,10 @@ def test_an_architecture_of_open_clip_by_name():
 
 
 def test_openais_weights_get_their_quick_gelu(monkeypatch):
-    """open_clip only warns where the activation does not fit the weights."""
+    """open_clip only warns where the activation do not fit the weights."""
     import open_clip
 
-    small = {**CONFIG, "vision_cfg": dict(CONFIG["vision_cfg"]), "text_cfg": dict(CONFIG["text_cfg"])}
-    monkeypatch.setattr(open_clip, "get_model_config", lambda name: small)
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: copy.deepcopy(CONFIG))
     loaded = []
     monkeypatch.setattr(open_clip, "download_pretrained", lambda tag: "file")
     monkeypatch.setattr(open_clip, "load_checkpoint", lambda network, path: loaded.append(path))
@@ -139,6 +139,18 @@ def test_openais_weights_get_their_quick_gelu(monkeypatch):
     assert "QuickGELU" in repr(clip.network.transformer)
     assert loaded == ["file"]
     assert clip.spec.mean == pytest.approx((0.48145466, 0.4578275, 0.40821073))
+
+
+def test_weights_that_cannot_be_fetched_are_one_line_with_a_way_out(monkeypatch):
+    import open_clip
+
+    def offline(tag):
+        raise OSError("no\nnetwork")
+
+    monkeypatch.setattr(open_clip, "get_model_config", lambda name: copy.deepcopy(CONFIG))
+    monkeypatch.setattr(open_clip, "download_pretrained", offline)
+    with pytest.raises(UserError, match=r"'openai' cannot be fetched .*\(no network\); name a local file"):
+        create_clip("RN50", {}, "openai", size=SIDE, squash=False)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +172,7 @@ def test_weights_of_another_shape_are_refused(clip, tmp_path, saved):
     state = load_file(saved / WEIGHTS)
     state["text_projection"] = torch.zeros(3, 3)
     save_file(state, tmp_path / "bad.safetensors")
-    with pytest.raises(UserError, match=r"bad\.safetensors' does not fit"):
+    with pytest.raises(UserError, match=r"bad\.safetensors' do not fit"):
         create_clip(None, CONFIG, str(tmp_path / "bad.safetensors"), size=SIDE, squash=True)
 
 

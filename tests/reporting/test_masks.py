@@ -1,8 +1,13 @@
+import json
+
 import numpy as np
+from PIL import Image
 from support.masked import NAMES
 
+from fieldmark.datasets.specimens import Specimen
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.reporting.masks import coloured_labels, framed, label_colours, label_key
+from fieldmark.reporting.overview import write_overview
 from fieldmark.reporting.trends import trend_panels
 
 
@@ -38,3 +43,12 @@ def test_trends_are_drawn_with_a_line_a_name(tmp_path):
     text = (tmp_path / "a.svg").read_text()
     assert text == (tmp_path / "b.svg").read_text()
     assert all(word in text for word in ("LOCA", "position", "accuracy", "mIoU", "eta"))
+
+
+def test_pictures_without_a_class_get_a_sheet_and_no_difficulty(tmp_path):
+    pictures = [Specimen(Image.new("RGB", (8, 6), (n, 0, 0)), "", "") for n in range(50)]
+    assert write_overview(pictures, tmp_path) == {}
+    [entry] = json.loads((tmp_path / "figures.json").read_text())
+    sheet = Image.open(tmp_path / entry["file"])
+    assert sheet.width > 8 * 96
+    assert sheet.height > 4 * 96

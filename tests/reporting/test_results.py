@@ -85,8 +85,8 @@ def test_headline_that_no_variant_has_is_named(root):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
 @pytest.mark.parametrize(
     "file",
-    ["reports/metrics/irt.json", "reports/backbones/vit.json", "reports/clips/small.json", "reports/validation/birds.json",
-     "data/prepared/birds/summary.json"],
+    ["reports/metrics/irt.json", "reports/backbones/vit.json", "reports/clips/small.json",
+     "reports/validation/birds.json", "data/prepared/birds/summary.json"],
 )  # fmt: skip
 def test_what_is_no_object_is_refused_by_file(root, file, text):
     (root / file).write_text(text)

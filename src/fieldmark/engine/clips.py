@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -19,10 +20,11 @@ from fieldmark.engine.inference import INFERENCE_BATCH, run_over
 from fieldmark.engine.method import Subset, Task
 from fieldmark.engine.variants import train_on
 from fieldmark.engine.watch import Point
+from fieldmark.engine.zero_shot import classes_of, has_several_labels, zero_shot
 from fieldmark.errors import UserError
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import interval
-from fieldmark.evaluation.crossmodal import cross_recall, zero_shot_hits
+from fieldmark.evaluation.crossmodal import cross_recall
 from fieldmark.language.clip import Clip, create_clip
 from fieldmark.language.templates import fill, prompt
 from fieldmark.progress import progress
@@ -73,7 +75,7 @@ def make_clip(
 
 def sentences_of(manifest: pd.DataFrame, subset: Subset, templates: Sequence[str] = ()) -> list[list[str]]:
     """Return, for each picture of `subset`, its captions and every template that its annotations fill."""
-    rows = manifest.set_index("id").loc[subset.frame["id"]]
+    rows = _rows(manifest, subset)
     told = []
     for captions, attributes in zip(rows["captions"], rows["attributes"], strict=True):
         values = _texts(json.loads(attributes)) if templates else {}
@@ -97,25 +99,26 @@ def describe_clip(clip: Clip, params: ClipParams, scores: ClipScores) -> dict[st
 
 @torch.inference_mode()
 def score_clip(clip: Clip, params: ClipParams, task: Task) -> ClipScores:
-    """Score zero-shot classification and retrieval on the split's test pictures; chance is 1 / classes.
+    """Score zero-shot classification and retrieval on the split's test pictures.
 
-    Retrieval counts a picture's own captions, and those of any picture of its class: a caption often holds
-    for all of them. Intervals are over classes.
+    Retrieval counts a picture's own captions and, where pictures have one class each, those of any picture
+    of the class: a caption often holds for all of them. Classes are those of the whole data set.
     """
-    test, train = task.subset("test", "query", "gallery"), task.subset("train")
+    test = task.subset("test", "query", "gallery")
+    rows, names = _rows(task.manifest, test), classes_of(task.manifest)
     pictures = run_over(clip, clip.encode_images, task, test, params.images, "pictures")
-    names = test.class_names
     texts = [prompt(template, name) for template in params.templates for name in names]
-    named = encode_all(clip, texts).unflatten(0, (len(params.templates), len(names))).mean(0)
-    hits = {"zero-shot top1": zero_shot_hits(pictures, named, test.labels)}
-    told = _told_classes(clip, task.manifest, train, names)
+    named = encode_all(clip, texts).view(len(params.templates), len(names), -1).mean(0)
+    metrics = zero_shot(pictures, named, names, rows)
+    several = has_several_labels(task.manifest)
+    told = None if several else _told_classes(clip, task.manifest, task.subset("train"), names)
     if told is not None:
-        hits["zero-shot top1 by captions"] = zero_shot_hits(pictures, told, test.labels)
-    metrics = {name: interval(one, test.labels).as_dict() for name, one in hits.items()}
-    metrics["chance"] = {"value": 1.0 / len(names)}
+        by_captions = zero_shot(pictures, told, names, rows)["zero-shot top1"]
+        metrics["zero-shot top1, classes by their training captions"] = by_captions
     captions = sentences_of(task.manifest, test)
     if all(captions):
-        metrics.update(_retrieval(clip, pictures, captions, test.labels))
+        classes = np.arange(len(rows)) if several else rows["class_name"].to_numpy()
+        metrics.update(_retrieval(clip, pictures, captions, classes))
     order = _by_group(task.manifest, names)
     return ClipScores(metrics, [names[index] for index in order], named[order])
 
@@ -129,6 +132,11 @@ def encode_all(clip: Clip, texts: Sequence[str]) -> Tensor:
         for part in progress(slices, desc="texts", unit="batch")
     ]
     return torch.cat(parts)
+
+
+def _rows(manifest: pd.DataFrame, subset: Subset) -> pd.DataFrame:
+    """Return the manifest rows of the pictures of `subset`, in its order."""
+    return manifest.set_index("id", drop=False).loc[subset.frame["id"]]
 
 
 def _by_group(manifest: pd.DataFrame, names: Sequence[str]) -> list[int]:
@@ -150,20 +158,21 @@ def _told_classes(clip: Clip, manifest: pd.DataFrame, train: Subset, names: Sequ
 
 
 def _retrieval(
-    clip: Clip, pictures: Tensor, captions: Sequence[Sequence[str]], labels: Array
+    clip: Clip, pictures: Tensor, captions: Sequence[Sequence[str]], classes: Array
 ) -> dict[str, dict[str, float]]:
-    """Return recall@k in both directions, for own pairs and for pairs of one class, with intervals."""
+    """Return recall@k in both directions, for own pairs and for pairs of one class, with intervals over classes."""
     texts = encode_all(clip, [text for own in captions for text in own])
-    owners = (
-        torch.arange(len(captions)).repeat_interleave(torch.tensor([len(own) for own in captions])).numpy()
-    )
-    own = torch.arange(len(captions)).numpy()
+    own = np.arange(len(captions))
+    owners = own.repeat([len(told) for told in captions])
+    kinds = {"": (own, owners)}
+    if len(set(classes)) < len(classes):
+        kinds[", any of the class"] = (classes, classes[owners])
     found = {}
-    for kind, of_picture, of_text in (("", own, owners), (", any of the class", labels, labels[owners])):
+    for kind, (of_picture, of_text) in kinds.items():
         to_text = cross_recall(pictures, of_picture, texts, of_text, KS)
         to_image = cross_recall(texts, of_text, pictures, of_picture, KS)
-        found.update({f"image to text recall@{k}{kind}": (to_text[k], labels) for k in KS})
-        found.update({f"text to image recall@{k}{kind}": (to_image[k], labels[owners]) for k in KS})
+        found.update({f"image to text recall@{k}{kind}": (to_text[k], classes) for k in KS})
+        found.update({f"text to image recall@{k}{kind}": (to_image[k], classes[owners]) for k in KS})
     return {name: interval(hits, clusters).as_dict() for name, (hits, clusters) in found.items()}
 
 

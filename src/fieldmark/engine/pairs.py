@@ -1,9 +1,8 @@
 """Pictures with their masks: which a task has, shares of them, and batches of both."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,6 +16,7 @@ from fieldmark.datasets.splits import chance
 from fieldmark.datasets.store import ImageStore
 from fieldmark.datasets.transforms import to_tensor
 from fieldmark.engine.method import Subset, Task
+from fieldmark.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,14 @@ class Pairs:
 
     @classmethod
     def of(cls, task: Task, *roles: str) -> "Pairs":
-        """Take the pictures of some roles that have a mask."""
+        """Take the pictures of some roles that have a mask. Raises UserError when nothing names their labels."""
         subset = task.subset(*roles)
         places = task.manifest.set_index("row")["mask_row"]
         rows = places.reindex(subset.rows).to_numpy(np.int64)
-        chosen = pd.Series(rows >= 0)
-        return cls(task, Subset(subset.frame[chosen]), rows[chosen], len(task.store.mask_names))
+        chosen, names = rows >= 0, task.store.mask_names
+        if chosen.any() and not names:
+            raise UserError(f"{task.store.folder} does not say what its masks hold; run `prepare` again")
+        return cls(task, Subset(subset.frame[chosen]), rows[chosen], len(names))
 
     def __len__(self) -> int:
         return len(self.mask_rows)
@@ -45,6 +47,12 @@ class Pairs:
         order = np.argsort([chance(seed, str(key)) for key in self.subset.frame["id"]], kind="stable")
         found: NDArray[np.int64] = np.sort(order[: max(1, round(fraction * len(self)))])
         return found
+
+    def taken(self, indices: NDArray[np.int64]) -> "Pairs":
+        """Return some of the pairs, by their index."""
+        return replace(
+            self, subset=Subset(self.subset.frame.iloc[indices]), mask_rows=self.mask_rows[indices]
+        )
 
     def mask(self, index: int) -> NDArray[np.uint8]:
         """The mask of one picture as it is stored, (H, W)."""

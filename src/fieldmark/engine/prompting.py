@@ -14,9 +14,9 @@ from fieldmark.engine.clip_params import PromptParams
 from fieldmark.engine.inference import run_rows
 from fieldmark.engine.loop import pick_device
 from fieldmark.engine.params import RuntimeParams
+from fieldmark.engine.zero_shot import classes_of, has_several_labels, zero_shot
 from fieldmark.errors import UserError
-from fieldmark.evaluation.bootstrap import interval
-from fieldmark.evaluation.crossmodal import cosine_table, zero_shot_hits
+from fieldmark.evaluation.crossmodal import cosines
 from fieldmark.language.clip import Clip, content_key, load_clip
 from fieldmark.language.prompts import Prompts, TextCache
 from fieldmark.language.templates import fields, fill
@@ -65,38 +65,31 @@ def make_prompts(
 
 
 def describe_prompts(prompts: Prompts, manifest: pd.DataFrame) -> dict[str, Any]:
-    """Return how alike the classes' texts are, and what they are worth without training where a class is one.
+    """Return how alike the classes' texts are, and what they are worth without training.
 
-    Similarities are cosines between different classes. `zero-shot top1` needs the features of the pictures
-    and pictures of one class each; chance is 1 / classes.
+    Similarities are cosines between different classes. `zero-shot` needs the features of the pictures; see
+    `zero_shot`.
     """
     names = prompts.names
     found: dict[str, Any] = {"classes": len(names), "templates": len(prompts.per_template)}
     if len(names) > 1:
-        table = cosine_table(prompts.embeddings)
+        table = cosines(prompts.embeddings, prompts.embeddings)
         first, second = torch.triu_indices(len(names), len(names), 1).numpy()
         pairs = table[first, second]
         most = int(pairs.argmax())
         found["mean similarity"] = float(pairs.mean())
         found["highest similarity"] = float(pairs[most])
         found["most alike"] = [names[first[most]], names[second[most]]]
-    if prompts.image_embeddings is not None and manifest["class_name"].notna().all():
-        place = {name: index for index, name in enumerate(names)}
-        labels = manifest.sort_values("row")["class_name"].map(place).to_numpy()
-        hits = zero_shot_hits(prompts.image_embeddings, prompts.embeddings, labels)
-        found["zero-shot top1"] = interval(hits, labels).as_dict()
-        found["chance"] = 1.0 / len(names)
+    if prompts.image_embeddings is not None:
+        rows = manifest.sort_values("row")
+        found["zero-shot"] = zero_shot(prompts.image_embeddings, prompts.embeddings, names, rows)
     return found
 
 
 def _class_values(manifest: pd.DataFrame, attributes: bool) -> dict[str, dict[str, str]]:
     """Return, for each class, its name and (where asked) the attributes that all its pictures share."""
-    names = sorted({name for labels in manifest["labels"] for name in labels or ()})
-    several = bool(names)
-    if not several:
-        names = sorted(manifest["class_name"].dropna().unique())
-    values = {str(name): {"name": str(name)} for name in names}
-    if attributes and not several:
+    values = {name: {"name": name} for name in classes_of(manifest)}
+    if attributes and not has_several_labels(manifest):
         for name, own in manifest.dropna(subset="class_name").groupby("class_name")["attributes"]:
             values[str(name)] |= _shared([json.loads(one) for one in own.unique()])
     return values

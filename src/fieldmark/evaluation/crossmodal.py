@@ -53,8 +53,8 @@ def cross_recall(
     return {k: ranks < k for k in ks}
 
 
-def cosine_table(embeddings: Tensor | Array) -> Array:
-    """Return the cosine similarity (C, C) of all pairs of rows (C, m), in float64."""
-    rows = unit_rows(embeddings, "embeddings")
-    table: Array = (rows @ rows.T).clamp(-1.0, 1.0).cpu().numpy()
+def cosines(first: Tensor | Array, second: Tensor | Array) -> Array:
+    """Return the cosine similarities (N, C) of all pairs of rows (N, m) and (C, m), in float64."""
+    rows = unit_rows(first, "first") @ unit_rows(second, "second").T
+    table: Array = rows.clamp(-1.0, 1.0).cpu().numpy()
     return table

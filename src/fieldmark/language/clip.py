@@ -233,8 +233,9 @@ def _load_weights(network: nn.Module, pretrained: str, tag: dict[str, Any]) -> N
         with _quiet():
             open_clip.load_checkpoint(network, open_clip.download_pretrained(tag) if tag else pretrained)
     except Exception as error:  # libraries for download and for reading raise as they please
-        what = "cannot be fetched or" if tag else "does not fit the network or cannot be"
-        raise UserError(f"the weights '{pretrained}' {what} read ({_one_line(error)})") from None
+        what = "cannot be fetched or" if tag else "do not fit the network or cannot be"
+        remedy = "; name a local file in place of the tag" if tag else ""
+        raise UserError(f"the weights '{pretrained}' {what} read ({_one_line(error)}){remedy}") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from fieldmark.datasets.contact import contact_sheet
+from fieldmark.datasets.contact import contact_sheet, labelled_sheet
 from fieldmark.datasets.difficulty import measure_difficulty
 from fieldmark.datasets.specimens import Specimen
 from fieldmark.reporting.labels import write_label_overview
@@ -12,15 +12,19 @@ from fieldmark.reporting.results import FigureEntry, write_figures_index
 
 SHEET = "contact.jpg"
 SHOWN_CLASSES = 60
+SHOWN_PICTURES = 32
 
 
 def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
     """Write the contact sheet and its index into `folder`; return the difficulty of the data set.
 
-    Where pictures have several labels and no class, the overview is that of `labels.py`.
+    Where pictures have several labels and no class, the overview is that of `labels.py`; where they have
+    neither, it is a sheet of a few of them, and there is no difficulty to tell.
     """
-    if any(one.labels for one in pictures) and not any(one.class_name for one in pictures):
-        return write_label_overview(pictures, folder)
+    if not any(one.class_name for one in pictures):
+        if any(one.labels for one in pictures):
+            return write_label_overview(pictures, folder)
+        return _write_plain_sheet(pictures, folder)
     difficulty = measure_difficulty(pictures)
     shown = set(list(dict.fromkeys(one.class_name for one in pictures))[:SHOWN_CLASSES])
     sheet: Image.Image = contact_sheet(one for one in pictures if one.class_name in shown)
@@ -29,6 +33,14 @@ def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
         folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True)]
     )
     return difficulty
+
+
+def _write_plain_sheet(pictures: list[Specimen], folder: Path) -> dict[str, float]:
+    together = [one._replace(group="") for one in pictures]
+    labelled_sheet(together, SHOWN_PICTURES, columns=8, tile=96).save(folder / SHEET, "JPEG", quality=70)
+    caption = "Pictures at even steps; they have no class."
+    write_figures_index(folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=caption, wide=True)])
+    return {}
 
 
 def _caption(found: dict[str, float]) -> str:

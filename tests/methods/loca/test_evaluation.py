@@ -104,6 +104,9 @@ def test_probes_equal_the_public_measure(masked: Task, params: Made, tmp_path: P
         expected = mean_iou(fine.argmax(1), truth, CLASSES)
         assert result["variants"]["random"][key]["value"] == pytest.approx(expected["miou"])
     assert result["class_iou"]["random"]["probe"]["never"] is None
+    fewer = params(variants=["random"], dense={**DENSE, "fractions": [0.25], "finetune": None})
+    (row,) = evaluate(trained, fewer, masked, tmp_path / "figures")["variants"].values()
+    assert row["miou_probe@25%"] == result["variants"]["random"]["miou_probe@25%"]
     assert list(result["class_iou"]["random"]) == ["probe"]
 
 

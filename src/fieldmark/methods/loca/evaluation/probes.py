@@ -5,7 +5,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
@@ -44,20 +46,35 @@ def shown(pairs: Pairs) -> list[int]:
 
 def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: Pairs) -> dict[str, Dense]:
     """Train probes on features of `train`, computed once a variant, and score them on `test`."""
-    masks = train.small_masks(params.images.size // params.loss_stride)
-    return {name: _judged(name, model.backbone, params, train, test, masks) for name, model in models.items()}
+    most = train.few(max(params.fractions), params.probe.seed)
+    masks = train.taken(most).small_masks(params.images.size // params.loss_stride)
+    shares = {
+        fraction: np.searchsorted(most, train.few(fraction, params.probe.seed))
+        for fraction in params.fractions
+    }
+    found = {}
+    for name, model in models.items():
+        tests = feature_maps(model.backbone, test, params.images, f"{name} test")
+        maps = feature_maps(model.backbone, train.taken(most), params.images, f"{name} train")
+        found[name] = _judged(name, model.backbone, params, (train, test), (maps, masks, tests), shares)
+    return found
 
 
 def _judged(
-    name: str, backbone: Backbone, params: DenseParams, train: Pairs, test: Pairs, masks: Tensor
+    name: str,
+    backbone: Backbone,
+    params: DenseParams,
+    pairs: tuple[Pairs, Pairs],
+    features: tuple[Tensor, Tensor, Tensor],
+    shares: Mapping[float, NDArray[np.int64]],
 ) -> Dense:
-    maps = feature_maps(backbone, train, params.images, f"{name} train")
-    tests = feature_maps(backbone, test, params.images, f"{name} test")
-    masks = masks.to(maps.device)
+    """Probe and fine-tune one variant. `features` of training pictures, their masks, and of test pictures."""
+    (train, test), (maps, masks, tests) = pairs, features
     probes, scores = {}, tests
-    for fraction in params.fractions:
-        few = torch.from_numpy(train.few(fraction, params.probe.seed)).to(maps.device)
-        scores = _scores(fit_probe(maps[few], masks[few], train.classes, params.probe), tests)
+    for fraction, share in shares.items():
+        few = torch.from_numpy(share).to(maps.device)
+        decoder = fit_probe(maps[few], masks.to(maps.device)[few], train.classes, params.probe)
+        scores = _scores(decoder, tests)
         probes[fraction] = overlaps(scores, test)
     tuned = None
     if params.finetune and name in FINE_TUNED:

@@ -80,9 +80,10 @@ def variant_title(name: str, params: LocaParams) -> str:
 
 
 def _headline(measures: Mapping[str, Measures]) -> list[str]:
-    wanted = ("miou_probe", "miou_finetune", "position_accuracy")
-    known = dict.fromkeys(name for found in measures.values() for name in found)
-    return [name for name in wanted if name in known] or list(known)[:1]
+    """The probe on the most labels, fine-tuning and pretext accuracy, whichever were measured."""
+    known = list(dict.fromkeys(name for found in measures.values() for name in found))
+    probe = [name for name in known if name.startswith("miou_probe")][:1]
+    return probe + [name for name in ("miou_finetune", "position_accuracy") if name in known]
 
 
 def _counts(train: Pairs, test: Pairs, positions: Mapping[str, Positions]) -> dict[str, int | str]:
