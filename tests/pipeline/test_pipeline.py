@@ -52,6 +52,24 @@ prompts:
   birds: {dataset: birds, clip: tiny, zero_shot: true}
 methods:
   irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
+  pma: {dataset: birds, split: classes, backbone: backbones/vit, text: phrases/birds}
+distill:
+  pma:
+    dataset: birds
+    split: classes
+    backbone: backbones/vit
+    text: phrases/birds
+    temperature: 1.0
+    images: {size: 32}
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+pma:
+  variants: [vision, PMA]
+  stages: 2
+  word_dim: 4
+  phrase_dim: 8
+  stage_dim: 8
+  images: {size: 32}
+  train: {steps: 3, batch_size: 8, lr: 1e-3}
 irt:
   variants: [O, L, R]
   lambda: 0.7
@@ -61,7 +79,7 @@ irt:
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
-    *("evaluate@irt", "report"),
+    *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
@@ -135,6 +153,7 @@ def test_the_whole_pipeline_runs(project, first):
         "index.html",
         "summary.md",
         "metrics/irt.json",
+        "metrics/pma.json",
         "validation/birds.json",
         "backbones/vit.json",
         "phrases/birds.json",
@@ -143,6 +162,7 @@ def test_the_whole_pipeline_runs(project, first):
     ):
         assert (project / "reports" / name).stat().st_size > 0
     assert (project / "models/irt/variants/R/model.json").exists()
+    assert (project / "models/pma/students/student/model.json").exists()
     assert (project / "data/text/prompts/birds/prompts.json").exists()
     assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
 
@@ -171,6 +191,11 @@ def test_a_changed_lambda_reruns_irt_alone(project, first):
     assert repro(project) == {"check", "train@irt", "evaluate@irt", "report"}
     diff = dvc(project, "params", "diff", "--md")
     assert "irt.lambda" in diff.stdout, diff.stderr
+
+
+def test_a_changed_temperature_reruns_the_students_alone(project, first):
+    change(project, "distill.pma.temperature=2.0")
+    assert repro(project) == {"check", "distill@pma", "evaluate@pma", "report"}
 
 
 def test_a_runtime_setting_reruns_nothing_but_the_check(project, first):

@@ -89,7 +89,7 @@ def read_method(params: dict[str, Any], name: str) -> MethodParams:
 
 def read_distillation(params: dict[str, Any], name: str) -> Any:
     """Return one item of `distill:`. Raises UserError when it does not fit the method of that name."""
-    item = pick(params.get("distill") or {}, name, "distill")
+    item = pick(optional_items(params, "distill"), name, "distill")
     own = parse(load_distillation(name).PARAMS, item, f"distill.{name}")
     wiring = read_wiring(params, name)
     if (own.dataset, own.split) != (wiring.dataset, wiring.split):
@@ -120,7 +120,7 @@ def check_params(params: dict[str, Any]) -> None:
     for name in named_items(params, "methods"):
         read_wiring(params, name)
         read_method(params, name)
-    for name in params.get("distill") or {}:
+    for name in optional_items(params, "distill"):
         read_distillation(params, name)
 
 

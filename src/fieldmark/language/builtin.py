@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from fieldmark.language.lexicon import (
     ADJECTIVE_OR_NOUN,
+    ADVERB_OR_ADJECTIVE,
     AFTER_NOUN,
     LEXICON,
     NOUN_OR_ADVERB,
@@ -16,19 +17,11 @@ from fieldmark.language.lexicon import (
 )
 from fieldmark.language.tagging import Tagged
 
-_ENDINGS = (  # the first that fits decides
-    *(
-        ("ly", "RB"),
-        ("ing", "VBG"),
-        ("ed", "VBN"),
-        ("ish", "JJ"),
-        ("ous", "JJ"),
-        ("ful", "JJ"),
-        ("less", "JJ"),
-    ),
-    *(("able", "JJ"), ("ible", "JJ"), ("like", "JJ"), ("ic", "JJ"), ("ive", "JJ"), ("ial", "JJ")),
-    *(("iest", "JJS"), ("ss", "NN"), ("us", "NN"), ("is", "NN"), ("s", "NNS"), ("ity", "NN"), ("ry", "NN")),
-)
+_ENDINGS = {  # the first that fits decides
+    "ly": "RB", "ing": "VBG", "ed": "VBN", "ish": "JJ", "ous": "JJ", "ful": "JJ", "less": "JJ", "able": "JJ",
+    "ible": "JJ", "like": "JJ", "ic": "JJ", "ive": "JJ", "ial": "JJ", "iest": "JJS", "ss": "NN", "us": "NN",
+    "is": "NN", "s": "NNS", "ity": "NN", "ry": "NN",
+}  # fmt: skip
 _SHORTEST_STEM = 3
 _BEFORE_VERB = ("NN", "NNS", "WDT", "PRP", "RB", "RP", "EX")
 _MODIFIERS = ("JJ", "JJR", "JJS", "VBN", "VBG", "CD")
@@ -44,14 +37,21 @@ class BuiltinTagger:
     def tag(self, words: Sequence[str]) -> Tagged:
         """Return each of `words` (lower case, punctuation apart) with its Penn Treebank tag, in order."""
         tags = [_alone(word) for word in words]
+        for place in range(len(words)):
+            tags[place] = _before_noun(words, tags, place)
         for place, word in enumerate(words):
             before = tags[place - 1] if place else ""
-            after, later = (*tags[place + 1 : place + 3], "", "")[:2]
-            if tags[place] == "NN" and after and words[place + 1] in AFTER_NOUN and later in _NOUN_LIKE:
-                tags[place] = "JJ"
-            else:
-                tags[place] = _among(word, tags[place], before, after)
+            after = tags[place + 1] if place + 1 < len(tags) else ""
+            tags[place] = _among(word, tags[place], before, after)
         return list(zip(words, tags, strict=True))
+
+
+def _before_noun(words: Sequence[str], tags: Sequence[str], place: int) -> str:
+    """Find the adjectives that are such only before a noun: dagger shaped bill, overall color."""
+    after, later = (*tags[place + 1 : place + 3], "", "")[:2]
+    compound = tags[place] == "NN" and after and words[place + 1] in AFTER_NOUN and later in _NOUN_LIKE
+    turned = words[place] in ADVERB_OR_ADJECTIVE and after in _NOUN_LIKE
+    return "JJ" if compound or turned else tags[place]
 
 
 def _alone(word: str) -> str:
@@ -78,7 +78,7 @@ def _hyphenated(last: str) -> str:
 def _by_ending(word: str) -> str:
     if word.endswith("s") and LEXICON.get(word[:-1]) == "NN":
         return "NNS"
-    for ending, tag in _ENDINGS:
+    for ending, tag in _ENDINGS.items():
         if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
             return tag
     return "JJ" if word.endswith("y") and len(word) > _SHORTEST_STEM + 1 else "NN"
@@ -98,6 +98,8 @@ def _among(word: str, tag: str, before: str, after: str) -> str:
         return "VBZ"
     if word in PLACES and before in _OPENS_NOUN:
         return "NN"
+    if word in ADJECTIVE_OR_NOUN and before == "IN" and after in ("", "IN", ",", "WDT"):
+        return "NN"  # white with grey on its wings
     ends_phrase = before in ("DT", "PRP$") and after not in ("CC", ",")
     return "NN" if ends_phrase and (word in ADJECTIVE_OR_NOUN or tag in _PARTICIPLES) else tag
 

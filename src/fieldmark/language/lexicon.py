@@ -109,6 +109,8 @@ VERB_OR_NOUN = _words("""
 """)
 # A noun after a determiner, adjective or comma, an adverb elsewhere: "its back", "swept back".
 NOUN_OR_ADVERB = _words("back")
+# An adjective before a noun or adjective, an adverb elsewhere: "overall body color", "it is black overall".
+ADVERB_OR_ADJECTIVE = _words("overall downward upward forward backward inward outward")
 # Adjectives before a noun or another adjective; nouns after a determiner elsewhere: "the white of its eye".
 ADJECTIVE_OR_NOUN = _words("""
     black white grey gray brown red orange yellow green blue purple pink tan cream olive gold primary secondary

@@ -10,13 +10,14 @@ from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse
 
 SECTION = "phrases"
+TaggerName = Literal["builtin", "nltk"]
 # A determiner, adverbs, adjectives or participles or numbers, nouns. Papers such as PMA (Song et al. 2020) chunk
 # noun phrases and give no grammar.
 GRAMMAR = r"NP: {<DT|PRP\$>?<RB.*>*<JJ.*|VBN|VBG|CD>*<NN.*>+}"
 # Heads that say nothing where they stand alone.
 GENERIC = (
     *("bird", "birds", "flower", "flowers", "car", "cars", "plane", "planes", "airplane", "aircraft"),
-    *("picture", "photo", "image", "color", "colour"),
+    *("picture", "photo", "image", "color", "colour", "particular bird"),
 )
 
 
@@ -30,7 +31,7 @@ class PhrasesParams(Block):
 
     dataset: str  # the split's
     split: str
-    tagger: Literal["builtin", "nltk"] = "builtin"
+    tagger: TaggerName = "builtin"
     nltk_data: str | None = None
     grammar: str = GRAMMAR
     generic: tuple[str, ...] = GENERIC

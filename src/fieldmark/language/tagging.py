@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-TaggerName = Literal["builtin", "nltk"]
+from fieldmark.language.params import TaggerName
+
 Tagged = list[tuple[str, str]]  # (word, tag of the Penn Treebank)
 
 
@@ -16,7 +17,7 @@ class Tagger(Protocol):
         ...
 
 
-def open_tagger(name: TaggerName, data: Path | None = None) -> Tagger:
+def open_tagger(name: TaggerName, data: Path) -> Tagger:
     """Return the tagger `name`; "nltk" reads its model from the NLTK data folder `data`.
 
     Raises UserError when the model is not there or damaged.
@@ -27,4 +28,4 @@ def open_tagger(name: TaggerName, data: Path | None = None) -> Tagger:
         return BuiltinTagger()
     from fieldmark.language.perceptron import NltkTagger  # nltk.tag takes its time to import
 
-    return NltkTagger(data or Path("data/nltk"))
+    return NltkTagger(data)
