@@ -200,3 +200,13 @@ def test_defaults_are_those_of_the_ambiguity_table() -> None:
     assert own.captions == "all"
     assert own.attention is not None
     assert own.attention.mask_threshold is None
+
+
+def test_a_backbone_at_rate_zero_is_not_changed_by_a_bit(params: Make, task: Task) -> None:
+    method = build(params, task, "PMA", backbone_lr=0.0)
+    assert method.backbone is not None
+    before = {name: value.clone() for name, value in method.backbone.state_dict().items()}
+    own = method.params
+    train_on(method, own.images, own.train, task, CheckpointFolder(Path("r"), "pma", "k"), "t")
+    assert all(torch.equal(before[name], value) for name, value in method.backbone.state_dict().items())
+    assert not any(p.requires_grad for p in method.backbone.parameters())

@@ -25,7 +25,8 @@ def feature_spread(features: Tensor) -> Tensor:
 @torch.no_grad()
 def target_entropy(targets: Tensor) -> Tensor:
     """Return the mean entropy of the rows of `targets` (N, K) over ln K: 0 for hard choices, 1 for none."""
-    return torch.special.entr(targets).sum(1).mean() / math.log(targets.shape[1])
+    entropies: Tensor = torch.special.entr(targets).sum(1)
+    return entropies.mean() / math.log(targets.shape[1])
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from timm.layers import Mlp
+from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
@@ -14,9 +14,11 @@ EPS = 1e-6  # of every LayerNorm
 NORM_FLOOR = 1e-10  # beside the length of a prototype
 
 
-def gelu() -> nn.GELU:
+class TanhGelu(nn.GELU):
     """The tanh approximation, as in the release."""
-    return nn.GELU(approximate="tanh")
+
+    def __init__(self) -> None:
+        super().__init__(approximate="tanh")
 
 
 class CrossAttention(nn.Module):
@@ -32,7 +34,7 @@ class CrossAttention(nn.Module):
             nn.Linear(dim, dim),
         )
         self.norm_mlp, self.norm = nn.LayerNorm(dim, EPS), nn.LayerNorm(dim, EPS)
-        self.mlp = Mlp(dim, hidden, act_layer=gelu)
+        self.mlp = Mlp(dim, hidden, act_layer=TanhGelu)
         for layer in (self.query, self.key_value, self.proj):
             xavier(layer)
         for part in self.key_value.weight.chunk(2):
@@ -49,7 +51,8 @@ class CrossAttention(nn.Module):
         return out
 
     def _split(self, tokens: Tensor) -> Tensor:
-        return tokens.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        split: Tensor = tokens.unflatten(2, (self.heads, -1))
+        return split.transpose(1, 2)
 
 
 class PositionHead(nn.Module):
@@ -78,9 +81,9 @@ class ProjectionHead(nn.Module):
         super().__init__()
         self.mlp = nn.Sequential(
             nn.Linear(dim, params.hidden),
-            gelu(),
+            TanhGelu(),
             nn.Linear(params.hidden, params.hidden),
-            gelu(),
+            TanhGelu(),
             nn.Linear(params.hidden, params.bottleneck),
         )
         self.prototypes = nn.Linear(params.bottleneck, params.prototypes, bias=False)

@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fieldmark.engine.averaging import move_towards
@@ -174,7 +174,7 @@ class Loca(Method):
     def _views(self, images: Tensor, step: int, first: int) -> tuple[Views, Tensor]:
         """Return the views of a batch, and the uniform numbers for stochastic depth (B, views, layers, 2)."""
         count = 2 + self.params.views.focal_count
-        layers = len(self.backbone.trunk.get_submodule("network").blocks)
+        layers = len(list(self.backbone.trunk.get_submodule("network.blocks").children()))
         places = range(first, first + len(images))
         uniform = draws(self.params.train.seed, step, places, count * (NUMBERS + 2 * layers))
         cut, depth = uniform.split([count * NUMBERS, count * 2 * layers], dim=1)
@@ -213,7 +213,8 @@ class Loca(Method):
 
     def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
         """As in the release: decay for all but vectors, yet for the biases of query, key and value, too."""
-        decayed, plain = [], []
+        decayed: list[nn.Parameter] = []
+        plain: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 decays = parameter.ndim > 1 or name.endswith(DECAYED_VECTORS)

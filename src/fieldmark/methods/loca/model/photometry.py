@@ -61,7 +61,8 @@ def _hue_turn(angle: Tensor) -> Tensor:
     to_yiq = angle.new_tensor(YIQ)
     sine, cosine, zero, one = angle.sin(), angle.cos(), torch.zeros_like(angle), torch.ones_like(angle)
     turn = torch.stack([one, zero, zero, zero, cosine, -sine, zero, sine, cosine], dim=1).view(-1, 3, 3)
-    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    to_rgb: Tensor = torch.linalg.inv(to_yiq)
+    return to_rgb @ turn @ to_yiq
 
 
 def blurred(images: Tensor, uniform: Tensor, probability: float, sigma: Range) -> Tensor:

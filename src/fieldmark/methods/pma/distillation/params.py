@@ -20,7 +20,7 @@ class DistillParams(DistillWiring, MethodParams):
     label_weight: float = Field(0.0, ge=0.0, le=1.0)  # lambda: share of cross-entropy with the labels
     view: Literal["same", "test"] = "same"  # the teacher sees the student's augmented picture, or the test's
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
-    backbone_lr: float = Field(0.1, gt=0.0)  # multiple of train.lr
+    backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr; 0: frozen, in eval mode
 
     @model_validator(mode="after")
     def _sound(self) -> "DistillParams":

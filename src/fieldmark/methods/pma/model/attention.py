@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 Relation = Literal["one", "two"]
+TIE = 1e-5  # weights that differ from the threshold by rounding alone are at it, not above
 
 
 class SelfAttentionScore(nn.Module):
@@ -78,6 +79,3 @@ def called_up(weights: Tensor, valid: Tensor, most: int, threshold: float | None
     largest = weights.topk(min(most, weights.shape[1]), dim=1).indices
     among = torch.zeros_like(valid).scatter(1, largest, True)
     return among & valid & (weights > bound * (1 + TIE))
-
-
-TIE = 1e-5  # weights that differ from the threshold by rounding alone are at it, not above

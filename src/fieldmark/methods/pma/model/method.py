@@ -74,6 +74,8 @@ class Pma(Method):
             dim = self.attention.dim
         else:
             dim = backbone.spec.dim
+        if backbone is not None and not params.backbone_lr:
+            backbone.requires_grad_(False)
         self.classifier = nn.Linear(dim, len(class_names))
         self.stage_classifiers: nn.ModuleList | None = None
         if params.aux_stage_loss and (options := params.attention):
@@ -97,6 +99,13 @@ class Pma(Method):
         if phrases:
             method.remember(phrase_table(phrases, train, phrases.vocabulary, params.captions_given))
         return method
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; a frozen backbone stays in eval mode, its BatchNorms too."""
+        super().train(mode)
+        if self.backbone is not None and not self.params.backbone_lr:
+            self.backbone.eval()
+        return self
 
     def remember(self, table: PhraseTable) -> None:
         """Keep the phrases of the training pictures, to be looked up by `indices`; they are not saved."""

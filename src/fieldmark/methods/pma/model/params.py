@@ -65,7 +65,7 @@ class PmaParams(MethodParams):
     )
     captions_given: int | None = Field(None, ge=1)  # only a picture's first so many exist, in the test too
     dropout: float = Field(0.5, ge=0.0, lt=1.0)  # before the classifier
-    backbone_lr: float = Field(0.1, gt=0.0)  # multiple of train.lr
+    backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr; 0: frozen, in eval mode
 
     @model_validator(mode="after")
     def _sound(self) -> "PmaParams":
