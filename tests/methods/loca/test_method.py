@@ -347,7 +347,6 @@ def test_finish_warns_of_a_collapse(
         ({"variants": []}, "variants must name"),
         ({"eta": 1.0}, "loca.eta"),
         ({"options": {"class_token": True}}, "class_token is set by LOCA itself"),
-        ({"options": {"stem": "conv"}}, "stem is set by LOCA itself"),
         ({"views": {"focal_area": [0.5, 0.2]}}, "focal_area must be two fractions"),
         ({"views": {"aspect": [0.0, 1.0]}}, "aspect must be two positive"),
         ({"masking": "random"}, "loca.masking"),

@@ -42,6 +42,20 @@ def test_the_encoder_is_the_exported_backbone(params: Make) -> None:
     torch.testing.assert_close(network.blocks[0].mlp.act(x), wanted)
 
 
+def test_a_stem_of_convolutions_takes_the_place_of_the_patch_layer(params: Make) -> None:
+    stemmed = {"stem": "conv", "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
+    backbone = build_encoder(params(options=stemmed)).eval()
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        own = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
+        torch.testing.assert_close(own, backbone(images).map, atol=1e-5, rtol=1e-5)
+        assert encode(backbone, torch.rand(2, 3, 16, 16)).shape == (2, 4, 16)
+        assert backbone(torch.rand(1, 3, 48, 48)).map.shape == (1, 16, 6, 6)
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in backbone.modules()) == 3
+    with pytest.raises(UserError, match="no multiple of the patch, 8"):
+        build_encoder(params(options=stemmed, views={"reference_size": 36}))
+
+
 def test_position_table_is_resized_whole_and_antialiased(params: Make) -> None:
     network = build_encoder(params()).trunk.network
     table = network.pos_embed.transpose(1, 2).unflatten(2, (4, 4))

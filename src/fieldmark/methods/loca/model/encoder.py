@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import HybridEmbed
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
@@ -36,7 +37,8 @@ def build_encoder(params: LocaParams) -> Backbone:
 
 def initialise(network: Any) -> None:
     """Draw the weights: Xavier for attention and MLP, LeCun for the patches, N(0, 1/d) for the positions."""
-    lecun(network.patch_embed.proj)
+    if not isinstance(network.patch_embed, HybridEmbed):  # a stem of convolutions keeps its own
+        lecun(network.patch_embed.proj)
     nn.init.normal_(network.pos_embed, std=network.embed_dim**-0.5)
     for block in network.blocks:
         for part in block.attn.qkv.weight.chunk(3):
@@ -83,7 +85,7 @@ def encode(
     picture's attention and MLP branches. `context` (C,): only these tokens serve as keys and values.
     """
     network: Any = backbone.trunk.network
-    maps = network.patch_embed.proj(backbone.normalise(images))
+    maps = _patches(network.patch_embed, backbone.normalise(images))
     if positions:
         maps = maps + position_table(network, maps.shape[-2:]).to(maps.dtype)
     tokens = maps.flatten(2).transpose(1, 2)
@@ -95,6 +97,13 @@ def encode(
         tokens = tokens + _scaled(block.ls2(block.mlp(block.norm2(tokens))), branches, number, 1)
     normed: Tensor = network.norm(tokens)
     return normed
+
+
+def _patches(embed: Any, images: Tensor) -> Tensor:
+    """Images (B, 3, H, W) -> one vector per patch (B, dim, rows, columns), by one layer or a stem and what follows."""
+    stemmed = embed.backbone(images) if isinstance(embed, HybridEmbed) else images
+    maps: Tensor = embed.proj(stemmed)
+    return maps
 
 
 def position_table(network: Any, shape: torch.Size) -> Tensor:
@@ -143,4 +152,5 @@ def patch_and_dim(params: LocaParams, options: dict[str, Any]) -> tuple[int, int
         raise UserError(
             f"loca.arch '{params.arch}' is no plain vision transformer; use one such as vit_base_patch16_224"
         )
-    return int(network.patch_embed.patch_size[0]), int(network.embed_dim)
+    patch = options["patch_size"] if "stem" in options else network.patch_embed.patch_size[0]
+    return int(patch), int(network.embed_dim)

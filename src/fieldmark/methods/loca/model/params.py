@@ -108,7 +108,7 @@ class LocaParams(MethodParams):
     @field_validator("options")
     @classmethod
     def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
-        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes", "stem"} & set(options or {}))
+        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes"} & set(options or {}))
         if taken:
             raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
         return options
