@@ -129,7 +129,7 @@ def test_schedules_by_hand() -> None:
     cycle = rates(schedule="onecycle")
     assert cycle[0] == pytest.approx(0.04)
     assert max(cycle) == cycle[3] == 1.0
-    assert cycle[-1] == pytest.approx(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * 6 / 7)))
+    assert cycle[-1] == pytest.approx(0.5 * (1 + math.cos(math.pi * 6 / 7)))
     early = rates(schedule="onecycle", rise=0.1, final=0.5)
     assert early[:2] == [pytest.approx(0.04), 1.0]
     assert early[-1] == pytest.approx(0.5 + 0.5 * 0.5 * (1 + math.cos(math.pi * 8 / 9)))
