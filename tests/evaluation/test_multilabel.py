@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support
 
 from fieldmark.evaluation import multilabel_map
 from fieldmark.evaluation.multilabel import map_differences, map_intervals, resampled_ap
-from fieldmark.evaluation.thresholds import choose_thresholds, label_scores
+from fieldmark.evaluation.thresholds import label_scores
 
 RNG = np.random.default_rng(5)
 
@@ -164,19 +164,3 @@ def test_label_scores_of_no_decision_are_zero():
     assert set(label_scores(scores, targets, 99.0).values()) == {0.0}
     with pytest.raises(ValueError, match="thresholds"):
         label_scores(scores, targets, [0.1, 0.2])
-
-
-@pytest.mark.parametrize("levels", [None, 3])
-def test_thresholds_are_the_best_of_all(levels):
-    scores, targets = example(levels=levels)
-    chosen = choose_thresholds(scores, targets)
-    for c in range(6):
-        best = max(f1_score(targets[:, c], scores[:, c] >= t) for t in np.unique(scores[:, c]))
-        assert f1_score(targets[:, c], scores[:, c] >= chosen[c]) == pytest.approx(best)
-    pooled = max(label_scores(scores, targets, t)["of1"] for t in np.unique(scores))
-    assert label_scores(scores, targets, chosen[6])["of1"] == pytest.approx(pooled)
-
-
-def test_thresholds_need_a_positive():
-    with pytest.raises(ValueError, match="positive"):
-        choose_thresholds([[0.1, 0.2]], [[0, 0]])

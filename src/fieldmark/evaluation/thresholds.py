@@ -1,4 +1,4 @@
-"""From scores to yes and no: thresholds chosen on validation pictures, and precision and recall under them."""
+"""From scores to yes and no: precision and recall under thresholds."""
 
 from typing import Any
 
@@ -29,32 +29,6 @@ def label_scores(scores: Any, targets: Any, thresholds: Any = 0.5) -> dict[str, 
         **dict(zip(("op", "or", "of1"), (*overall, _f1(*overall)), strict=True)),
         **dict(zip(("cp", "cr", "cf1"), (*by_class, _f1(*by_class)), strict=True)),
     }
-
-
-def choose_thresholds(scores: Any, targets: Any) -> Array:
-    """Return for each class the threshold with the best F1 on validation scores and targets (N, C), (C,).
-
-    Thresholds lie halfway between neighbouring scores; of equally good ones the highest is taken. A class
-    without a positive takes the one that is best when the decisions of all classes are pooled. Raises
-    ValueError as `multilabel_map` does, and when no class has a positive.
-    """
-    values, truth = checked_scores(scores, targets)
-    if not truth.any():
-        raise ValueError("thresholds need at least one positive among the validation targets")
-    common = _best(values.ravel(), truth.ravel())
-    columns = zip(values.T, truth.T, strict=True)
-    return np.array([_best(score, true) if true.any() else common for score, true in columns])
-
-
-def _best(scores: Array, targets: Array) -> float:
-    """Return the threshold for scores and targets (N,) that gives the best F1."""
-    order = np.argsort(-scores, kind="stable")
-    ordered, hits = scores[order], targets[order].cumsum()
-    f1 = 2 * hits / (np.arange(1, len(ordered) + 1) + hits[-1])
-    cuts = np.append(ordered[:-1] != ordered[1:], True)
-    place = int(np.flatnonzero(cuts)[f1[cuts].argmax()])
-    below = ordered[place + 1] if place + 1 < len(ordered) else ordered[place]
-    return float((ordered[place] + below) / 2)
 
 
 def _ratio(part: Any, whole: Any) -> Array:

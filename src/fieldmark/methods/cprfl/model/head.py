@@ -75,12 +75,13 @@ class PromptHead(nn.Module):
         if self.no_feature_grad:
             refined = refined.detach()
         exact = torch.promote_types(refined.dtype, torch.float32)
-        return (refined.to(exact) * classifiers.to(exact)).sum(-1)
+        logits: Tensor = (refined.to(exact) * classifiers.to(exact)).sum(-1)
+        return logits
 
     def attention(self, maps: Tensor) -> Tensor:
         """Maps (B, D, h, w) -> where each category's prompt looks, (B, C, h, w); the rest of 1 is on prompts."""
         prompts = self.prompts()
-        weights = self.interaction.attention(self._tokens(maps, prompts), last=len(prompts))
+        weights: Tensor = self.interaction.attention(self._tokens(maps, prompts), last=len(prompts))
         return weights[..., : -len(prompts)].unflatten(2, maps.shape[2:])
 
     def _tokens(self, maps: Tensor, prompts: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class Attention(nn.Module):
     def weights(self, tokens: Tensor, last: int) -> Tensor:
         """(B, n, dim) -> (B, heads, last, n): where the last tokens look; a row sums to 1."""
         query, key, _ = self._projected(tokens, last)
-        return (query @ key.mT / key.shape[-1] ** 0.5).softmax(-1)
+        looks: Tensor = (query @ key.mT / key.shape[-1] ** 0.5).softmax(-1)
+        return looks
 
     def _projected(self, tokens: Tensor, last: int) -> list[Tensor]:
         """Return query (B, heads, last, head_dim), and key and value of all n tokens."""

@@ -20,4 +20,5 @@ def category_vectors(kind: Vectors, embeddings: Tensor, length: float | None, se
     if kind == "one-hot":
         return torch.eye(len(embeddings)) * wanted
     drawn = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm(dim=1, keepdim=True) * wanted
+    rows: Tensor = drawn / drawn.norm(dim=1, keepdim=True) * wanted
+    return rows

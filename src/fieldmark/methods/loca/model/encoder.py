@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
+from timm.layers.hybrid_embed import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
-from timm.models.vision_transformer_hybrid import HybridEmbed
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
