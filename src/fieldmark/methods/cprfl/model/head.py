@@ -81,8 +81,9 @@ class PromptHead(nn.Module):
     def attention(self, maps: Tensor) -> Tensor:
         """Maps (B, D, h, w) -> where each category's prompt looks, (B, C, h, w); the rest of 1 is on prompts."""
         prompts = self.prompts()
-        weights: Tensor = self.interaction.attention(self._tokens(maps, prompts), last=len(prompts))
-        return weights[..., : -len(prompts)].unflatten(2, maps.shape[2:])
+        weights = self.interaction.attention(self._tokens(maps, prompts), last=len(prompts))
+        looks: Tensor = weights[..., : -len(prompts)].unflatten(2, maps.shape[2:])
+        return looks
 
     def _tokens(self, maps: Tensor, prompts: Tensor) -> Tensor:
         """Z = [F; P], (B, h w + C, dim): the map's places row by row, then the prompts."""
