@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from fieldmark.engine.method import Task
 from fieldmark.engine.retrieval import Scored, score
 from fieldmark.engine.variants import load_model
-from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FOLLOWED, FrptParams
 
@@ -43,4 +43,4 @@ def recall_by_shots(scored: Mapping[str, Scored], params: FrptParams, task: Task
 
 
 def _recall(scored: Scored) -> Interval:
-    return scored.measures[scored.recalls[0]]
+    return interval(scored.per_query(scored.recalls[0]), scored.clusters)
