@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.nn.functional import normalize
 
 from fieldmark.engine.method import Task
-from fieldmark.language.prompts import read_prompts
+from fieldmark.language.prompts import Prompts, read_prompts
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth, read_truth, score, zero_shot
@@ -34,7 +36,8 @@ HEADLINE = ("map", "head", "medium", "tail", "of1", "cf1")
 def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: Path) -> dict[str, Any]:
     """Score every variant, write the figures, and return the content of the metrics file."""
     truth = read_truth(task, next(iter(models.values())).class_names)
-    untrained = zero_shot(read_prompts(task.text), truth, task)
+    prompts = read_prompts(task.text)
+    untrained = zero_shot(prompts, truth, task)
     scored = {ZERO_SHOT: untrained} if untrained else {}
     scored |= {name: score(name, model, truth, task) for name, model in models.items()}
     write_figures(scored, models, task, figures)
@@ -49,7 +52,7 @@ def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figur
         "counts": _counts(truth, task),
         "categories": _categories(scored, truth),
         "parameters": {"trained weights": {name: model.trainable for name, model in models.items()}},
-        "notes": _notes(params, truth),
+        "notes": _notes(params, truth, prompts),
     }
 
 
@@ -83,13 +86,14 @@ def _categories(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
     }
 
 
-def _notes(params: CprflParams, truth: Truth) -> list[str]:
+def _notes(params: CprflParams, truth: Truth, prompts: Prompts) -> list[str]:
     notes = [
         "Intervals resample test pictures and tell nothing of other training seeds.",
         "All variants have the same steps, pictures and backbone; the weights after the last step count, no "
         "checkpoint is chosen. (The released code keeps the best one on the test pictures.)",
         "OF1 and CF1 are taken under thresholds chosen on the validation pictures, which are not trained on.",
         "Prompts are CLIP's text embeddings, which stay as they are; CLIP's image tower is used by zero-shot alone.",
+        _alike(prompts),
     ]
     missing = [truth.names[one] for one in np.flatnonzero(~truth.targets.any(axis=0))]
     if missing:
@@ -97,3 +101,16 @@ def _notes(params: CprflParams, truth: Truth) -> list[str]:
     if not params.backbone_lr:
         notes.append("The backbone is frozen; the paper trains it.")
     return notes
+
+
+def _alike(prompts: Prompts) -> str:
+    """Say how well CLIP's text embeddings tell the categories apart."""
+    rows = normalize(prompts.embeddings.float(), dim=1)
+    cosines = (rows @ rows.T).fill_diagonal_(-1.0)
+    first, second = divmod(int(cosines.argmax()), len(rows))
+    mean = float(cosines[~torch.eye(len(rows), dtype=torch.bool)].mean())
+    return (
+        f"The text embeddings of two categories have a cosine of {mean:.2f} on average; most alike are "
+        f"{prompts.names[first]} and {prompts.names[second]} ({float(cosines.max()):.3f}). What CLIP hardly tells "
+        "apart it cannot prompt for, where random prompts are nearly orthogonal."
+    )
