@@ -341,8 +341,8 @@ def test_locas_ablation_is_one_setting(tmp_path):
     named = load_method("loca").variants(loca)
     assert {(own.mode, own.eta) for own in named.values()} >= {
         *((mode, eta) for mode in ("position", "LOCA") for eta in (0.0, 0.5, 0.8)),
-        ("feature", 0.8),
-        ("random", 0.8),
+        ("feature", loca.eta),
+        ("random", loca.eta),
     }
 
 
