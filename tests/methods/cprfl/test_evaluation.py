@@ -207,7 +207,8 @@ def test_figures_are_written_and_listed_and_the_same_twice(grouped: Task, params
     first = {name: (folder / name).read_bytes() for name in listed}
     write_figures(scored, trained, grouped, folder)
     changed = {name for name in listed if first[name] != (folder / name).read_bytes()}
-    assert changed <= {"attention.svg"}  # pixels of a forward pass, whose last bits depend on memory alignment
+    # attention.svg has pixels of a forward pass, whose last bits depend on memory alignment.
+    assert changed <= {"attention.svg"}
 
 
 def test_pictures_are_chosen_by_rule(task: Task, params: Make) -> None:
