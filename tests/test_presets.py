@@ -11,7 +11,7 @@ from fieldmark.engine.configuration import check_params, read_distillation, read
 from fieldmark.engine.variants import load_method
 from fieldmark.errors import UserError
 from fieldmark.params import read_yaml
-from fieldmark.presets import list_presets, require_given, with_preset, with_settings
+from fieldmark.presets import list_presets, require_given, with_presets, with_settings
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
@@ -100,7 +100,7 @@ def test_no_preset_and_no_setting_change_nothing():
 
 
 def test_named_sections_are_replaced_and_other_blocks_merged_with_their_comments(presets):
-    assert with_preset(TEXT, "small", presets) == TEXT.replace(
+    assert with_presets(TEXT, ["small"], presets) == TEXT.replace(
         "  birds:                  # birds\n    source: world\n    world: {part: species}\n",
         '  photos: {source: folder, folder: {path: "???"}}\n',
     ).replace("size: 128", "size: 64").replace(
@@ -109,16 +109,38 @@ def test_named_sections_are_replaced_and_other_blocks_merged_with_their_comments
 
 
 def test_a_preset_twice_equals_once(presets):
-    once = with_preset(TEXT, "small", presets)
-    assert with_preset(once, "small", presets) == once
+    once = with_presets(TEXT, ["small"], presets)
+    assert with_presets(once, ["small"], presets) == once
+
+
+def test_several_presets_add_up_and_the_last_wins(presets):
+    (presets / "more.yaml").write_text(
+        "datasets:\n  photos: {folder: {csv: a.csv}}\n  others: {source: sop}\nirt: {dim: 7}\n"
+    )
+    both = YAML(typ="safe", pure=True).load(with_presets(TEXT, ["small", "more"], presets))
+    photos = {"source": "folder", "folder": {"path": "???", "csv": "a.csv"}}
+    assert both["datasets"] == {"photos": photos, "others": {"source": "sop"}}
+    assert both["irt"]["dim"] == 7
+    assert both["irt"]["images"] == {"size": 64, "jitter": 0.2}
+
+
+def test_two_methods_share_ones_own_photographs(tmp_path):
+    given = GIVEN["irt-photos"]
+    text = with_settings(
+        with_presets((ROOT / "params.yaml").read_text(), ["irt-photos", "frpt-photos"], PRESETS), given
+    )
+    params = YAML(typ="safe", pure=True).load(text)
+    check_params(params)
+    assert list(params["methods"]) == ["irt", "frpt"]
+    assert list(params["datasets"]) == ["photos"]
 
 
 def test_an_unknown_preset_lists_all_with_their_first_line(presets):
     with pytest.raises(UserError, match=r"there is no preset 'smal'; there are: small \(What it is\)"):
-        with_preset(TEXT, "smal", presets)
+        with_presets(TEXT, ["smal"], presets)
     (presets / "bad.yaml").write_text("irt: {")
     with pytest.raises(UserError, match=r"bad\.yaml is not valid YAML"):
-        with_preset(TEXT, "bad", presets)
+        with_presets(TEXT, ["bad"], presets)
 
 
 @pytest.mark.parametrize(
@@ -164,16 +186,16 @@ def test_a_wrong_setting_is_refused_in_one_line(setting, message):
 
 
 def test_what_only_the_user_can_give_is_asked_for(presets):
-    text = with_preset(TEXT, "small", presets)
+    text = with_presets(TEXT, ["small"], presets)
     with pytest.raises(UserError) as caught:
-        require_given(text, "small")
+        require_given(text, ["small"])
     path = "datasets.photos.folder.path"
     assert str(caught.value) == f"preset small needs {path}; give it with SET='{path}=...'"
-    require_given(with_settings(text, [f"{path}=/photos"]), "small")
+    require_given(with_settings(text, [f"{path}=/photos"]), ["small"])
     with pytest.raises(
         UserError, match=r"needs datasets\.a and irt\.b; give them with SET='datasets\.a=\.\.\. irt"
     ):
-        require_given("datasets: {a: '???'}\nirt: {b: '???'}", "small")
+        require_given("datasets: {a: '???'}\nirt: {b: '???'}", ["small"])
 
 
 def test_every_preset_is_tested_here():
@@ -185,8 +207,8 @@ def test_every_preset_is_tested_here():
 def composed(request, tmp_path):
     """Each preset with what it wants, laid over the parameters as they stand."""
     name = request.param
-    text = with_settings(with_preset((ROOT / "params.yaml").read_text(), name, PRESETS), GIVEN[name])
-    require_given(text, name)
+    text = with_settings(with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS), GIVEN[name])
+    require_given(text, [name])
     (tmp_path / "params.yaml").write_text(text)
     return name, tmp_path / "params.yaml"
 
@@ -205,12 +227,12 @@ def test_every_preset_parses_and_resolves_the_pipeline(composed):
 
 def test_every_preset_wants_what_it_needs():
     for name, given in GIVEN.items():
-        text = with_preset((ROOT / "params.yaml").read_text(), name, PRESETS)
+        text = with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS)
         if given:
             with pytest.raises(UserError, match=given[0].partition("=")[0]):
-                require_given(text, name)
+                require_given(text, [name])
         else:
-            require_given(text, name)
+            require_given(text, [name])
 
 
 @pytest.mark.parametrize(
@@ -226,7 +248,7 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
         (ROOT / "params.yaml").read_text(),
         ["irt.train.precision=bf16", "irt.train.ema=0.9", "irt.train.accumulate=2", "irt.images.erase=0.5"],
     )
-    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
     params = YAML(typ="safe", pure=True).load(text)
     irt = read_method(params, "irt")
     train, images = irt.train, irt.images
@@ -251,7 +273,7 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
         (ROOT / "params.yaml").read_text(),
         ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
     )
-    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
     frpt = read_method(YAML(typ="safe", pure=True).load(text), "frpt")
     train, images = frpt.train, frpt.images
     assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
@@ -284,7 +306,7 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
             "pma.images.jitter=0.3",
         ],
     )
-    text = with_settings(with_preset(before, name, PRESETS), GIVEN[name])
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
     params = YAML(typ="safe", pure=True).load(text)
     pma, student = read_method(params, "pma"), read_distillation(params, "pma")
     assert (pma.stages, pma.qrm, pma.part_proj, pma.text_mask_threshold) == (3, "one", "conv1x1", "uniform")
@@ -307,7 +329,7 @@ def test_locas_recipe_is_exact_whatever_was_set_before():
         (ROOT / "params.yaml").read_text(),
         ["loca.train.precision=bf16", "loca.eta=0.5", "loca.views.blur=null", "loca.train.accumulate=4"],
     )
-    text = with_settings(with_preset(before, "loca-imagenet1k", PRESETS), GIVEN["loca-imagenet1k"])
+    text = with_settings(with_presets(before, ["loca-imagenet1k"], PRESETS), GIVEN["loca-imagenet1k"])
     loca = read_method(YAML(typ="safe", pure=True).load(text), "loca")
     train, views = loca.train, loca.views
     assert (train.steps, train.batch_size, train.optimizer, train.clip_norm) == (
@@ -355,7 +377,7 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
         (ROOT / "params.yaml").read_text(),
         ["cprfl.train.accumulate=2", "cprfl.train.freeze_batchnorm=true", "cprfl.images.jitter=0.5"],
     )
-    params = YAML(typ="safe", pure=True).load(with_preset(before, name, PRESETS))
+    params = YAML(typ="safe", pure=True).load(with_presets(before, [name], PRESETS))
     cprfl = read_method(params, "cprfl")
     train, images = cprfl.train, cprfl.images
     assert (train.optimizer, train.lr, train.weight_decay, train.batch_size) == ("adamw", lr, 1e-4, 32)

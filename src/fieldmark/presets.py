@@ -31,20 +31,20 @@ def list_presets(folder: Path) -> dict[str, str]:
     return {name: line.lstrip("# ") if line.startswith("#") else "" for name, line in sorted(lines.items())}
 
 
-def with_preset(text: str, name: str, folder: Path) -> str:
-    """Return the parameters `text` with the preset `name` laid over them.
+def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
+    """Return the parameters `text` with the presets `names` laid over them, together.
 
-    The sections that hold the user's own names (data sets, splits, backbones, methods) are replaced where the
-    preset has them, and those made from data sets with them; every other block is merged key by key.
+    Of several presets, a later one adds to the earlier ones and wins where both say something. The sections
+    that hold the user's own names (data sets, splits, backbones, methods) are replaced where the presets have
+    them, and those made from data sets with them; every other block is merged key by key.
     Raises UserError for an unknown preset.
     """
-    known = list_presets(folder)
-    if name not in known:
-        shown = "; ".join(f"{one} ({title})" if title else one for one, title in known.items())
-        raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
-    path = folder / f"{name}.yaml"
-    read_yaml(path)  # refuses what is no YAML or no mapping
-    params, preset = _load(text), _load(path.read_text(encoding="utf-8"))
+    preset = CommentedMap()
+    for name in names:
+        one = _read(name, folder)
+        for key in one:
+            _merge(preset, key, one[key])
+    params = _load(text)
     if "datasets" in preset:
         params.update({key: CommentedMap() for key in DERIVED if key in params})
     for key, value in preset.items():
@@ -53,6 +53,16 @@ def with_preset(text: str, name: str, folder: Path) -> str:
         else:
             _merge(params, key, value)
     return _dump(params)
+
+
+def _read(name: str, folder: Path) -> CommentedMap:
+    known = list_presets(folder)
+    if name not in known:
+        shown = "; ".join(f"{one} ({title})" if title else one for one, title in known.items())
+        raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
+    path = folder / f"{name}.yaml"
+    read_yaml(path)  # refuses what is no YAML or no mapping
+    return _load(path.read_text(encoding="utf-8"))
 
 
 def with_settings(text: str, settings: Sequence[str]) -> str:
@@ -75,13 +85,14 @@ def with_settings(text: str, settings: Sequence[str]) -> str:
     return _dump(params)
 
 
-def require_given(text: str, name: str) -> None:
-    """Raise UserError when a value that the preset `name` wants of the user was not given."""
+def require_given(text: str, names: Sequence[str]) -> None:
+    """Raise UserError when a value that one of the presets `names` wants of the user was not given."""
     wanted = list(_wanted(_load(text)))
     if wanted:
         given = " ".join(f"{path}=..." for path in wanted)
         it = "it" if len(wanted) == 1 else "them"
-        raise UserError(f"preset {name} needs {' and '.join(wanted)}; give {it} with SET='{given}'")
+        which = " and ".join(names)
+        raise UserError(f"preset {which} needs {' and '.join(wanted)}; give {it} with SET='{given}'")
 
 
 def _merge(into: CommentedMap, key: str, value: Any) -> None:

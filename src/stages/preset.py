@@ -6,27 +6,21 @@ from pathlib import Path
 from _stage import PARAMS, guarded
 
 from fieldmark.engine.configuration import check_params
-from fieldmark.errors import UserError
 from fieldmark.files import atomic_path
 from fieldmark.language.extraction import check_phrases
 from fieldmark.params import read_yaml
-from fieldmark.presets import list_presets, require_given, with_preset, with_settings
+from fieldmark.presets import list_presets, require_given, with_presets, with_settings
 
 PRESETS = Path("presets")
 
 
 def main(arguments: list[str]) -> None:
-    """Apply `[NAME] [key.path=value ...]`; params.yaml is written only if all of the result is right."""
+    """Apply `[NAME ...] [key.path=value ...]`; params.yaml is written only if all of the result is right."""
     names = [one for one in arguments if "=" not in one]
-    if len(names) > 1:
-        raise UserError(f"one preset at a time, not {' and '.join(names)}; a setting is key.path=value")
     read_yaml(PARAMS)  # refuses what is no YAML
-    text = PARAMS.read_text(encoding="utf-8")
-    if names:
-        text = with_preset(text, names[0], PRESETS)
+    text = with_presets(PARAMS.read_text(encoding="utf-8"), names, PRESETS)
     text = with_settings(text, [one for one in arguments if "=" in one])
-    if names:
-        require_given(text, names[0])
+    require_given(text, names)
     with atomic_path(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")
         params = read_yaml(temporary)
@@ -43,7 +37,7 @@ def show() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "arguments", nargs="*", metavar="NAME | key.path=value", help="a preset, then settings"
+        "arguments", nargs="*", metavar="NAME | key.path=value", help="presets, then settings"
     )
     parser.add_argument("--list", action="store_true", help="list the presets")
     given = parser.parse_args()

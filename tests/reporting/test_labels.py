@@ -33,7 +33,7 @@ def test_the_overview_is_that_of_labels(tmp_path):
     assert set(difficulty) == {"pixels_map", "colours_map", "chance_map"}
     index = json.loads((tmp_path / "figures.json").read_text())
     files = [one["file"] for one in (index if isinstance(index, list) else index["figures"])]
-    assert files == ["contact.jpg", "co-occurrence.svg"]
+    assert files == ["contact.webp", "co-occurrence.svg"]
     assert all((tmp_path / one).stat().st_size > 500 for one in files)
     write_overview(scenes(), tmp_path / "..")
     assert (tmp_path / "co-occurrence.svg").read_bytes() == (tmp_path / "../co-occurrence.svg").read_bytes()

@@ -139,8 +139,11 @@ def test_fingerprint_ignores_where_it_runs():
     assert fingerprint(PARAMS) != fingerprint({**PARAMS, "irt": {"lambda": 0.3}})
 
 
-def table(**variants):
-    metrics = {**method_metrics(), "variants": variants, "headline": ["m"], "variant_order": list(variants)}
+def table(lower=(), **variants):
+    metrics = {
+        **method_metrics(), "variants": variants, "headline": ["m"], "lower_is_better": list(lower),
+        "variant_order": list(variants),
+    }  # fmt: skip
     found = measure_table(MethodResult.model_validate(metrics), ["m"])
     return found.columns[0][1], [cells[0] for _, _, cells in found.rows]
 
@@ -151,6 +154,11 @@ def test_shares_are_per_cent_and_the_best_is_marked():
     assert [first.text, second.text, second.interval] == ["40.0", "50.0", "45.0 – 60.0"]
     assert (first.best, second.best) == (False, True)
     assert (second.at, second.start, second.width) == (50.0, 45.0, 15.0)
+
+
+def test_of_an_error_the_least_is_the_best():
+    _, (first, second) = table(["m"], A={"m": 0.4}, B={"m": 0.5})
+    assert (first.best, second.best) == (True, False)
 
 
 def test_counts_stay_whole_and_nobody_is_best():

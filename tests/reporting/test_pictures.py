@@ -1,46 +1,18 @@
-"""Sheets of pictures: right pictures in the right places, marked by the labels, small files."""
-
-import base64
-import io
-import xml.etree.ElementTree as ET
+"""Sheets of what a retrieval found: the right pictures in the right places, marked by the labels."""
 
 import numpy as np
 import pytest
-from PIL import Image
 from reporting.example import HOSTILE
+from reporting.sheet import picture, rows_in, texts
 
 from fieldmark.evaluation.confusions import hardest_confusions
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.reporting.pictures import (
     confusion_pairs,
-    contact_sheet,
     neighbour_gallery,
     representative_queries,
 )
 from fieldmark.reporting.style import RIGHT, WRONG
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def picture(row):
-    """A flat picture whose grey value is its row."""
-    return np.full((20, 30, 3), 4 * row, dtype=np.uint8)
-
-
-def pictures_in(path):
-    images = []
-    for node in ET.parse(path).getroot().iter(f"{SVG}image"):
-        content = base64.b64decode(node.get("href").partition(",")[2])
-        images.append(Image.open(io.BytesIO(content)))
-    return images
-
-
-def rows_in(path):
-    return [round(np.asarray(image).mean() / 4) for image in pictures_in(path)]
-
-
-def texts(path):
-    return ["".join(node.itertext()) for node in ET.parse(path).getroot().iter(f"{SVG}text")]
 
 
 def at(degrees):
@@ -82,28 +54,6 @@ def test_confusions_show_the_clearest_case(tmp_path, results):
 def test_no_confusions_say_so(tmp_path):
     confusion_pairs(tmp_path / "a.svg", [], picture)
     assert texts(tmp_path / "a.svg") == ["nothing to show"]
-
-
-def test_contact_sheet_places_every_picture_once(tmp_path):
-    contact_sheet(tmp_path / "a.svg", [picture(row) for row in range(11)], columns=4)
-    assert rows_in(tmp_path / "a.svg") == list(range(11))
-    places = [
-        (int(node.get("x")), int(node.get("y")))
-        for node in ET.parse(tmp_path / "a.svg").getroot().iter(f"{SVG}image")
-    ]
-    assert len(set(places)) == 11
-    assert len({top for _, top in places}) == 3
-    with pytest.raises(ValueError, match="zip"):
-        contact_sheet(tmp_path / "b.svg", [picture(0)], ["one", "two"])
-
-
-def test_thumbnails_are_small_and_the_same_every_time(tmp_path):
-    noise = np.random.default_rng(0).integers(256, size=(900, 600, 3), dtype=np.uint8)
-    for name in ("a.svg", "b.svg"):
-        contact_sheet(tmp_path / name, [noise])
-    assert pictures_in(tmp_path / "a.svg")[0].size == (96, 144)
-    assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
-    assert (tmp_path / "a.svg").stat().st_size < 40_000
 
 
 def test_queries_are_chosen_by_rule_from_worst_to_best():

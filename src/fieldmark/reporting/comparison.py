@@ -29,6 +29,7 @@ def _merged(group: Sequence[MethodResult]) -> MethodResult | None:
         variant_order=list(named),
         variant_titles={name: _title(one, variant) for name, (one, variant) in named.items()},
         headline=shared,
+        lower_is_better=[name for name in shared if any(name in one.lower_is_better for one in group)],
     )
 
 

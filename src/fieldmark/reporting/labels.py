@@ -15,7 +15,7 @@ from fieldmark.reporting.charts import chart
 from fieldmark.reporting.results import FigureEntry, write_figures_index
 from fieldmark.reporting.style import canvas
 
-SHEET, TOGETHER = "contact.jpg", "co-occurrence.svg"
+SHEET, TOGETHER = "contact.webp", "co-occurrence.svg"
 SHOWN = 40  # most frequent classes in the chart of co-occurrence
 MANY = 1000  # pictures whose neighbours are looked for
 
@@ -28,7 +28,7 @@ def write_label_overview(pictures: Sequence[Specimen], folder: Path) -> dict[str
     """
     names = sorted({name for one in pictures for name in one.labels})
     targets = np.array([[name in one.labels for name in names] for one in pictures], dtype=np.float32)
-    labelled_sheet(pictures).save(folder / SHEET, "JPEG", quality=75)
+    labelled_sheet(pictures).save(folder / SHEET, "WEBP", quality=60, method=6)
     co_occurrence_chart(folder / TOGETHER, names, targets)
     difficulty = measure_label_difficulty(pictures, targets)
     title = "What meets in one picture"

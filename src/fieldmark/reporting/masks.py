@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.reporting.pictures import Cell
+from fieldmark.reporting.sheets import Cell
 
 GOLDEN = 0.618033988749895  # neighbouring labels get hues far apart
 FIRST = (222, 224, 226)  # label 0, often the background

@@ -10,7 +10,7 @@ from fieldmark.datasets.specimens import Specimen
 from fieldmark.reporting.labels import write_label_overview
 from fieldmark.reporting.results import FigureEntry, write_figures_index
 
-SHEET = "contact.jpg"
+SHEET = "contact.webp"
 SHOWN_CLASSES = 60
 SHOWN_PICTURES = 32
 
@@ -28,7 +28,7 @@ def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
     difficulty = measure_difficulty(pictures)
     shown = set(list(dict.fromkeys(one.class_name for one in pictures))[:SHOWN_CLASSES])
     sheet: Image.Image = contact_sheet(one for one in pictures if one.class_name in shown)
-    sheet.save(folder / SHEET, "JPEG", quality=70)
+    sheet.save(folder / SHEET, "WEBP", quality=60, method=6)
     write_figures_index(
         folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True)]
     )
@@ -37,7 +37,9 @@ def write_overview(pictures: list[Specimen], folder: Path) -> dict[str, float]:
 
 def _write_plain_sheet(pictures: list[Specimen], folder: Path) -> dict[str, float]:
     together = [one._replace(group="") for one in pictures]
-    labelled_sheet(together, SHOWN_PICTURES, columns=8, tile=96).save(folder / SHEET, "JPEG", quality=70)
+    labelled_sheet(together, SHOWN_PICTURES, columns=8, tile=96).save(
+        folder / SHEET, "WEBP", quality=60, method=6
+    )
     caption = "Pictures at even steps; they have no class."
     write_figures_index(folder, [FigureEntry(file=SHEET, title="Contact sheet", caption=caption, wide=True)])
     return {}

@@ -149,9 +149,9 @@ def _column(result: MethodResult, name: str) -> dict[str, CellView]:
     found = {variant: result.variants[variant].get(name) for variant in result.ordered}
     values = [one.value for one in found.values() if one is not None]
     share = all(formatting.is_share(value) for value in values)
-    # Of a headline share more is better. Of other measures, such as a count, nobody can say.
+    # Of other measures than headline shares, such as a count, nobody can say which is best.
     contested = share and name in result.headline and len(values) > 1 and min(values) < max(values)
-    best = max(values) if contested else None
+    best = (min if name in result.lower_is_better else max)(values) if contested else None
     return {variant: _cell(one, share, best) for variant, one in found.items()}
 
 

@@ -1,63 +1,17 @@
-"""Figures made of pictures: SVG sheets of JPEG thumbnails with captions that stay text."""
+"""Sheets of what a retrieval found: queries with their neighbours, and what is confused with what."""
 
-import base64
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.confusions import Confusion
 from fieldmark.evaluation.retrieval import RetrievalResults
-from fieldmark.files import write_text
-from fieldmark.reporting.style import FONTS, INK, MUTED, RIGHT, WRONG
-
-SIDE = 104  # of a picture on the sheet, in px
-STORED_SIDE = 144  # of a thumbnail in the file, longer side
-GAP = 12
-LETTER = 6.8  # mean width of a bold letter at 11 px, in px
-JPEG_QUALITY = 82
+from fieldmark.reporting.sheets import Cell, picture_sheet
 
 Picture = Callable[[int], Array]  # row -> (H, W, 3) uint8
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A picture (H, W, 3) uint8 with up to two lines below; `correct` frames it green or red."""
-
-    picture: Array
-    caption: str = ""
-    detail: str = ""
-    correct: bool | None = None
-
-
-def picture_sheet(path: Path, rows: Sequence[Sequence[Cell]], lead: bool = False) -> None:
-    """Write rows of cells as one SVG; `lead` sets the first column apart (a query and its answers).
-
-    Without rows the sheet says that there is nothing to show.
-    """
-    columns = max((len(row) for row in rows), default=1)
-    line = SIDE + (40 if any(cell.caption or cell.detail for row in rows for cell in row) else GAP)
-    extra = GAP if lead else 0
-    width, height = GAP + columns * (SIDE + GAP) + extra, GAP + max(len(rows), 1) * line
-    parts = [
-        _cell(cell, GAP + column * (SIDE + GAP) + (extra if column else 0), GAP + number * line)
-        for number, row in enumerate(rows)
-        for column, cell in enumerate(row)
-    ]
-    if not parts:
-        parts = [f'<text x="{GAP}" y="{3 * GAP}" fill="{MUTED}">nothing to show</text>']
-    write_text(
-        path,
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}" font-family="{escape(FONTS)}" font-size="11">'
-        f'<rect width="100%" height="100%" fill="#ffffff"/>{"".join(parts)}</svg>\n',
-    )
 
 
 def neighbour_gallery(
@@ -127,43 +81,6 @@ def confusion_pairs(
         )
     step = 2 * pairs_in_a_row
     picture_sheet(path, [cells[start : start + step] for start in range(0, len(cells), step)])
-
-
-def contact_sheet(
-    path: Path, pictures: Sequence[Array], captions: Sequence[str] = (), columns: int = 8
-) -> None:
-    """Write pictures (H, W, 3) uint8 in a grid, with captions when there is one a picture."""
-    texts = list(captions) or [""] * len(pictures)
-    cells = [Cell(picture, text) for picture, text in zip(pictures, texts, strict=True)]
-    picture_sheet(path, [cells[start : start + columns] for start in range(0, len(cells), columns)])
-
-
-def _cell(cell: Cell, left: int, top: int) -> str:
-    box = f'x="{left}" y="{top}" width="{SIDE}" height="{SIDE}"'
-    parts = [f'<rect {box} fill="#f1f3f4"/><image {box} href="{_jpeg(cell.picture)}"/>']
-    colour = MUTED
-    if cell.correct is not None:
-        colour = RIGHT if cell.correct else WRONG
-        dashes = "" if cell.correct else ' stroke-dasharray="7 3"'
-        parts.append(f'<rect {box} fill="none" stroke="{colour}" stroke-width="3.5"{dashes}/>')
-    bold = ' font-weight="600"'
-    for text, down, style in ((cell.caption, 14, bold), (cell.detail, 27, "")):
-        fill = INK if cell.correct is None and down == 14 else colour
-        parts.append(f'<text x="{left}" y="{top + SIDE + down}" fill="{fill}"{style}>{_fitted(text)}</text>')
-    return "".join(parts)
-
-
-def _jpeg(picture: Array) -> str:
-    image = Image.fromarray(np.ascontiguousarray(picture)).convert("RGB")
-    image.thumbnail((STORED_SIDE, STORED_SIDE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
-
-
-def _fitted(text: str) -> str:
-    room = int(SIDE / LETTER)
-    return escape(text if len(text) <= room else text[: room - 1] + "…")
 
 
 def _name(names: Mapping[Any, str] | None, label: Any) -> str:

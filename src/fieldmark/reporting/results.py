@@ -59,6 +59,7 @@ class MethodResult(_Checked):
     variant_order: list[str] = []
     variant_titles: dict[str, str] = {}
     headline: list[str] = Field(min_length=1)
+    lower_is_better: list[str] = []  # among the headline
     claims: list[ClaimRow] = []
     counts: dict[str, int | float | str] = {}
     parameters: dict[str, Any] = {}

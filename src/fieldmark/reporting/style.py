@@ -1,5 +1,6 @@
 """One look for all charts, and files that come out the same byte for byte."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +53,18 @@ def canvas(width: float = 5.2, height: float = 3.2) -> Canvas:
 
 
 def save(figure: Canvas, path: Path) -> None:
-    """Write a chart as SVG without dates or random ids. Its text is text, in the reader's own font."""
+    """Write a chart as SVG without dates or hashed ids. Its text is text, in the reader's own font."""
     with atomic_path(path) as temporary, mpl.rc_context(RC):
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
         drawn = temporary.read_text(encoding="utf-8")
-        temporary.write_text(drawn.replace("'DejaVu Sans'", FONTS), encoding="utf-8")
+        temporary.write_text(_numbered(drawn).replace("'DejaVu Sans'", FONTS), encoding="utf-8")
+
+
+def _numbered(drawn: str) -> str:
+    """Name markers and clip paths by their order.
+
+    Matplotlib hashes coordinates into these names, and the last bits of a layout differ between two processes.
+    """
+    names = list(dict.fromkeys(re.findall(r'id="([a-z][0-9a-f]{10})"', drawn)))
+    numbers = {name: f"{name[0]}{number}" for number, name in enumerate(names)}
+    return re.sub(r"[a-z][0-9a-f]{10}(?=[\")])", lambda found: numbers.get(found[0], found[0]), drawn)

@@ -16,7 +16,7 @@ from fieldmark.errors import UserError
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.methods.frpt.evaluation import evaluate
-from fieldmark.methods.frpt.evaluation.warps import chosen_queries, saliency_over
+from fieldmark.methods.frpt.evaluation.warps import chosen_queries
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.reporting.results import MethodResult
@@ -132,16 +132,6 @@ def test_right_and_wrong_queries_are_chosen_by_rule() -> None:
     assert right == [True] * 3 + [False] * 3
     assert len(set(chosen)) == 6
     assert chosen_queries(results, of_each=9)[:4] == sorted(chosen_queries(results, of_each=9)[:4])
-
-
-def test_the_tint_is_strongest_where_saliency_is() -> None:
-    grey = np.full((9, 9, 3), 100, np.uint8)
-    saliency = torch.zeros(1, 1, 3, 3)
-    saliency[0, 0, 0, 2] = 1
-    tinted = saliency_over(grey, saliency)
-    assert tinted[0, 8].tolist() == [191, 70, 60]
-    assert tinted[8, 0].tolist() == [100, 100, 100]
-    assert (saliency_over(grey, torch.ones(1, 1, 3, 3)) == grey).all()
 
 
 def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(

@@ -101,6 +101,7 @@ def test_without_text_only_vision_is_judged(task: Task, params: Make, folder: Pa
     listed = [entry["file"] for entry in json.loads((folder / "figures.json").read_text())]
     assert listed == ["accuracy.svg", "parts.svg", "calibration.svg", "groups.svg"]
     assert not any("Text alone" in note for note in result["notes"])
+    assert set(result["lower_is_better"]) <= set(result["headline"])
 
 
 def test_figures_are_written_and_the_same_twice(task: Task, params: Make, folder: Path) -> None:

@@ -18,8 +18,8 @@ from fieldmark.methods.cprfl.evaluation.scored import Scored
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.reporting.charts import loss_curves, measure_bars
-from fieldmark.reporting.pictures import picture_sheet
 from fieldmark.reporting.results import FigureEntry, write_figures_index
+from fieldmark.reporting.sheets import picture_sheet
 
 BASELINES = ("zero-shot", "BCE", "focal", "DB", "ASL", "CPRFL")
 PARTS = ("random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn.functional import normalize
 
 from fieldmark.datasets.transforms import evaluation_transform, to_tensor
@@ -11,10 +10,8 @@ from fieldmark.evaluation.arrays import Array
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.reporting.pictures import Cell
+from fieldmark.reporting.sheets import Cell, tinted
 
-TINT = np.array([230, 57, 43])
-STRENGTH = 0.75  # of the tint where the attention is greatest
 OF_EACH = 3  # categories shown for a picture
 
 
@@ -69,15 +66,3 @@ def attention_row(task: Task, scored: Scored, model: Cprfl, index: int) -> list[
         detail = f"{scored.scores[index, one]:.2f} from {scored.thresholds[one]:.2f}"
         cells.append(Cell(tinted(picture, attention[one]), truth.names[one], detail, chosen))
     return cells
-
-
-def tinted(picture: Array, attention: Array) -> Array:
-    """Tint a picture (H, W, 3) by a map (h, w): not at its least, strongest at its greatest value."""
-    spread = float(np.ptp(attention))
-    share = (attention - attention.min()) / (spread or 1.0)
-    fine = Image.fromarray(share.astype(np.float32)).resize(
-        (picture.shape[1], picture.shape[0]), Image.Resampling.BILINEAR
-    )
-    weight = np.asarray(fine)[..., None] * STRENGTH
-    mixed: Array = np.rint((1 - weight) * picture + weight * TINT).astype(np.uint8)
-    return mixed

@@ -5,22 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import interpolate
 
 from fieldmark.datasets.transforms import evaluation_transform, to_tensor
 from fieldmark.engine.method import Subset, Task
 from fieldmark.engine.retrieval import Scored
 from fieldmark.evaluation.retrieval import RetrievalResults
 from fieldmark.methods.frpt.model.method import Frpt
-from fieldmark.reporting.pictures import Cell, picture_sheet
+from fieldmark.reporting.sheets import Cell, picture_sheet, tinted
 
-TINT = (230, 57, 43)
-STRENGTH = 0.7  # of the tint where saliency is greatest
 OF_EACH = 3
-
-Pixels = NDArray[np.uint8]
 
 
 def warp_sheet(path: Path, scored: Scored, model: Frpt, task: Task) -> None:
@@ -55,14 +48,6 @@ def chosen_queries(results: RetrievalResults, of_each: int = OF_EACH) -> list[in
     return chosen
 
 
-def saliency_over(picture: Pixels, saliency: Tensor) -> Pixels:
-    """Tint a picture (H, W, 3) by a map (1, 1, h, w): not at its least, strongest at its greatest value."""
-    fine = interpolate(saliency.float(), picture.shape[:2], mode="bilinear", align_corners=True)[0, 0]
-    share = ((fine - fine.min()) / (fine.max() - fine.min()).clamp(min=1e-12)).numpy()[..., None] * STRENGTH
-    tinted: Pixels = np.rint((1 - share) * picture + share * np.array(TINT)).astype(np.uint8)
-    return tinted
-
-
 def _cells(model: Frpt, task: Task, subset: Subset, index: int, correct: bool | None) -> Iterator[Cell]:
     image = evaluation_transform(model.params.images)(to_tensor(task.store[int(subset.rows[index])]))
     with torch.inference_mode():
@@ -73,5 +58,5 @@ def _cells(model: Frpt, task: Task, subset: Subset, index: int, correct: bool | 
     peak = float(saliency.max()) * saliency.shape[-1] * saliency.shape[-2]
     name = str(subset.frame["class_name"].iloc[index])
     yield Cell(picture, name, "query" if correct is None else "nearest", correct)
-    yield Cell(saliency_over(picture, saliency), "saliency", f"peak {peak:.0f} × mean")
+    yield Cell(tinted(picture, saliency[0, 0].float().numpy()), "saliency", f"peak {peak:.0f} × mean")
     yield Cell((warped[0] * 255).round().byte().permute(1, 2, 0).numpy(), "warped")

@@ -15,7 +15,7 @@ from fieldmark.methods.loca.evaluation.positions import Positions
 from fieldmark.methods.loca.evaluation.probes import Dense, shown
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.reporting.masks import coloured_labels, framed, label_key
-from fieldmark.reporting.pictures import Cell, picture_sheet
+from fieldmark.reporting.sheets import Cell, picture_sheet
 
 PICTURES = 5  # in the sheet of positions
 BLUE, ORANGE, GREEN, RED = (0, 114, 178), (230, 130, 0), (19, 128, 74), (200, 50, 31)

@@ -13,8 +13,8 @@ from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.reporting.charts import loss_curves, measure_bars
 from fieldmark.reporting.classification import accuracy_over, reliability_panels
-from fieldmark.reporting.panels import panel_sheet
 from fieldmark.reporting.results import FigureEntry, write_figures_index
+from fieldmark.reporting.sheets import picture_sheet
 
 MOST_GROUPS = 20
 COMPARED = ("twin", "vision", TEACHER, "student")  # in the charts of groups and calibration
@@ -36,11 +36,11 @@ def write_figures(
     main = next((name for name in (TEACHER, "vision") if name in found), None)
     if main:
         rows = stage_rows(models[main], found[main], task, even_pictures(found[main]))
-        panel_sheet(folder / "parts.svg", rows)
+        picture_sheet(folder / "parts.svg", rows)
     if {TEACHER, "student"} <= set(found):
         student, teacher = found["student"], found[TEACHER]
         chosen = mended(student, teacher)
-        panel_sheet(folder / "mended.svg", mended_rows(student, teacher, models[TEACHER], task, chosen))
+        picture_sheet(folder / "mended.svg", mended_rows(student, teacher, models[TEACHER], task, chosen))
     curves = read_curves(task.history)
     if curves:
         loss_curves(folder / "loss.svg", curves_by_loss(curves), order=list(found))

@@ -11,7 +11,7 @@ from fieldmark.engine.method import Task
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.stack import Stage
-from fieldmark.reporting.panels import Panel, Tone
+from fieldmark.reporting.sheets import Cell, Tone
 
 SHOWN_PHRASES = 5
 Line = tuple[str, Tone]
@@ -42,32 +42,32 @@ def mended(student: Predicted, teacher: Predicted, count: int = 6) -> list[int]:
     return [int(order[place]) for place in sorted(first)][:count]
 
 
-def stage_rows(model: Pma, found: Predicted, task: Task, chosen: Sequence[int]) -> list[list[Panel]]:
+def stage_rows(model: Pma, found: Predicted, task: Task, chosen: Sequence[int]) -> list[list[Cell]]:
     """Return a row for each chosen picture: itself, then each stage's part and the phrases it called up."""
     rows = []
     for index in chosen:
         picture, stages, grid = _attend(model, found, task, index)
         name, guess = _names(found, index)
         tone: Tone = "good" if name == guess else "bad"
-        row = [Panel(picture, name, None, ((f"taken for {guess}", tone),))]
+        row = [Cell(picture, name, lines=((f"taken for {guess}", tone),))]
         for number, stage in enumerate(stages, 1):
             box = block_box(int(stage.part[0]), grid, picture.shape[0])
-            row.append(Panel(picture, f"stage {number}", box, _phrase_lines(stage, found, index)))
+            row.append(Cell(picture, f"stage {number}", box=box, lines=_phrase_lines(stage, found, index)))
         rows.append(row)
     return rows
 
 
 def mended_rows(
     student: Predicted, teacher: Predicted, model: Pma, task: Task, chosen: Sequence[int]
-) -> list[list[Panel]]:
-    """Return panels, three a row: the picture, what the student took it for, and what the teacher read."""
-    panels = []
+) -> list[list[Cell]]:
+    """Return cells, three a row: the picture, what the student took it for, and what the teacher read."""
+    cells = []
     for index in chosen:
         picture, stages, _ = _attend(model, teacher, task, index)
         name, guess = _names(student, index)
-        lines = [(f"student: {guess}", "bad"), *_phrase_lines(stages[0], teacher, index)]
-        panels.append(Panel(picture, name, None, tuple(lines)))  # type: ignore[arg-type]
-    return [panels[start : start + 3] for start in range(0, len(panels), 3)]
+        wrong: Line = f"student: {guess}", "bad"
+        cells.append(Cell(picture, name, lines=(wrong, *_phrase_lines(stages[0], teacher, index))))
+    return [cells[start : start + 3] for start in range(0, len(cells), 3)]
 
 
 def block_box(part: int, grid: tuple[int, int], side: int) -> tuple[float, float, float, float]:

@@ -37,6 +37,7 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
         "variant_order": list(found),
         "variant_titles": {name: variant_title(name, params) for name in found},
         "headline": ["top1", "top5", *(["group"] if grouped else []), "calibration_error"],
+        "lower_is_better": ["calibration_error"],
         "claims": [claim.as_dict() for claim in make_claims(found)],
         "counts": {
             "test pictures": len(first.test),
