@@ -39,6 +39,11 @@ GIVEN = {  # what a user must give
     "pma-aircraft": [],
     "pma-cars196": ["datasets.cars196.cars196.path=/data/cars"],
     "pma-cub200": [],
+    "pma-cub200-mobilenet": [
+        "datasets.cub200.cub200.path=/data/cub",
+        "datasets.cub200.cub200.captions=/data/text_c10",
+        "backbones.mobilenet.weights=library",
+    ],
     "pma-flowers102": [],
     "pma-photos": [
         "datasets.photos.folder.path=/data/photos",
