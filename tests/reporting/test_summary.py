@@ -50,7 +50,8 @@ def test_markdown_escapes(text, expected):
 
 def test_readme_block_is_replaced_in_place(root):
     block = build_readme_block(root / "reports", PARAMS)
-    assert "65.5" in block
+    assert block.splitlines()[-1].endswith("R **65.5** · L 62.0 | 1 | 1 | 1 |")
+    assert {unescaped_bars(line) for line in block.splitlines()} == {7}
     assert "<script" not in block
     before = "# Fieldmark\n<!-- numbers:begin -->\nold\n<!-- numbers:end -->\nrest\n"
     once = update_readme(before, block)

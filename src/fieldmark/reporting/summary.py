@@ -29,13 +29,16 @@ def render_summary(results: Results) -> str:
 
 
 def readme_block(methods: Sequence[MethodResult]) -> str:
-    """Return each method's headline table and a line a claim, for `update_readme`."""
-    parts = []
-    for result in methods:
-        parts.append(_headline(result))
-        if result.claims:
-            parts.append("\n".join(_claim_line(claim) for claim in result.claims))
-    return "\n\n".join(parts or [_nothing([])])
+    """Return a line a method, for `update_readme`: its first measure of every variant, and how its claims fared."""
+    if not methods:
+        return _nothing([])
+    tallies = [Counter(VERDICTS[claim.verdict][0] for claim in result.claims) for result in methods]
+    rows = [
+        [*_first_measure(result), *(str(tally[icon]) for icon, _ in VERDICTS.values())]
+        for result, tally in zip(methods, tallies, strict=True)
+    ]
+    head = ["method", "measure", "variants", *(f"{icon} {name}" for name, (icon, _) in VERDICTS.items())]
+    return _table(head, rows)
 
 
 def update_readme(readme: str, block: str) -> str:
@@ -64,9 +67,13 @@ def _nothing(missing: Sequence[str]) -> str:
     return f"Not evaluated yet: {names}." if names else "No method has been evaluated yet."
 
 
-def _claim_line(claim: ClaimRow) -> str:
-    icon = VERDICTS[claim.verdict][0]
-    return f"- {icon} {markdown(claim.claim)}: **{claim.verdict}** ({_value(claim)})"
+def _first_measure(result: MethodResult) -> tuple[str, str, str]:
+    """Return a method, what its first column holds, and that column in one line, the best in bold."""
+    table = measure_table(result, result.headline[:1])
+    [(name, unit)] = table.columns
+    values = ((variant, f"**{cell.text}**" if cell.best else cell.text) for variant, _, [cell] in table.rows)
+    shown = " · ".join(f"{markdown(variant)} {text}" for variant, text in values)
+    return markdown(result.method.upper()), markdown(f"{name}, {unit}" if unit else name), shown
 
 
 def _headline(result: MethodResult) -> str:
