@@ -130,7 +130,7 @@ def test_captions_are_downloaded_beside_pictures_of_ones_own(tmp_path, twin, mon
             tar.add(tmp_path / "text", "cvpr2016_cub")
         return downloads / archive
 
-    monkeypatch.setattr(cub200, "download_captions", fake_captions)
+    monkeypatch.setattr(captions, "download_captions", fake_captions)
     source = Cub200(Cub200Params(path=str(twin), captions="download"))
     assert source.promises["captions"]
     records = fetched(source, tmp_path / "raw" / "cub")

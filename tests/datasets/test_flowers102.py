@@ -6,6 +6,7 @@ import scipy.io
 from support.pictures import dataset, write_picture
 from support.sources import fetched, refused, validated
 
+from fieldmark.datasets import captions
 from fieldmark.datasets.sources import flowers102
 from fieldmark.datasets.sources.flowers102 import MD5, Flowers102, Flowers102Params
 from fieldmark.datasets.splits import SplitParams
@@ -79,7 +80,7 @@ def test_downloads_verifies_and_puts_pictures_and_tables_side_by_side(tmp_path, 
 
     (tmp_path / "raw" / ".downloads").mkdir(parents=True)
     monkeypatch.setattr(flowers102, "download", fake_download)
-    monkeypatch.setattr(flowers102, "download_captions", fake_captions)
+    monkeypatch.setattr(captions, "download_captions", fake_captions)
     records = records_of(tmp_path, captions="download")
     assert asked == MD5
     assert (len(records), len(records[0].captions)) == (PICTURES, 10)
