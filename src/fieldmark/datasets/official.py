@@ -7,8 +7,10 @@ from typing import ClassVar
 
 from fieldmark.datasets.download import download_folder
 from fieldmark.datasets.listing import check_listing, existing_folder, official_layout, write_listing
+from fieldmark.datasets.published import LongTailed, fetch_lists
 from fieldmark.datasets.records import Record
 from fieldmark.errors import UserError
+from fieldmark.files import atomic_folder
 from fieldmark.params import Block
 
 Contents = tuple[Sequence[Path], Iterable[Record]]
@@ -84,3 +86,50 @@ class ByHand(Official):
         if self.params.path is None:
             raise UserError(f"{self.name}.path: {self.advice}")
         return super()._folder(raw)
+
+
+class LongTailableParams(OfficialParams):
+    """`lists` cuts the data set to its long-tailed lists: `published` downloads them, or a folder holds them."""
+
+    lists: str | None = None
+
+
+class LongTailable(ABC):
+    """A data set of several labels per picture, whole or as its long-tailed lists cut it."""
+
+    name: ClassVar[str]
+    longtailed: ClassVar[LongTailed]
+
+    def __init__(self, params: LongTailableParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
+        p = self.params
+        with atomic_folder(destination) as folder:
+            if p.lists is not None:
+                fetch_lists(self.longtailed, p.lists, destination, folder, f"{self.name}.lists")
+            if p.path is None:
+                self._download(download_folder(destination), folder)
+            records = self._read(folder)
+            if p.path is not None:
+                write_listing(*self._listed(folder, records), folder / "listing")
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs, in the order of the official sets or of the lists."""
+        records = self._read(raw)
+        if self.params.path is not None:
+            check_listing(*self._listed(raw, records), raw / "listing")
+        return iter(records)
+
+    @abstractmethod
+    def _download(self, downloads: Path, folder: Path) -> None:
+        """Download into the folder `downloads` what is needed and unpack it in `folder`, which has the lists."""
+
+    @abstractmethod
+    def _read(self, raw: Path) -> list[Record]:
+        """Return the records. Raises UserError for what is missing or damaged."""
+
+    @abstractmethod
+    def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, Sequence[Path]]:
+        """Return the folder of the layout and the files in it that the records are made of."""
