@@ -2,10 +2,10 @@
 
 import pytest
 from support.pictures import SHARED
+from support.sources import refused
 
 from fieldmark.datasets.multilabel import frequency_groups
 from fieldmark.datasets.published import COCO_LT, VOC_LT, Facts, count_labels, difference, named, read_list
-from fieldmark.errors import UserError
 
 LISTS = SHARED / "longtail"  # the four lists of the LMPT repository, to be put there by hand
 VOC_HEAD, VOC_TAIL = [4, 6, 8, 10, 14, 15], [0, 2, 3, 5, 9, 12, 16, 18]
@@ -39,9 +39,8 @@ def test_a_list_is_read_with_trailing_blanks_and_pictures_without_labels(tmp_pat
     ],
 )
 def test_what_is_wrong_with_a_list_is_said_in_one_line(tmp_path, text, message):
-    with pytest.raises(UserError, match=message) as error:
+    with refused(message):
         read_list(written(tmp_path, text), 20)
-    assert "\n" not in str(error.value)
 
 
 def test_every_known_fact_is_compared():

@@ -71,6 +71,14 @@ def write_coco(root: Path) -> None:
             (root / name / str(one["file_name"])).write_bytes(encoded(noise(seed), "JPEG"))
 
 
+def write_lists(folder: Path, name: str, train: str, test: str) -> str:
+    """Write both lists of a long-tailed set ("voc" or "coco"); return the folder."""
+    folder.mkdir()
+    (folder / f"{name}_lt_train.txt").write_text(train)
+    (folder / f"{name}_lt_test.txt").write_text(test)
+    return str(folder)
+
+
 def multilabel_manifest(counts: Mapping[str, int], pictures: int = 400, seed: int = 0) -> pd.DataFrame:
     """A manifest of pictures that hold about `counts` of each label, drawn independently."""
     rng = np.random.default_rng(seed)

@@ -29,6 +29,12 @@ def encoded(pixels: Pixels | Image.Image, file_format: str = "PNG", **options: A
     return stream.getvalue()
 
 
+def write_picture(path: Path, seed: int) -> None:
+    """Write a noisy JPEG, and the folders that lead to it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encoded(noise(seed), "JPEG", quality=95))
+
+
 def record(number: int, class_name: str | None = "wren", **fields: Any) -> Record:
     fields.setdefault("image", encoded(noise(number)))
     return Record(id=f"{class_name}/{number}", class_name=class_name, **fields)
@@ -79,9 +85,7 @@ def write_cub(folder: Path, classes: int = 4, per_class: int = 5, captions: Path
             lines["image_class_labels"].append(f"{key} {label}")
             lines["train_test_split"].append(f"{key} {int(number < per_class - 2)}")
             lines["bounding_boxes"].append(f"{key} 4.0 3.0 {46.0 if key == 1 else 20.0} 30.0")
-            picture = folder / "images" / f"{place}.jpg"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            picture.write_bytes(encoded(noise(key), "JPEG", quality=95))
+            write_picture(folder / "images" / f"{place}.jpg", key)
             if captions:
                 text = captions / "text_c10" / f"{place}.txt"
                 text.parent.mkdir(parents=True, exist_ok=True)

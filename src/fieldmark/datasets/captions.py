@@ -5,11 +5,15 @@ may ask for consent; then they are downloaded by hand. The terms are those of th
 """
 
 import logging
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from fieldmark.datasets.download import download
+from fieldmark.datasets.archives import unpack
+from fieldmark.datasets.download import download, download_folder
 from fieldmark.datasets.listing import existing_folder
+from fieldmark.datasets.official import Contents, Official, OfficialParams
 from fieldmark.datasets.records import Record
 from fieldmark.errors import UserError
 
@@ -22,6 +26,61 @@ ARCHIVES = {
     "cvpr2016_flowers.tar.gz": f"{_DRIVE}&id=0B0ywwgffWnLLcms2WWJQRFNSWXM&resourcekey=0-Av8zFbeDDvNcF1sSjDR32w",
 }
 log = logging.getLogger(__name__)
+
+
+class CaptionedParams(OfficialParams):
+    """`captions` is a folder that holds `text_c10` at any depth; "download" fetches it; None goes without."""
+
+    captions: str | None = None
+
+
+class Captioned(Official):
+    """An official layout with the captions of `archive` beside it, in files of the pattern `texts`."""
+
+    params: CaptionedParams
+    boxes: ClassVar[bool]
+    archive: ClassVar[str]
+    texts: ClassVar[str]
+
+    @property
+    def promises(self) -> Mapping[str, bool]:
+        """Captions when a folder of captions is named."""
+        return {"captions": self.params.captions is not None, "boxes": self.boxes, "masks": False}
+
+    def fetch(self, destination: Path) -> None:
+        """Fetch the photographs as any official layout, and the captions where they are to be downloaded."""
+        asked = self.params.captions == DOWNLOAD
+        captions = download_captions(self.archive, download_folder(destination)) if asked else None
+        super().fetch(destination)  # replaces all that is in `destination`
+        if captions is not None:
+            unpack(captions, destination / "captions")
+
+    @abstractmethod
+    def _files(self, folder: Path) -> list[Path]:
+        """Return the files of the photographs and their tables. Raises UserError when one is missing."""
+
+    @abstractmethod
+    def _records(self, folder: Path, captions: Path | None) -> list[Record]:
+        """Return the records, with captions of that folder text_c10."""
+
+    def _read(self, folder: Path, raw: Path) -> Contents:
+        files = [] if self.params.path is None else self._files(folder) + self._own_texts(raw)
+        return files, self._captioned(folder, raw)
+
+    def _captioned(self, folder: Path, raw: Path) -> Iterator[Record]:
+        captions = self._captions(raw)
+        records = self._records(folder, captions)
+        if captions is not None:
+            warn_of_few_captions(records)
+        yield from records
+
+    def _captions(self, raw: Path) -> Path | None:
+        setting, parameter = self.params.captions, f"{self.name}.captions"
+        return None if setting is None else captions_folder(setting, raw / "captions", parameter)
+
+    def _own_texts(self, raw: Path) -> list[Path]:
+        captions = None if self.params.captions == DOWNLOAD else self._captions(raw)
+        return [] if captions is None else sorted(captions.glob(self.texts))
 
 
 def download_captions(archive: str, downloads: Path) -> Path:

@@ -53,14 +53,19 @@ def require_pictures(folder: Path, base: Path, places: Sequence[str], named_by: 
     """
     outside = [place for place in places if PurePosixPath(place).is_absolute() or ".." in place.split("/")]
     if outside:
-        raise UserError(f"{named_by} in {folder} names pictures outside it: {_few(outside)}")
+        raise UserError(f"{named_by} in {folder} names pictures outside it: {few(outside)}")
     twice = [place for place, count in Counter(places).items() if count > 1]
     if twice:
-        raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {_few(twice)}")
+        raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {few(twice)}")
     absent = [str((base / place).relative_to(folder)) for place in places if not (base / place).is_file()]
     if absent:
-        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {_few(absent)}")
+        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}")
     return [base / place for place in places]
+
+
+def few(names: Sequence[object]) -> str:
+    """Return the first three names, as a message gives them."""
+    return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
 
 
 def write_listing(folder: Path, files: Sequence[Path], destination: Path) -> None:
@@ -85,7 +90,3 @@ def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:
         digest.update(f"{file.as_posix()}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
         count += 1
     return {"path": str(folder), "files": count, "listing_sha256": digest.hexdigest()}
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

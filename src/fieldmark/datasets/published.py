@@ -166,6 +166,12 @@ def difference(labels: Labels, classes: int, facts: Facts) -> str:
     return "; ".join(wrong)
 
 
+def warn_of_other_labels(pictures: int) -> None:
+    """Log in how many pictures a list differs from the annotation."""
+    if pictures:
+        log.warning("%d pictures have other labels in the list than in their annotation", pictures)
+
+
 def named(labels: Labels, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the class names of every picture, sorted."""
     return {place: tuple(sorted(names[one] for one in found)) for place, found in labels.items()}

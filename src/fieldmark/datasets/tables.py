@@ -1,12 +1,30 @@
 """The blank-separated lists of pictures that published data sets come with."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from fieldmark.datasets.records import Record
 from fieldmark.errors import UserError
 
+Box = tuple[float, float, float, float]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file says of every id; a message shows an id in the form `shown`."""
+
+    path: Path
+    values: Mapping[str, str]
+    shown: str = "'{}'"
+
+    def look_up(self, key: str) -> str:
+        """Return the value of an id. Raises UserError when the file has none."""
+        if key not in self.values:
+            raise UserError(f"{self.path} has no line for {self.shown.format(key)}")
+        return self.values[key]
 
 
 def read_lines(path: Path) -> list[str]:
@@ -35,6 +53,47 @@ def read_rows(path: Path, columns: Sequence[str], before: int = 0) -> list[dict[
     if not rows:
         raise UserError(f"{path} names no picture")
     return rows
+
+
+def read_table(path: Path, key: str = "image id", shown: str = "'{}'") -> Table:
+    """Read lines of `<key> <value, perhaps with blanks>`; empty lines are skipped.
+
+    Raises UserError for a line of another form or a key that comes twice.
+    """
+    values: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        name, _, value = line.strip().partition(" ")
+        if not value or name in values:
+            raise UserError(
+                f"{path}: line {number} should be '<{key}> <value>' with a new id, it is '{line[:60]}'"
+            )
+        values[name] = value.strip()
+    return Table(path, values, shown)
+
+
+def read_box(text: str, whose: str, path: Path) -> Box:
+    """Return the four numbers of a box. Raises UserError when they are none."""
+    try:
+        one, two, three, four = (float(part) for part in text.split())
+    except ValueError:
+        raise UserError(f"{path}: the box of {whose} should be four numbers, it is '{text}'") from None
+    return one, two, three, four
+
+
+def from_corners(left: float, top: float, right: float, bottom: float) -> Box:
+    """Return x, y, width, height of a box given as its first and last pixels, counted from 1."""
+    return left - 1.0, top - 1.0, right - left + 1.0, bottom - top + 1.0
+
+
+def warn_of_other_splits(
+    path: Path, records: Sequence[Record], official: Mapping[str, tuple[int, int]]
+) -> None:
+    """Log for every role of which the records have other counts than `official`, (pictures, classes) by role."""
+    for role, counts in official.items():
+        found = [record.class_name for record in records if record.split == role]
+        warn_of_other_counts(path, role, (len(found), len(set(found))), counts)
 
 
 def warn_of_other_counts(path: Path, role: str, found: tuple[int, int], official: tuple[int, int]) -> None:

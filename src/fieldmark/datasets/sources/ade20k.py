@@ -9,18 +9,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download, download_folder
-from fieldmark.datasets.listing import (
-    check_listing,
-    existing_folder,
-    official_layout,
-    require_pictures,
-    write_listing,
-)
+from fieldmark.datasets.download import download
+from fieldmark.datasets.listing import require_pictures
+from fieldmark.datasets.official import Contents, Official, OfficialParams
 from fieldmark.datasets.records import MaskLabels, Record
 from fieldmark.datasets.tables import read_lines, warn_of_other_counts
 from fieldmark.errors import UserError
-from fieldmark.params import Block
 
 URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
 MD5 = "7328b3957e407ddae1d3cbf487f149ef"
@@ -31,58 +25,39 @@ CLASSES = 150
 COUNTS = {"train": (20_210, CLASSES), "test": (2_000, CLASSES)}  # pictures, classes
 
 
-class Ade20kParams(Block):
+class Ade20kParams(OfficialParams):
     """`path` is a folder in the official layout (the one with objectInfo150.txt, or its parent); None downloads it."""
 
-    path: str | None = None
 
-
-class Ade20k:
+class Ade20k(Official):
     """The official photographs, masks and split; the group is the scene. Photographs have no class."""
 
     Params = Ade20kParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": True}
+    name, title = "ade20k", "SceneParse150"
+    inner, needed = FOLDER, (NAMES, SCENES, "images", "annotations")
 
-    def __init__(self, params: Ade20kParams) -> None:
-        self.params = params
+    def _download(self, downloads: Path, destination: Path) -> None:
+        archive = downloads / f"{FOLDER}.zip"
+        download(URL, archive, md5=MD5)
+        unpack(archive, destination)
 
-    def fetch(self, destination: Path) -> None:
-        """Download and unpack, or check the named folder and record its listing."""
-        if self.params.path is None:
-            archive = download_folder(destination) / f"{FOLDER}.zip"
-            download(URL, archive, md5=MD5)
-            unpack(archive, destination)
-            return
-        folder = self._folder(destination)
-        write_listing(folder, _files(folder), destination)
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs of training, then those of validation, by number."""
-        folder = self._folder(raw)
-        files = _files(folder)
-        if self.params.path is not None:
-            check_listing(folder, files, raw)
-        return iter(_records(folder))
-
-    def _folder(self, raw: Path) -> Path:
-        path = self.params.path
-        outer = raw if path is None else existing_folder(path, "ade20k.path")
-        return official_layout(outer, FOLDER, (NAMES, SCENES, "images", "annotations"), "SceneParse150")
+    def _read(self, folder: Path, raw: Path) -> Contents:
+        return _files(folder), _records(folder)
 
 
 SOURCE = Ade20k
 
 
-def _records(folder: Path) -> list[Record]:
+def _records(folder: Path) -> Iterator[Record]:
     labels = MaskLabels.skipping(_class_names(folder / NAMES), ignored=(0,))
     scenes = dict(line.split()[:2] for line in read_lines(folder / SCENES) if len(line.split()) >= 2)
-    records = []
     for split, half in HALVES.items():
         stems = _stems(folder, half)
         found = len(stems), len(labels.names)
         warn_of_other_counts(folder / "images" / half, split, found, COUNTS[split])
-        records += [
-            Record(
+        for stem in stems:
+            yield Record(
                 id=stem,
                 image=folder / _picture(half, stem),
                 class_name=None,
@@ -91,9 +66,6 @@ def _records(folder: Path) -> list[Record]:
                 mask=folder / _mask(half, stem),
                 mask_labels=labels,
             )
-            for stem in stems
-        ]
-    return records
 
 
 def _files(folder: Path) -> list[Path]:

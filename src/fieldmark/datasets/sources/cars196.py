@@ -4,16 +4,16 @@ The official hosts no longer serve it and mirrors ask for an account, so nothing
 photographs belong to their photographers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fieldmark.datasets.listing import check_listing, existing_folder, require_pictures, write_listing
+from fieldmark.datasets.listing import require_pictures
 from fieldmark.datasets.matlab import read_mat, scalar
+from fieldmark.datasets.official import ByHand, Contents, OfficialParams
 from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import warn_of_other_counts
+from fieldmark.datasets.tables import from_corners, warn_of_other_splits
 from fieldmark.errors import UserError
-from fieldmark.params import Block
 
 TWO_WORDS = ("AM", "Aston", "Land")  # makers of two words: AM General, Aston Martin, Land Rover
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
@@ -25,17 +25,15 @@ ALL = "cars_annos.mat"
 INNER = ("stanford_cars", "cars196")
 
 
-class Cars196Params(Block):
+class Cars196Params(OfficialParams):
     """`path` is a folder in one of the two official layouts, or its parent.
 
     Either it holds cars_train/, cars_test/, devkit/ and cars_test_annos_withlabels.mat (here or in devkit/), or
     car_ims/ and cars_annos.mat.
     """
 
-    path: str | None = None
 
-
-class Cars196:
+class Cars196(ByHand):
     """The official photographs, models, boxes and split; the group is the maker.
 
     A class is named `<number>.<model>`, so that the sorted names have the official order.
@@ -43,30 +41,14 @@ class Cars196:
 
     Params = Cars196Params
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": True, "masks": False}
+    name = "cars196"
+    advice = (
+        "Stanford Cars is no longer served by its makers; get car_ims.tgz and cars_annos.mat, "
+        "or cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat, from a mirror "
+        "whose terms you accept, unpack them side by side and name the folder"
+    )
 
-    def __init__(self, params: Cars196Params) -> None:
-        self.params = params
-
-    def fetch(self, destination: Path) -> None:
-        """Check the named folder and record its listing. Raises UserError saying what to get when there is none."""
-        folder = self._folder()
-        write_listing(folder, _files(folder, _records(folder)), destination)
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs in the order of the official lists, training first."""
-        folder = self._folder()
-        records = _records(folder)
-        check_listing(folder, _files(folder, records), raw)
-        return iter(records)
-
-    def _folder(self) -> Path:
-        if self.params.path is None:
-            raise UserError(
-                "cars196.path: Stanford Cars is no longer served by its makers; get car_ims.tgz and cars_annos.mat, "
-                "or cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat, from a mirror "
-                "whose terms you accept, unpack them side by side and name the folder"
-            )
-        outer = existing_folder(self.params.path, "cars196.path")
+    def _layout(self, outer: Path) -> Path:
         for folder in (outer, *(outer / name for name in INNER)):
             if _lists(folder) is not None:
                 return folder
@@ -74,6 +56,12 @@ class Cars196:
             f"{outer} is not Stanford Cars in an official layout: it holds neither {ALL} nor {META}, {TRAIN} "
             f"and {TEST}"
         )
+
+    def _read(self, folder: Path, raw: Path) -> Contents:
+        records = _records(folder)
+        places = [record.id for record in records]
+        pictures = require_pictures(folder, folder, places, "the annotation")
+        return [*(_lists(folder) or []), *pictures], records
 
 
 SOURCE = Cars196
@@ -98,9 +86,7 @@ def _records(folder: Path) -> list[Record]:
         parts = (("train", files[1]), ("test", files[2]))
         rows = [(row, split, f"cars_{split}/") for split, path in parts for row in _rows(path)]
     records = [_record(folder, row, split, inner, names) for row, split, inner in rows]
-    for split, official in COUNTS.items():
-        found = [record.class_name for record in records if record.split == split]
-        warn_of_other_counts(folder, split, (len(found), len(set(found))), official)
+    warn_of_other_splits(folder, records, COUNTS)
     return records
 
 
@@ -129,19 +115,13 @@ def _record(folder: Path, row: Any, split: str, inner: str, names: list[str]) ->
     if not 1 <= label <= len(names):
         raise UserError(f"{folder}: {place} has the class {label}; there are {len(names)}")
     words = names[label - 1].partition(".")[2].split()
-    left, top, right, bottom = (_whole(row, side, folder) for side in SIDES)
     return Record(
         id=f"{inner}{place}",
         image=folder / inner / place,
         class_name=names[label - 1],
         group=" ".join(words[: 2 if words[0] in TWO_WORDS else 1]),
         split=split,
-        box=(
-            left - 1.0,
-            top - 1.0,
-            right - left + 1.0,
-            bottom - top + 1.0,
-        ),  # pixels counted from 1, both inside
+        box=from_corners(*(_whole(row, side, folder) for side in SIDES)),
     )
 
 
@@ -154,8 +134,3 @@ def _whole(row: Any, field: str, path: Path) -> int:
         raise UserError(
             f"{path}: '{field}' of a picture is {row[field]!r:.40}, it should be a number"
         ) from None
-
-
-def _files(folder: Path, records: list[Record]) -> list[Path]:
-    places = [record.id for record in records]
-    return [*(_lists(folder) or []), *require_pictures(folder, folder, places, "the annotation")]

@@ -5,28 +5,20 @@ set COCO-LT, of which only the listed training pictures are downloaded.
 """
 
 import json
-import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from fieldmark.datasets import published
 from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download, download_folder
-from fieldmark.datasets.listing import (
-    check_listing,
-    existing_folder,
-    official_layout,
-    require_pictures,
-    write_listing,
-)
+from fieldmark.datasets.download import download
+from fieldmark.datasets.listing import existing_folder, official_layout, require_pictures
+from fieldmark.datasets.official import LongTailable, LongTailableParams
 from fieldmark.datasets.published import COCO_LT
 from fieldmark.datasets.records import Record
 from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder
-from fieldmark.params import Block
 
 URL = "http://images.cocodataset.org"
 ARCHIVES = {  # size, MD5
@@ -36,22 +28,19 @@ ARCHIVES = {  # size, MD5
 }
 WHOLE_TRAIN = "zips/train2017.zip"
 ROLES = {"train2017": "train", "val2017": "test"}
-log = logging.getLogger(__name__)
 
 
-class CocoParams(Block):
+class CocoParams(LongTailableParams):
     """`path` is a folder with annotations, train2017 and val2017; None downloads.
 
     `lists` makes it COCO-LT: `published` downloads its lists, a folder holds coco_lt_train.txt and
     coco_lt_test.txt; None takes every picture. `captions` reads annotations/captions_*.json as well.
     """
 
-    path: str | None = None
-    lists: str | None = None
     captions: bool = True
 
 
-class Coco:
+class Coco(LongTailable):
     """Train is train2017 and test val2017, or what the lists say; the group is the name of the set.
 
     A kind is present where an annotation of it has an area, crowds included. The published labels are used
@@ -59,40 +48,18 @@ class Coco:
     """
 
     Params = CocoParams
-
-    def __init__(self, params: CocoParams) -> None:
-        self.params = params
+    params: CocoParams
+    name, longtailed = "coco", COCO_LT
 
     @property
     def promises(self) -> Mapping[str, bool]:
         """Captions, unless they are not asked for."""
         return {"captions": self.params.captions, "boxes": False, "masks": False}
 
-    def fetch(self, destination: Path) -> None:
-        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
-        p = self.params
-        with atomic_folder(destination) as folder:
-            if p.lists is not None:
-                published.fetch_lists(COCO_LT, p.lists, destination, folder, "coco.lists")
-            if p.path is None:
-                self._download(destination, folder)
-            records = self._read(folder)
-            if p.path is not None:
-                root = self._root(folder)
-                write_listing(root, self._files(root, records), folder / "listing")
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs, in the order of the annotations or of the lists."""
-        records, root = self._read(raw), self._root(raw)
-        if self.params.path is not None:
-            check_listing(root, self._files(root, records), raw / "listing")
-        return iter(records)
-
-    def _download(self, destination: Path, folder: Path) -> None:
-        beside = download_folder(destination)
+    def _download(self, downloads: Path, folder: Path) -> None:
         for place, (size, md5) in ARCHIVES.items():
             if self.params.lists is None or place != WHOLE_TRAIN:
-                archive = beside / Path(place).name
+                archive = downloads / Path(place).name
                 download(f"{URL}/{place}", archive, md5=md5, size=size)
                 unpack(archive, folder / "unpacked")
                 for inner in (folder / "unpacked").iterdir():
@@ -101,8 +68,8 @@ class Coco:
         if self.params.lists is not None:
             (folder / "train2017").mkdir()
             for place in published.read_lists(COCO_LT, folder)["train"]:
-                download(f"{URL}/{place}", beside / place)
-                shutil.copy(beside / place, folder / place)
+                download(f"{URL}/{place}", downloads / place)
+                shutil.copy(downloads / place, folder / place)
 
     def _root(self, raw: Path) -> Path:
         outer = raw if self.params.path is None else existing_folder(self.params.path, "coco.path")
@@ -117,11 +84,12 @@ class Coco:
         names = _categories(_read_json(root / _instances("val2017")))
         return _of_lists(known, published.read_lists(COCO_LT, raw), list(names.values()))
 
-    def _files(self, root: Path, records: Sequence[Record]) -> list[Path]:
-        """Return the files that the records are made of. Raises UserError when one is missing."""
+    def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
+        root = self._root(raw)
         kinds = ("instances", "captions") if self.params.captions else ("instances",)
         notes = [root / f"annotations/{kind}_{name}.json" for name in ROLES for kind in kinds]
-        return [*notes, *require_pictures(root, root, [one.id for one in records], "the annotations")]
+        places = [one.id for one in records]
+        return root, [*notes, *require_pictures(root, root, places, "the annotations")]
 
 
 SOURCE = Coco
@@ -200,6 +168,5 @@ def _of_lists(
             records.append(
                 Record(own.id, own.image, None, own.group, role, captions=own.captions, labels=found)
             )
-    if differing:
-        log.warning("%d pictures have other labels in the list than in their annotation", differing)
+    published.warn_of_other_labels(differing)
     return records

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.listing import check_listing, existing_folder, is_picture, write_listing
+from fieldmark.datasets.listing import check_listing, existing_folder, few, is_picture, write_listing
 from fieldmark.datasets.records import Record
 from fieldmark.errors import UserError
 from fieldmark.params import Block
@@ -74,7 +74,7 @@ def _from_classes(folder: Path) -> list[Record]:
     wrong = [place for place in places if len(place.parts) != 2]
     if wrong:
         raise UserError(
-            f"folder.path: pictures must lie in <class>/<picture>, but {len(wrong)} do not: {_few(wrong)}; "
+            f"folder.path: pictures must lie in <class>/<picture>, but {len(wrong)} do not: {few(wrong)}; "
             "put them in class folders, or name a CSV in folder.csv"
         )
     return [Record(id=place.as_posix(), image=folder / place, class_name=place.parts[0]) for place in places]
@@ -120,13 +120,13 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 def _check_places(places: list[str], folder: Path, path: Path) -> None:
     outside = [place for place in places if place.startswith(("/", "..")) or place == "."]
     if outside:
-        raise UserError(f"{path}: paths must be relative to {folder} and inside it, not {_few(outside)}")
+        raise UserError(f"{path}: paths must be relative to {folder} and inside it, not {few(outside)}")
     twice = [place for place, count in Counter(places).items() if count > 1]
     if twice:
-        raise UserError(f"{path} names {len(twice)} pictures more than once: {_few(twice)}")
+        raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
     absent = [place for place in places if not (folder / place).is_file()]
     if absent:
-        raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {_few(absent)}")
+        raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
 
 
 def _label(row: dict[str, str], number: int, path: Path) -> str:
@@ -143,7 +143,3 @@ def _split(row: dict[str, str], number: int, path: Path) -> str | None:
             f"{path}: row {number} has the split '{split}'; it may be {', '.join(SPLITS)} or empty"
         )
     return split or None
-
-
-def _few(items: list[Path] | list[str]) -> str:
-    return ", ".join(str(item) for item in items[:3]) + (", ..." if len(items) > 3 else "")

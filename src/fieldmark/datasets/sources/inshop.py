@@ -3,22 +3,15 @@
 For non-commercial research and teaching. Its terms must be accepted by a person, so nothing is downloaded.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.listing import (
-    check_listing,
-    existing_folder,
-    official_layout,
-    require_pictures,
-    write_listing,
-)
+from fieldmark.datasets.listing import require_pictures
+from fieldmark.datasets.official import ByHand, Contents, OfficialParams
 from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import read_lines, read_rows, warn_of_other_counts
+from fieldmark.datasets.tables import read_lines, read_rows, warn_of_other_splits
 from fieldmark.errors import UserError
-from fieldmark.params import Block
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html"
 LIST = "Eval/list_eval_partition.txt"
@@ -26,41 +19,26 @@ COLUMNS = ("image_name", "item_id", "evaluation_status")
 COUNTS = {"train": (25_882, 3_997), "query": (14_218, 3_985), "gallery": (12_612, 3_985)}  # pictures, items
 
 
-class InShopParams(Block):
+class InShopParams(OfficialParams):
     """`path` is the folder that holds Img/img and Eval, as the official page lays them out."""
 
-    path: str | None = None
 
-
-class InShop:
+class InShop(ByHand):
     """The official photographs and partition (train, query, gallery); the group is `<sex>/<kind of clothes>`."""
 
     Params = InShopParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
+    name, title = "inshop", "DeepFashion In-Shop"
+    inner, needed = "", (LIST, "Img/img")
+    advice = (
+        "In-Shop is not downloaded, for its terms must be accepted by you; get Img/img.zip "
+        f"and {LIST} from {PAGE}, unpack img.zip into Img, and name the folder that holds Img/img and Eval"
+    )
 
-    def __init__(self, params: InShopParams) -> None:
-        self.params = params
-
-    def fetch(self, destination: Path) -> None:
-        """Check the named folder and record its listing. Raises UserError saying what to get when there is none."""
-        folder = self._folder()
-        write_listing(folder, _files(folder, _records(folder)), destination)
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs in the order of the official list."""
-        folder = self._folder()
+    def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        check_listing(folder, _files(folder, records), raw)
-        return iter(records)
-
-    def _folder(self) -> Path:
-        if self.params.path is None:
-            raise UserError(
-                "inshop.path: In-Shop is not downloaded, for its terms must be accepted by you; get Img/img.zip "
-                f"and {LIST} from {PAGE}, unpack img.zip into Img, and name the folder that holds Img/img and Eval"
-            )
-        folder = existing_folder(self.params.path, "inshop.path")
-        return official_layout(folder, "", (LIST, "Img/img"), "DeepFashion In-Shop")
+        places = [record.id for record in records]
+        return [folder / LIST, *require_pictures(folder, folder / "Img", places, LIST)], records
 
 
 SOURCE = InShop
@@ -72,8 +50,10 @@ def _records(folder: Path) -> list[Record]:
     announced = read_lines(path)[0].strip()
     if announced != str(len(rows)):
         raise UserError(f"{path} announces {announced} pictures and names {len(rows)}; copy it again")
-    _check_statuses(path, rows)
-    return [
+    unknown = sorted({row["evaluation_status"] for row in rows} - COUNTS.keys())
+    if unknown:
+        raise UserError(f"{path} has the status '{unknown[0]}'; it may be {', '.join(COUNTS)}")
+    records = [
         Record(
             id=row["image_name"],
             image=folder / "Img" / row["image_name"],
@@ -83,18 +63,5 @@ def _records(folder: Path) -> list[Record]:
         )
         for row in rows
     ]
-
-
-def _check_statuses(path: Path, rows: list[dict[str, str]]) -> None:
-    counts = Counter(row["evaluation_status"] for row in rows)
-    unknown = sorted(counts.keys() - COUNTS.keys())
-    if unknown:
-        raise UserError(f"{path} has the status '{unknown[0]}'; it may be {', '.join(COUNTS)}")
-    for status, official in COUNTS.items():
-        items = {row["item_id"] for row in rows if row["evaluation_status"] == status}
-        warn_of_other_counts(path, status, (counts[status], len(items)), official)
-
-
-def _files(folder: Path, records: list[Record]) -> list[Path]:
-    places = [record.id for record in records]
-    return [folder / LIST, *require_pictures(folder, folder / "Img", places, LIST)]
+    warn_of_other_splits(path, records, COUNTS)
+    return records

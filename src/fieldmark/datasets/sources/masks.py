@@ -9,6 +9,7 @@ from pydantic import Field
 from fieldmark.datasets.listing import (
     check_listing,
     existing_folder,
+    few,
     is_picture,
     require_pictures,
     write_listing,
@@ -103,7 +104,7 @@ def _by_name(folder: Path, images: str, masks: str) -> list[Pair]:
     ):
         alone = sorted(one.keys() - other.keys())
         if alone:
-            raise UserError(f"{folder}: {len(alone)} {what} have no {missing}: {_few(alone)}")
+            raise UserError(f"{folder}: {len(alone)} {what} have no {missing}: {few(alone)}")
     return [(photographs[name], labels[name]) for name in sorted(photographs)]
 
 
@@ -140,7 +141,3 @@ def _listed(path: Path) -> list[Pair]:
     if not pairs:
         raise UserError(f"{path} names no picture")
     return pairs
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -3,22 +3,16 @@
 The terms of use are in the archive's LICENSE.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
 from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download, download_folder
-from fieldmark.datasets.listing import (
-    check_listing,
-    existing_folder,
-    official_layout,
-    require_pictures,
-    write_listing,
-)
+from fieldmark.datasets.download import download
+from fieldmark.datasets.listing import require_pictures
+from fieldmark.datasets.official import Contents, Official, OfficialParams
 from fieldmark.datasets.records import Record
 from fieldmark.datasets.tables import read_rows, warn_of_other_counts
-from fieldmark.params import Block
 
 URL = (
     "https://drive.usercontent.google.com/download"
@@ -32,13 +26,11 @@ COLUMNS = ("image_id", "class_id", "super_class_id", "path")
 COUNTS = {"train": (59_551, 11_318), "test": (60_502, 11_316)}  # pictures, classes
 
 
-class SopParams(Block):
+class SopParams(OfficialParams):
     """`path` is a folder in the official layout (the one with Ebay_train.txt, or its parent); None downloads it."""
 
-    path: str | None = None
 
-
-class Sop:
+class Sop(Official):
     """The official photographs and the official split, which is class-disjoint; the group is the category.
 
     A class is named `<class id>.<category>`, so that the sorted names have the official order.
@@ -46,33 +38,19 @@ class Sop:
 
     Params = SopParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
+    name, title = "sop", "Stanford Online Products"
+    inner, needed = FOLDER, tuple(LISTS.values())
 
-    def __init__(self, params: SopParams) -> None:
-        self.params = params
+    def _download(self, downloads: Path, destination: Path) -> None:
+        archive = downloads / f"{FOLDER}.zip"
+        download(URL, archive, sha256=SHA256, size=SIZE)
+        unpack(archive, destination)
 
-    def fetch(self, destination: Path) -> None:
-        """Download and unpack, or check the named folder and record its listing."""
-        if self.params.path is None:
-            archive = download_folder(destination) / f"{FOLDER}.zip"
-            download(URL, archive, sha256=SHA256, size=SIZE)
-            unpack(archive, destination)
-            return
-        folder = self._folder(destination)
-        write_listing(folder, _files(folder, _records(folder)), destination)
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs in the order of Ebay_train.txt, then of Ebay_test.txt."""
-        folder = self._folder(raw)
+    def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        files = _files(folder, records)
-        if self.params.path is not None:
-            check_listing(folder, files, raw)
-        return iter(records)
-
-    def _folder(self, raw: Path) -> Path:
-        path = self.params.path
-        outer = raw if path is None else existing_folder(path, "sop.path")
-        return official_layout(outer, FOLDER, tuple(LISTS.values()), "Stanford Online Products")
+        places = [record.id for record in records]
+        pictures = require_pictures(folder, folder, places, " and ".join(LISTS.values()))
+        return [folder / name for name in LISTS.values()] + pictures, records
 
 
 SOURCE = Sop
@@ -97,10 +75,3 @@ def _record(folder: Path, row: dict[str, str], split: str) -> Record:
         group=category,
         split=split,
     )
-
-
-def _files(folder: Path, records: list[Record]) -> list[Path]:
-    pictures = require_pictures(
-        folder, folder, [record.id for record in records], " and ".join(LISTS.values())
-    )
-    return [folder / name for name in LISTS.values()] + pictures

@@ -3,22 +3,20 @@
 The photographs are from Flickr, for research. With `lists`, the long-tailed set VOC-LT.
 """
 
-import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
 from fieldmark.datasets import published
 from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download, download_folder
-from fieldmark.datasets.listing import check_listing, existing_folder, require_pictures, write_listing
+from fieldmark.datasets.download import download
+from fieldmark.datasets.listing import existing_folder, require_pictures
+from fieldmark.datasets.official import LongTailable, LongTailableParams
 from fieldmark.datasets.published import VOC_LT
 from fieldmark.datasets.records import Record
 from fieldmark.datasets.tables import read_lines
 from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder
-from fieldmark.params import Block
 
 URL = "https://thor.robots.ox.ac.uk/pascal/VOC"
 ARCHIVES = {  # size, MD5
@@ -32,21 +30,17 @@ CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
-log = logging.getLogger(__name__)
 
 
-class VocParams(Block):
+class VocParams(LongTailableParams):
     """`path` is the folder VOCdevkit (with VOC2007 and VOC2012), or its parent; None downloads.
 
     `lists` makes it VOC-LT: `published` downloads its lists, a folder holds voc_lt_train.txt and
     voc_lt_test.txt; None takes every picture of both years.
     """
 
-    path: str | None = None
-    lists: str | None = None
 
-
-class Voc:
+class Voc(LongTailable):
     """Train is trainval of both years and test that of 2007, or what the lists say; the group is the year.
 
     An object marked difficult counts as present, as in the long-tailed lists. The published labels are used
@@ -55,33 +49,12 @@ class Voc:
 
     Params = VocParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
+    name, longtailed = "voc", VOC_LT
 
-    def __init__(self, params: VocParams) -> None:
-        self.params = params
-
-    def fetch(self, destination: Path) -> None:
-        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
-        p = self.params
-        with atomic_folder(destination) as folder:
-            if p.lists is not None:
-                published.fetch_lists(VOC_LT, p.lists, destination, folder, "voc.lists")
-            if p.path is None:
-                self._download(destination, folder)
-            records = self._read(folder)
-            if p.path is not None:
-                write_listing(self._roots(folder)[0], _files(records), folder / "listing")
-
-    def records(self, raw: Path) -> Iterator[Record]:
-        """Yield the photographs, in the order of the official sets or of the lists."""
-        records = self._read(raw)
-        if self.params.path is not None:
-            check_listing(self._roots(raw)[0], _files(records), raw / "listing")
-        return iter(records)
-
-    def _download(self, destination: Path, folder: Path) -> None:
+    def _download(self, downloads: Path, folder: Path) -> None:
         for place, (size, md5) in ARCHIVES.items():
             if self.params.lists is None or place != NOT_IN_LISTS:
-                archive = download_folder(destination) / Path(place).name
+                archive = downloads / Path(place).name
                 download(f"{URL}/{place}", archive, md5=md5, size=size)
                 unpack(archive, folder / archive.stem)
 
@@ -107,6 +80,9 @@ class Voc:
                 f"{roots} holds no list ImageSets/Main/trainval.txt or test.txt; unpack VOC again"
             )
         return records
+
+    def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
+        return self._roots(raw)[0], [one.image for one in records if isinstance(one.image, Path)]
 
 
 SOURCE = Voc
@@ -159,10 +135,5 @@ def _of_lists(roots: list[Path], lists: Mapping[str, published.Labels]) -> list[
                 raise UserError(f"the list of {VOC_LT.name} names {place}, which is not in {roots[0]}")
             differing += read_objects(root / year / "Annotations" / f"{stem}.xml") != names
             records.append(_record(root, year, stem, role, names))
-    if differing:
-        log.warning("%d pictures have other labels in the list than in their annotation", differing)
+    published.warn_of_other_labels(differing)
     return records
-
-
-def _files(records: list[Record]) -> list[Path]:
-    return [one.image for one in records if isinstance(one.image, Path)]
