@@ -118,6 +118,13 @@ def test_what_is_no_matlab_file_is_one_line(tmp_path, together, content):
         records_of(tmp_path, str(together))
 
 
+def test_a_matlab_file_cut_short_is_one_line(tmp_path, together):
+    path = together / "cars_annos.mat"
+    path.write_bytes(path.read_bytes()[:-40])
+    with refused(r"cars_annos\.mat is no MATLAB file"):
+        records_of(tmp_path, str(together))
+
+
 def test_the_devkits_test_list_has_no_labels_and_is_refused(tmp_path, separate):
     rows = [[3, 2, 42, 31, "00001.jpg"]]
     save(separate / "cars_test_annos_withlabels.mat", rows, [*SIDES, "fname"])

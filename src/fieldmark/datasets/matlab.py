@@ -18,6 +18,7 @@ def read_mat(path: Path, *names: str) -> list[Any]:
     try:
         found = scipy.io.loadmat(str(path))
     except (
+        OSError,
         ValueError,
         TypeError,
         NotImplementedError,
