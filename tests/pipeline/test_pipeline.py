@@ -200,6 +200,13 @@ def test_a_changed_temperature_reruns_the_students_alone(project, first):
     assert repro(project) == {"check", "distill@pma", "evaluate@pma", "report"}
 
 
+def test_a_clip_for_phrases_reruns_those_and_who_reads_them(project, first):
+    change(project, "phrases.birds.clip=tiny", "pma.phrase_encoder=clip")
+    ran = {"check", "phrases@birds", "train@pma", "distill@pma", "evaluate@pma", "report"}
+    assert repro(project) == ran
+    assert (project / "data/text/phrases/birds/vectors.safetensors").exists()
+
+
 def test_a_runtime_setting_reruns_nothing_but_the_check(project, first):
     change(project, "runtime.checkpoint_seconds=5")
     assert repro(project) == {"check"}
