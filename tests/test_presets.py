@@ -1,4 +1,5 @@
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from support.pipeline import ROOT, at, resolve
 from fieldmark.engine.configuration import check_params, read_distillation, read_method
 from fieldmark.engine.variants import load_method
 from fieldmark.errors import UserError
+from fieldmark.language.extraction import check_phrases
 from fieldmark.params import read_yaml
 from fieldmark.presets import list_presets, require_given, with_presets, with_settings
 
@@ -327,6 +329,20 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
         assert images.jitter == 0
     assert student.teacher == ("PMA" if reads else "vision")
     assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
+
+
+def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):
+    """The SET that the preset documents."""
+    [line] = re.findall(r'SET="(clips=.*)"$', (PRESETS / "pma-cub200.yaml").read_text(), re.MULTILINE)
+    text = with_preset((ROOT / "params.yaml").read_text(), "pma-cub200", PRESETS)
+    (tmp_path / "params.yaml").write_text(with_settings(text, shlex.split(line)))
+    params = read_yaml(tmp_path / "params.yaml")
+    check_params(params)
+    check_phrases(params)
+    assert read_method(params, "pma").phrase_encoder == "clip"
+    stages = resolve(tmp_path, tmp_path / "params.yaml")
+    assert "models/clips/RN50" in stages["phrases@cub200"].deps
+    assert "models/clips/RN50" in stages["clip@RN50"].outs
 
 
 def test_locas_recipe_is_exact_whatever_was_set_before():

@@ -9,12 +9,13 @@ from fieldmark.datasets.manifest import read_manifest
 from fieldmark.datasets.splits import read_split
 from fieldmark.files import atomic_folder, write_json
 from fieldmark.language.extraction import describe, extract
-from fieldmark.language.params import read_phrases_params
+from fieldmark.language.params import NO_CLIP, read_phrases_params
 from fieldmark.language.perceptron import require_tagger
-from fieldmark.language.phrases import write_phrases
+from fieldmark.language.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
 from fieldmark.params import pick
 
 NLTK_DATA = Path("data/nltk")
+CLIPS, CACHE = Path("models/clips"), Path("data/cache/phrases")
 
 
 def main(name: str, params: dict[str, Any]) -> None:
@@ -26,9 +27,19 @@ def main(name: str, params: dict[str, Any]) -> None:
     manifest = read_manifest(Path("data/prepared") / own.dataset / "manifest.parquet")
     split = read_split(Path("data/splits") / f"{own.split}.parquet")
     found = extract(manifest, split.loc[split["role"] == "train", "id"], own, data)
+    vectors = None if own.clip == NO_CLIP else _embedded(found, own.clip)
     with atomic_folder(Path("data/text/phrases") / name) as folder:
         write_phrases(found, folder)
+        if vectors is not None:
+            write_vectors(vectors, folder)
     write_json(Path("reports/phrases") / f"{name}.json", describe(found, manifest, own, data))
+
+
+def _embedded(found: Phrases, clip: str) -> PhraseVectors:
+    # torch takes seconds to import, and each process that extracts imports this file
+    from fieldmark.language.embedding import embed_phrases
+
+    return embed_phrases(found.frame["phrases"], CLIPS / clip, CACHE)
 
 
 if __name__ == "__main__":

@@ -5,17 +5,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from support.clips import tiny_clip
 from support.pictures import manifest
 from support.pipeline import ROOT
 
 from fieldmark.datasets.manifest import write_manifest
 from fieldmark.datasets.splits import SplitParams, make_split, write_split
 from fieldmark.errors import UserError
+from fieldmark.language.clip import save_clip
 from fieldmark.language.extraction import check_phrases, describe, extract
 from fieldmark.language.params import PhrasesParams, read_phrases_params
-from fieldmark.language.phrases import read_phrases
+from fieldmark.language.phrases import read_phrases, read_vectors
 
 CAPTIONS = [
     ["a red bill and a long tail", "this bird has a red bill"],
@@ -111,33 +114,70 @@ def test_no_picture_and_no_caption_are_no_trouble(captioned):
         ({"dataset": "d", "split": "s", "tagger": "spacy"}, r"phrases\.p\.tagger: input should be 'builtin'"),
         ({"dataset": "d", "split": "s", "max_phrases": 0}, r"phrases\.p\.max_phrases"),
         ({"dataset": "d", "split": "s", "grammar": "NP: {<"}, r"grammar: nltk\.RegexpParser refuses"),
+        (
+            {"dataset": "d", "split": "s", "clip": "smal"},
+            r"phrases\.p\.clip: there is no CLIP 'smal' in clips; did you mean 'small'\?",
+        ),
+        ({"dataset": "d", "split": "s", "clip": None}, r"parameter phrases\.p\.clip"),
     ],
 )
 def test_wrong_parameters_are_one_line(item, message):
     with pytest.raises(UserError, match=message) as caught:
-        check_phrases({**YAML, "phrases": {"p": item}})
+        check_phrases({**YAML, "clips": {"small": {}}, "phrases": {"p": item}})
     assert "\n" not in str(caught.value)
+
+
+def test_a_clip_is_known_by_name_and_none_is_no_name():
+    item = {"dataset": "d", "split": "s", "clip": "small"}
+    check_phrases({**YAML, "clips": {"small": {}}, "phrases": {"p": item}})
+    check_phrases({**YAML, "phrases": {"p": {**item, "clip": "none"}}})
+    with pytest.raises(UserError, match="there is no CLIP 'small' in clips; it knows: none"):
+        check_phrases({**YAML, "phrases": {"p": item}})
+    with pytest.raises(UserError, match=r"clips\.none: give it another name"):
+        check_phrases({**YAML, "clips": {"none": {}}})
 
 
 def test_no_block_and_an_empty_block_mean_no_phrases():
     assert read_phrases_params(YAML) == read_phrases_params({**YAML, "phrases": {}}) == {}
 
 
-def test_the_stage_writes_phrases_and_report(tmp_path, captioned):
-    write_manifest(captioned, tmp_path / "data/prepared/d/manifest.parquet")
+def run_stage(folder, captioned, clip):
+    """Run the stage on four pictures; return their split and the files that it wrote, by name."""
+    write_manifest(captioned, folder / "data/prepared/d/manifest.parquet")
     split = make_split(captioned, SplitParams(dataset="d", kind="classification"))
-    write_split(split, tmp_path / "data/splits/s.parquet")
-    (tmp_path / "params.yaml").write_text(
+    write_split(split, folder / "data/splits/s.parquet")
+    (folder / "params.yaml").write_text(
         "datasets: {d: {source: world}}\nsplits: {s: {dataset: d, kind: classification}}\n"
-        "phrases: {p: {dataset: d, split: s, min_count: 1}}\n"
+        f"clips: {{tiny: {{}}}}\nphrases: {{p: {{dataset: d, split: s, min_count: 1, clip: {clip}}}}}\n"
     )
-
     command = [sys.executable, str(ROOT / "src/stages/phrases.py"), "p"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    written = (folder / "data/text/phrases/p").iterdir()
+    return split, {path.name: path.read_bytes() for path in written}
+
+
+def test_the_stage_writes_phrases_and_report(tmp_path, captioned):
+    split, written = run_stage(tmp_path, captioned, "none")
+    assert set(written) == {"phrases.parquet", "vocabulary.txt"}
     found = read_phrases(tmp_path / "data/text/phrases/p")
     trained = set(split.loc[split["role"] == "train", "id"])
     expected = extract(captioned, trained, PhrasesParams(dataset="d", split="s", min_count=1), NOWHERE)
     pd.testing.assert_frame_equal(found.frame, expected.frame)
     assert found.vocabulary == expected.vocabulary
     assert json.loads((tmp_path / "reports/phrases/p.json").read_text())["counts"]["pictures"] == 4
+
+
+def test_the_stage_adds_vectors_and_changes_no_phrase(tmp_path, captioned):
+    save_clip(tiny_clip(), tmp_path / "models/clips/tiny")
+    _, without = run_stage(tmp_path, captioned, "none")
+    _, written = run_stage(tmp_path, captioned, "tiny")
+    assert set(written) - set(without) == {"embedded.txt", "vectors.safetensors"}
+    assert {name: written[name] for name in without} == without
+    vectors = read_vectors(tmp_path / "data/text/phrases/p")
+    said = read_phrases(tmp_path / "data/text/phrases/p").frame["phrases"]
+    assert vectors.phrases == sorted({phrase for one in said for phrase in one})
+    norms = np.linalg.norm(vectors.vectors.astype(float), axis=1)
+    np.testing.assert_allclose(norms, 1.0, atol=1e-3)
+    _, again = run_stage(tmp_path, captioned, "none")
+    assert again == without

@@ -37,7 +37,7 @@ backbones:
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 phrases:
-  birds: {dataset: birds, split: classes}
+  birds: {dataset: birds, split: classes, clip: none}
 clips:
   tiny:
     dataset: birds
@@ -81,6 +81,7 @@ ALL = {
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
     *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
+PLACEHOLDERS = ("data/text/none", "models/clips/none")  # in Git, though what lies beside them is not
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 
@@ -129,7 +130,8 @@ def project(tmp_path_factory):
     """A clone as a newcomer has it, with tiny parameters and nothing computed."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", "data/text/none"):
+    copied = ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore", *PLACEHOLDERS)
+    for name in copied:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(PARAMS)
@@ -196,6 +198,13 @@ def test_a_changed_lambda_reruns_irt_alone(project, first):
 def test_a_changed_temperature_reruns_the_students_alone(project, first):
     change(project, "distill.pma.temperature=2.0")
     assert repro(project) == {"check", "distill@pma", "evaluate@pma", "report"}
+
+
+def test_a_clip_for_phrases_reruns_those_and_who_reads_them(project, first):
+    change(project, "phrases.birds.clip=tiny", "pma.phrase_encoder=clip")
+    ran = {"check", "phrases@birds", "train@pma", "distill@pma", "evaluate@pma", "report"}
+    assert repro(project) == ran
+    assert (project / "data/text/phrases/birds/vectors.safetensors").exists()
 
 
 def test_a_runtime_setting_reruns_nothing_but_the_check(project, first):

@@ -9,7 +9,8 @@ from fieldmark.datasets.splits import read_splits
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse
 
-SECTION = "phrases"
+SECTION, CLIPS = "phrases", "clips"
+NO_CLIP = "none"  # models/clips/none stands for it, so that dvc.yaml has something to depend on
 TaggerName = Literal["builtin", "nltk"]
 # A determiner, adverbs, adjectives or participles or numbers, nouns. Papers such as PMA (Song et al. 2020) chunk
 # noun phrases and give no grammar.
@@ -27,6 +28,8 @@ class PhrasesParams(Block):
     `split` says which pictures are for training: the vocabulary is of the words that occur `min_count` times
     in their phrases. `nltk_data` is a folder of NLTK data for `tagger: nltk`; None downloads it. `grammar` is in
     the notation of nltk.RegexpParser. `generic` are phrases to drop; a picture keeps its first `max_phrases`.
+    `clip` is the item of `clips:` whose text tower embeds each phrase. Its default is for callers: dvc.yaml
+    depends on the CLIP by that key, and so params.yaml must have it.
     """
 
     dataset: str  # the split's
@@ -37,6 +40,7 @@ class PhrasesParams(Block):
     generic: tuple[str, ...] = GENERIC
     max_phrases: int = Field(40, ge=1)
     min_count: int = Field(2, ge=1)
+    clip: str = NO_CLIP
 
 
 def read_phrases_params(params: dict[str, Any]) -> dict[str, PhrasesParams]:
@@ -44,6 +48,7 @@ def read_phrases_params(params: dict[str, Any]) -> dict[str, PhrasesParams]:
     items = named_items(params, SECTION) if SECTION in params else {}
     found = {name: parse(PhrasesParams, item, f"{SECTION}.{name}") for name, item in items.items()}
     splits = read_splits(params) if found else {}
+    clips = _clip_names(params)
     for name, own in found.items():
         if own.split not in splits:
             raise UserError(
@@ -54,4 +59,14 @@ def read_phrases_params(params: dict[str, Any]) -> dict[str, PhrasesParams]:
                 f"{SECTION}.{name}.dataset is '{own.dataset}', but split '{own.split}' is of data set "
                 f"'{splits[own.split].dataset}'"
             )
+        if own.clip not in (*clips, NO_CLIP):
+            known = nearest(own.clip, [*clips, NO_CLIP])
+            raise UserError(f"{SECTION}.{name}.clip: there is no CLIP '{own.clip}' in {CLIPS}{known}")
     return found
+
+
+def _clip_names(params: dict[str, Any]) -> list[str]:
+    names = list(named_items(params, CLIPS)) if CLIPS in params else []
+    if NO_CLIP in names:
+        raise UserError(f"{CLIPS}.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
+    return names

@@ -1,4 +1,4 @@
-"""The noun phrases of a prepared data set, as files and as the numbers that a phrase encoder reads."""
+"""The noun phrases of a prepared data set, as files and as the numbers and vectors that a phrase encoder reads."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from fieldmark.datasets.manifest import read_table, write_table
 from fieldmark.errors import UserError
-from fieldmark.files import write_text
+from fieldmark.files import atomic_path, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PADDING, UNKNOWN = "<pad>", "<unk>"  # words 0 and 1 of every vocabulary
 FRAME, VOCABULARY = "phrases.parquet", "vocabulary.txt"
+EMBEDDED, VECTORS = "embedded.txt", "vectors.safetensors"
 COLUMNS = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -43,6 +47,17 @@ class Phrases:
     vocabulary: list[str]
 
 
+@dataclass(frozen=True)
+class PhraseVectors:
+    """The P distinct phrases of a data set in a CLIP's text space, `vectors` (P, m) of unit length.
+
+    Half precision: a layer is learnt on top, and every model that reads them carries them all.
+    """
+
+    phrases: list[str]
+    vectors: NDArray[np.float16]
+
+
 def write_phrases(phrases: Phrases, folder: Path) -> None:
     """Write phrases and vocabulary into an existing folder; the same phrases give the same bytes."""
     write_table(phrases.frame, COLUMNS, folder / FRAME)
@@ -64,6 +79,27 @@ def read_phrases(folder: Path) -> Phrases:
     return Phrases(frame, words)
 
 
+def write_vectors(found: PhraseVectors, folder: Path) -> None:
+    """Write vectors into an existing folder, beside the phrases."""
+    write_text(folder / EMBEDDED, "".join(f"{phrase}\n" for phrase in found.phrases))
+    with atomic_path(folder / VECTORS) as temporary:
+        save_file({"vectors": found.vectors}, temporary)
+
+
+def read_vectors(folder: Path) -> PhraseVectors | None:
+    """Read what `write_vectors` wrote, None where there is nothing. Raises UserError when it is damaged."""
+    if not (folder / VECTORS).is_file() or not (folder / EMBEDDED).is_file():
+        return None
+    phrases = (folder / EMBEDDED).read_text(encoding="utf-8").splitlines()
+    try:
+        vectors = load_file(folder / VECTORS)["vectors"]
+    except (SafetensorError, KeyError):
+        vectors = np.zeros((0, 0), np.float16)
+    if len(vectors) != len(phrases) or vectors.ndim != 2 or vectors.shape[1] == 0:
+        raise UserError(f"{folder / VECTORS} is damaged; delete it and {_REMEDY}")
+    return PhraseVectors(phrases, vectors)
+
+
 def build_vocabulary(phrases: Iterable[Sequence[str]], min_count: int) -> list[str]:
     """Return the vocabulary of the phrases of training pictures: most frequent words first, then by spelling.
 
@@ -79,17 +115,18 @@ def encode(
     vocabulary: Sequence[str],
     max_phrases: int | None = None,
     max_words: int | None = None,
+    whole: bool = False,
 ) -> "Tensor":
     """Return word numbers, (N pictures, n phrases, w words) int64, padded with 0; an absent phrase is all 0.
 
     n and w are the largest found, at least 1, or what is given; a picture keeps its first `max_phrases`
     phrases, and a phrase its last `max_words` words, among which is its head. A word that `vocabulary` (as in
-    `Phrases`) lacks is 1.
+    `Phrases`) lacks is 1. `whole` takes each phrase for one word.
     """
     import torch  # takes seconds: only who encodes waits, not each process that extracts
 
     numbers = {word: number for number, word in enumerate(vocabulary)}
-    split = [[phrase.split() for phrase in found] for found in phrases]
+    split = [[[phrase] if whole else phrase.split() for phrase in found] for found in phrases]
     n = max_phrases or max([1, *map(len, split)])
     w = max_words or max([1, *(len(words) for found in split for words in found)])
     encoded = np.zeros((len(split), n, w), np.int64)

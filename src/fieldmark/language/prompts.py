@@ -54,7 +54,7 @@ class TextCache:
         """
         pairs = [(template, text) for template in templates for text in texts]
         lacking = list(dict.fromkeys(pair for pair in pairs if _entry(*pair) not in self.known))
-        for template, text in progress(lacking, desc="prompts", unit="text"):
+        for template, text in progress(lacking, desc="texts", unit="text"):
             vector = encode([prompt(template, text)])[0]
             self.known[_entry(template, text)] = vector.detach().float().cpu().contiguous()
         if lacking:

@@ -1,13 +1,21 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from support.tiny import RESNET, SIDE, make_task
 
 from fieldmark.engine.method import Task
-from fieldmark.language.phrases import Phrases, build_vocabulary, write_phrases
+from fieldmark.language.phrases import (
+    Phrases,
+    PhraseVectors,
+    build_vocabulary,
+    read_phrases,
+    write_phrases,
+    write_vectors,
+)
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.params import parse
 from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone, save_backbone
@@ -46,6 +54,16 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     train = [one for one, role in zip(phrases, split["role"], strict=True) if role == "train"]
     write_phrases(Phrases(frame, build_vocabulary(train, 1)), text)
     return Task(**{**found.__dict__, "text": text})
+
+
+@pytest.fixture
+def embedded(task: Task) -> Task:
+    """The same with vectors of all phrases beside them, at random."""
+    phrases = sorted({one for found in read_phrases(task.text).frame["phrases"] for one in found})
+    vectors = np.random.default_rng(0).normal(size=(len(phrases), 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    write_vectors(PhraseVectors(phrases, vectors.astype(np.float16)), task.text)
+    return task
 
 
 @pytest.fixture

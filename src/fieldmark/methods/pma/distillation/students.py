@@ -17,7 +17,6 @@ from fieldmark.errors import UserError
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.methods.pma.model.phrases import phrase_table, read_task_phrases
 
 
 class Teacher(nn.Module):
@@ -107,8 +106,7 @@ def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
         )
     if model.encoder is None:
         return Teacher(model, None)
-    table = phrase_table(read_task_phrases(task), train, model.vocabulary, model.params.captions_given)
-    return Teacher(model, table.tokens)
+    return Teacher(model, model.phrases_of(task, train).tokens)
 
 
 def teacher_logits(teacher: Teacher, params: DistillParams, task: Task) -> Tensor:

@@ -16,7 +16,7 @@ from fieldmark.engine.method import Subset, Task
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.classification import correct_in_top
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.methods.pma.model.phrases import PhraseTable, phrase_table, read_task_phrases
+from fieldmark.methods.pma.model.phrases import PhraseTable
 
 OWN, MISSING, PARTIAL, WRONG = "own", "missing", "partial", "wrong"
 SEED = 0
@@ -76,8 +76,7 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
     phrases = None
     texts: dict[str, Tensor | None] = {OWN: None}
     if model.encoder is not None:
-        found = read_task_phrases(task)
-        phrases = phrase_table(found, test, model.vocabulary, model.params.captions_given)
+        phrases = model.phrases_of(task, test)
         texts |= texts_of(phrases.tokens, test.labels)
 
     def scored(batch: Batch) -> Tensor:

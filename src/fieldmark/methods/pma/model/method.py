@@ -11,23 +11,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Subset, Task, decay_groups
 from fieldmark.engine.params import TrainParams
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_path, write_json
 from fieldmark.methods.pma.model.attention import SelfAttentionScore, masked_softmax
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import (
+    ClipPhrases,
     PhraseEncoder,
     PhraseTable,
     phrase_table,
     read_task_phrases,
+    read_task_vectors,
     some_captions,
 )
 from fieldmark.methods.pma.model.stack import AttentionOptions, ProgressiveMaskAttention, Stage
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classes.json"
+TABLE = "encoder.table.weight"  # among the weights where phrases are CLIP's
 
 
 class TextSummary(nn.Module):
@@ -57,15 +60,22 @@ class Pma(Method):
         backbone: Backbone | None,
         class_names: Sequence[str],
         vocabulary: Sequence[str] = (),
+        table: Tensor | None = None,
     ) -> None:
+        """`table` (len(vocabulary), m) has CLIP's vectors of the phrases of `vocabulary`; None: it has words."""
         super().__init__()
         self.params, self.class_names, self.vocabulary = params, list(class_names), list(vocabulary)
-        self.backbone, self.encoder = backbone, None
+        self.backbone = backbone
+        self.encoder: PhraseEncoder | ClipPhrases | None = None
         self.attention: ProgressiveMaskAttention | None = None
         self.summary: TextSummary | None = None
         phrase_dim = params.phrase_dim if params.parts.language else None
         if phrase_dim:
-            self.encoder = PhraseEncoder(len(vocabulary), params.word_dim, phrase_dim)
+            self.encoder = (
+                PhraseEncoder(len(vocabulary), params.word_dim, phrase_dim)
+                if table is None
+                else ClipPhrases(table, phrase_dim)
+            )
         if backbone is None:
             self.summary = TextSummary(params.phrase_dim, params)
             dim = params.stage_dim
@@ -94,10 +104,13 @@ class Pma(Method):
         backbone = task.load_backbone() if parts.image else None
         if backbone and (options := params.attention):
             _check_map(backbone, params.images.size, options)
-        phrases = read_task_phrases(task) if parts.language else None
-        method = cls(params, backbone, train.class_names, phrases.vocabulary if phrases else ())
-        if phrases:
-            method.remember(phrase_table(phrases, train, phrases.vocabulary, params.captions_given))
+        if not parts.language:
+            return cls(params, backbone, train.class_names)
+        vocabulary, table = read_task_phrases(task).vocabulary, None
+        if params.phrase_encoder == "clip":
+            vocabulary, table = read_task_vectors(task)
+        method = cls(params, backbone, train.class_names, vocabulary, table)
+        method.remember(method.phrases_of(task, train))
         return method
 
     def train(self, mode: bool = True) -> Self:
@@ -106,6 +119,12 @@ class Pma(Method):
         if self.backbone is not None and not self.params.backbone_lr:
             self.backbone.eval()
         return self
+
+    def phrases_of(self, task: Task, subset: Subset) -> PhraseTable:
+        """Return the phrases of the pictures of `subset` as this model numbers them."""
+        whole = isinstance(self.encoder, ClipPhrases)
+        found = read_task_phrases(task)
+        return phrase_table(found, subset, self.vocabulary, self.params.captions_given, whole)
 
     def remember(self, table: PhraseTable) -> None:
         """Keep the phrases of the training pictures, to be looked up by `indices`; they are not saved."""
@@ -193,8 +212,10 @@ class Pma(Method):
         content = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         spec = content["backbone"]
         backbone = backbone_from_spec(BackboneSpec(**spec)) if spec else None
-        method = cls(params, backbone, content["class_names"], content["vocabulary"])
-        method.load_state_dict(load_file(folder / WEIGHTS))
+        state = load_file(folder / WEIGHTS)
+        table = state.get(TABLE)
+        method = cls(params, backbone, content["class_names"], content["vocabulary"], table)
+        method.load_state_dict(state)
         return method
 
 

@@ -12,6 +12,8 @@ from fieldmark.params import Block
 
 Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
 
+PhraseEncoding = Literal["lstm", "clip"]
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -47,8 +49,9 @@ class PmaParams(MethodParams):
 
     variants: tuple[Variant, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
     stages: int = Field(3, ge=1, le=MOST_STAGES)  # T of variants vision and PMA
-    word_dim: int = Field(300, ge=1)
-    phrase_dim: int = Field(512, ge=1)  # d_l, hidden size of the LSTM
+    phrase_encoder: PhraseEncoding = "lstm"  # over words, or CLIP's frozen vectors of phrases and a layer
+    word_dim: int = Field(300, ge=1)  # of the LSTM
+    phrase_dim: int = Field(512, ge=1)  # d_l, of the LSTM's state or the layer
     stage_dim: int = Field(512, ge=1)  # d_s
     reduction: Reduction = Reduction()
     sam_bias: bool = True

@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from fieldmark.engine.method import Subset, Task
 from fieldmark.errors import UserError
-from fieldmark.language.phrases import Phrases, encode, read_phrases
+from fieldmark.language.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
 
 NO_TEXT = "none"
 
 
 @dataclass(frozen=True)
 class PhraseTable:
-    """The phrases of N pictures: `tokens` (N, n, w) word numbers, 0 where there is no word.
+    """The phrases of N pictures: `tokens` (N, n, w) word numbers, 0 where there is none; w is 1 for whole phrases.
 
     `spoken` (N, n, c) tells which of a picture's captions says a phrase; `texts` holds the phrases.
     """
@@ -36,10 +36,29 @@ def read_task_phrases(task: Task) -> Phrases:
     return read_phrases(task.text)
 
 
+def read_task_vectors(task: Task) -> tuple[list[str], Tensor]:
+    """Read the P phrases that a CLIP embedded: a vocabulary of whole phrases, and their vectors (P + 2, m).
+
+    Padding and the unknown phrase, which come first, are zero. Raises UserError when the text has no vectors.
+    """
+    found = read_vectors(task.text)
+    if found is None:
+        raise UserError(
+            f"pma: phrase_encoder clip reads vectors, and {task.text} has none; "
+            f"set phrases.{task.text.name}.clip to an item of clips"
+        )
+    known = torch.from_numpy(found.vectors)
+    return [PADDING, UNKNOWN, *found.phrases], torch.cat([known.new_zeros(2, known.shape[1]), known])
+
+
 def phrase_table(
-    phrases: Phrases, subset: Subset, vocabulary: Sequence[str], given: int | None = None
+    phrases: Phrases,
+    subset: Subset,
+    vocabulary: Sequence[str],
+    given: int | None = None,
+    whole: bool = False,
 ) -> PhraseTable:
-    """Return the phrases of the pictures of `subset`, in its order.
+    """Return the phrases of the pictures of `subset`, in its order; `whole`: `vocabulary` has phrases, not words.
 
     With `given`, only those that one of a picture's first `given` captions says. Raises UserError for a
     picture that `phrases` lacks.
@@ -54,7 +73,7 @@ def phrase_table(
         for pair in zip(chosen["phrases"], chosen["captions"], strict=True)
     ]
     texts = tuple(tuple(text for text, _ in found) for found in kept)
-    tokens = encode(texts, vocabulary)
+    tokens = encode(texts, vocabulary, whole=whole)
     most = max((max(said) + 1 for found in kept for _, said in found), default=1)
     spoken = np.zeros((*tokens.shape[:2], most), bool)
     for picture, found in enumerate(kept):
@@ -90,4 +109,25 @@ class PhraseEncoder(nn.Module):
         vectors = hidden[torch.arange(len(distinct), device=tokens.device), last]
         valid = tokens[..., 0] != 0
         found = vectors[place.reshape(-1)].reshape(batch, n, -1)
+        return found * valid[..., None], valid
+
+
+class ClipPhrases(nn.Module):
+    """CLIP's vectors of whole phrases, which never change, and a linear layer; a phrase is one token.
+
+    `table` (P + 2, m) begins with padding and the unknown phrase, as in `read_task_vectors`.
+    """
+
+    def __init__(self, table: Tensor, phrase_dim: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding.from_pretrained(table, freeze=True, padding_idx=0)
+        self.project = nn.Linear(table.shape[1], phrase_dim)
+        self.scale = table.shape[1] ** 0.5  # entries of unit variance, as a layer's initial weights expect
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Phrase numbers (B, n, 1) -> phrases (B, n, phrase_dim), zero where there is none, and `valid` (B, n)."""
+        numbers = tokens[..., 0]
+        valid = numbers != 0
+        with torch.autocast(tokens.device.type, enabled=False):
+            found = self.project(self.scale * self.table(numbers).float())
         return found * valid[..., None], valid
