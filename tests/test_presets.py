@@ -334,7 +334,7 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
 def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):
     """The SET that the preset documents."""
     [line] = re.findall(r'SET="(clips=.*)"$', (PRESETS / "pma-cub200.yaml").read_text(), re.MULTILINE)
-    text = with_preset((ROOT / "params.yaml").read_text(), "pma-cub200", PRESETS)
+    text = with_presets((ROOT / "params.yaml").read_text(), ["pma-cub200"], PRESETS)
     (tmp_path / "params.yaml").write_text(with_settings(text, shlex.split(line)))
     params = read_yaml(tmp_path / "params.yaml")
     check_params(params)
