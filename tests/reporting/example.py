@@ -28,7 +28,7 @@ def method_metrics() -> dict[str, Any]:
             {**claim, "value": -3, "low": -4.5, "high": -1.5, "verdict": "does not hold"},
             {**claim, "verdict": "undecided"},
         ],
-        "counts": {"queries": 1200},
+        "counts": {"queries": 1200, "imbalance": 44.285714},
         "parameters": {"lambda": 0.7, "train": {"steps": 300, "name": HOSTILE}},
         "notes": [f"A note {HOSTILE}"],
     }

@@ -12,7 +12,7 @@ from fieldmark.evaluation.confusions import ClassRecall
 from fieldmark.evaluation.geometry import SimilarityHistograms, principal_energy, similarity_histograms
 from fieldmark.reporting import charts
 from fieldmark.reporting.similarity import similarity_table
-from fieldmark.reporting.style import COLOURS
+from fieldmark.reporting.style import COLOURS, canvas, legend_above
 
 RNG = np.random.default_rng(0)
 ROWS, LABELS = RNG.normal(size=(60, 12)), np.repeat(np.arange(6), 10)
@@ -92,3 +92,17 @@ def test_smoothing_keeps_constants_and_length():
     values = RNG.normal(size=401)
     slow = [values[max(i - 5, 0) : i + 6].mean() for i in range(401)]
     np.testing.assert_allclose(charts._smoothed(values), slow)
+
+
+def test_a_long_key_takes_several_rows_within_the_figure():
+    names = [f"a variant of name {number}" for number in range(9)]
+    figure = canvas()
+    panels = figure.subplots(2)
+    for number, name in enumerate(names):
+        panels[number % 2].plot([0, 1], [0, number], label=name)
+    legend_above(figure, [*reversed(names), "not drawn"])
+    figure.draw_without_rendering()
+    [key] = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == names[::-1]
+    assert key.get_window_extent().x1 <= figure.bbox.x1
+    assert len({round(text.get_window_extent().y0) for text in key.get_texts()}) > 1

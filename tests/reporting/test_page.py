@@ -122,6 +122,10 @@ def test_absent_figures_are_named_as_absent(root):
     assert "figures of this method are not on this machine" in Page(build(root)[0]).text
 
 
+def test_counts_are_short(html):
+    assert "1 200 queries · 44.3 imbalance" in Page(html).text
+
+
 def test_same_results_same_bytes(root):
     assert build(root) == build(root)
 

@@ -15,7 +15,7 @@ from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.confusions import ClassRecall
 from fieldmark.evaluation.geometry import SimilarityHistograms, components_for
-from fieldmark.reporting.style import COLOURS, DASHES, INK, MARKERS, MUTED, RC, canvas, save
+from fieldmark.reporting.style import COLOURS, DASHES, INK, MARKERS, MUTED, RC, canvas, legend_above, save
 
 P = ParamSpec("P")
 Curve = tuple[Sequence[float], Sequence[float]]
@@ -75,7 +75,7 @@ def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
     first = min((bins.min() for bins in used if bins.size), default=0)
     edges = next(iter(histograms.values())).edges
     panels[-1].set(xlabel="cosine similarity", xlim=(edges[first], 1.0))
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    legend_above(figure)
     return figure
 
 
@@ -95,9 +95,7 @@ def loss_curves(losses: Mapping[str, Mapping[str, Curve]], order: Sequence[str] 
             axes.plot(steps, _smoothed(np.asarray(values, dtype=float)), label=name, **line)
         axes.set_title(loss)
     panels[-1].set_xlabel("step")
-    drawn = {line.get_label(): line for axes in panels for line in axes.get_lines()}
-    shown = [name for name in known if name in drawn]
-    figure.legend([drawn[name] for name in shown], shown, loc="outside upper left", ncols=len(shown) or 1)
+    legend_above(figure, known)
     return figure
 
 
@@ -115,7 +113,7 @@ def interval_curves(
         axes.errorbar(places, heights, yerr=errors, label=name, marker=marker, capsize=3, **_line(index))
     axes.set(xlabel=along, ylabel=measure)
     _percent(axes)
-    figure.legend(loc="outside upper left", ncols=len(curves))
+    legend_above(figure)
     return figure
 
 
@@ -141,7 +139,7 @@ def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Seque
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.12)
     _percent(axes)
-    figure.legend(loc="outside upper left", ncols=len(variants))
+    legend_above(figure)
     return figure
 
 
@@ -174,7 +172,7 @@ def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, s
     axes.set(xlim=(0, 1.02), ylim=(shown - 0.4, -0.6), xlabel="recall@1")
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    figure.legend(loc="outside upper left", ncols=len(variants))
+    legend_above(figure)
     return figure
 
 

@@ -175,9 +175,13 @@ def _method_view(result: MethodResult, figures: Sequence[FigureFile]) -> MethodV
         others=measure_table(result, result.others) if result.others else None,
         claims=[_claim_view(result.method, row) for row in result.claims],
         figures=_figures(figures),
-        counts=formatting.flattened(result.counts),
+        counts=[(name, _count(value)) for name, value in result.counts.items()],
         parameters=formatting.flattened(result.parameters),
     )
+
+
+def _count(value: float | str) -> str:
+    return formatting.number(value) if isinstance(value, float) else formatting.plain(value)
 
 
 def _claim_view(method: str, row: ClaimRow) -> ClaimView:

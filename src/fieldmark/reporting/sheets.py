@@ -21,7 +21,8 @@ SIDE = 104  # of a picture on the sheet, in px
 WIDE_SIDE = 136  # where lines of text stand below the pictures
 STORED_SIDE = 144  # of a thumbnail in the file, longer side
 GAP, LINE = 12, 13
-LETTER, SMALL_LETTER = 6.8, 5.3  # mean width of a bold letter at 11 px, and of one at 10 px, in px
+ROOM = GAP - 4  # that text may take beside its picture
+LETTER, SMALL_LETTER = 7.4, 6.0  # mean width of a bold letter at 11 px, and of one at 10 px, in px
 WEBP_QUALITY = 78
 TINT = np.array([230, 57, 43])
 STRENGTH = 0.75  # of the tint where a map is greatest
@@ -115,10 +116,10 @@ def _cell(cell: Cell, left: int, top: int, stored: _Stored) -> str:
     bold = ' font-weight="600"'
     for text, down, style in ((cell.caption, 14, bold), (cell.detail, 27, "")):
         fill = INK if cell.correct is None and down == 14 else colour
-        parts.append(_text(text, left, top + side + down, fill, style, int(side / LETTER)))
+        parts.append(_text(text, left, top + side + down, fill, style, int((side + ROOM) / LETTER)))
     down = top + side + 14 + (LINE if cell.detail else 0)
     for number, (text, tone) in enumerate(cell.lines, 1):
-        room = int((side + GAP / 2) / SMALL_LETTER)
+        room = int((side + ROOM) / SMALL_LETTER)
         parts.append(_text(text, left, down + number * LINE, TONES[tone], ' font-size="10"', room))
     return "".join(parts)
 

@@ -1,6 +1,7 @@
 """One look for all charts, and files that come out the same byte for byte."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ COLOURS = ("#767b82", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 DASHES = ("--", "-", "-", "-.", ":", (0, (5, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 RIGHT, WRONG = "#13804a", "#c8321f"
+FAINT_RIGHT = "#a9d8bd"  # below dark text
 INK, MUTED, GRID = "#1f2429", "#68707a", "#e3e6e8"
+KEY_WIDTH, LETTER_WIDTH = 0.62, 0.082  # inches of a legend: a line with its gaps, and a letter
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 RC: Any = {
@@ -50,6 +53,22 @@ RC: Any = {
 def canvas(width: float = 5.2, height: float = 3.2) -> Canvas:
     """Return an empty figure of `width` by `height` inches; draw on it inside `mpl.rc_context(RC)`."""
     return Canvas(figsize=(width, height), layout="constrained")
+
+
+def legend_above(figure: Canvas, order: Sequence[str] = ()) -> None:
+    """Set the key of all panels above them, in as many columns as the longest name leaves room for.
+
+    `order` names its entries, those not drawn included; without it they come as drawn.
+    """
+    drawn: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, labels = axes.get_legend_handles_labels()
+        drawn |= dict(zip(labels, handles, strict=True))
+    names = [name for name in order if name in drawn] or list(drawn)
+    if names:
+        widest = KEY_WIDTH + LETTER_WIDTH * max(map(len, names))
+        columns = max(1, min(len(names), int(figure.get_figwidth() / widest)))
+        figure.legend([drawn[name] for name in names], names, loc="outside upper left", ncols=columns)
 
 
 def save(figure: Canvas, path: Path) -> None:

@@ -1,14 +1,13 @@
 """A measure against a setting: one panel a measure, one line a kind of model, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import PercentFormatter
 
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.reporting.charts import chart
-from fieldmark.reporting.style import COLOURS, DASHES, MARKERS, canvas
+from fieldmark.reporting.style import COLOURS, DASHES, MARKERS, canvas, legend_above
 
 Point = tuple[float, Interval]  # the setting, and what was measured there
 
@@ -41,9 +40,5 @@ def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: s
         axes.set_title(title)
         axes.set_xlabel(setting)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        shown, labels = axes.get_legend_handles_labels()
-        handles |= dict(zip(labels, shown, strict=True))
-    figure.legend([handles[name] for name in names], names, loc="outside upper left", ncols=len(names))
+    legend_above(figure, names)
     return figure

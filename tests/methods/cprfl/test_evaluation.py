@@ -206,6 +206,7 @@ def test_figures_are_written_and_listed_and_the_same_twice(grouped: Task, params
     first = {name: (folder / name).read_bytes() for name in listed}
     write_figures(scored, trained, grouped, folder)
     assert {name: (folder / name).read_bytes() for name in listed} == first
+    assert not any(b"mathdefault" in content for content in first.values())  # numbers are plain text
 
 
 def test_pictures_are_chosen_by_rule(task: Task, params: Make) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.reporting.charts import chart
-from fieldmark.reporting.style import COLOURS, GRID, INK, MARKERS, MUTED, RIGHT, canvas
+from fieldmark.reporting.style import COLOURS, FAINT_RIGHT, GRID, INK, MARKERS, MUTED, canvas, legend_above
 
 DRAWN_NAMES = 50  # past so many categories their names are left out
 SHOWN = 5  # highest scores of a picture
@@ -39,9 +40,11 @@ def ap_by_frequency(
         axes.grid(axis="x", visible=False)
     above.set(ylabel="average precision", ylim=(-0.02, 1.02))
     below.set(ylabel="training\npictures", yscale="log", xlim=(-0.7, len(names) - 0.3))
+    below.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
+    below.yaxis.set_minor_formatter(NullFormatter())
     if len(names) <= DRAWN_NAMES:
         below.set_xticks(places, list(names), rotation=90, fontsize=8)
-    figure.legend(*above.get_legend_handles_labels(), loc="outside upper left", ncols=len(variants))
+    legend_above(figure)
     return figure
 
 
@@ -83,7 +86,7 @@ def top_scores(pictures: Sequence[Shown], names: Sequence[str]) -> Canvas:
         for axes, name in zip(row[1:], variants, strict=True):
             scores = shown.scores[name]
             best = np.argsort(-scores, kind="stable")[:SHOWN]
-            colours = [RIGHT if shown.present[one] else GRID for one in best]
+            colours = [FAINT_RIGHT if shown.present[one] else GRID for one in best]
             axes.barh(range(len(best)), scores[best], 0.8, color=colours)
             for place, one in enumerate(best):
                 axes.text(0.01, place, f"{names[one]} {scores[one]:.2f}", va="center", fontsize=7.5)
