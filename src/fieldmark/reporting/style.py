@@ -10,8 +10,9 @@ from matplotlib.figure import Figure as Canvas
 
 from fieldmark.files import atomic_path
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the baseline comes first, in grey.
-COLOURS = ("#767b82", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
+# Okabe and Ito's palette, which colour-blind readers can tell apart; the baseline comes first, in grey, a brown
+# stands in for their yellow, which white paper swallows.
+COLOURS = ("#767b82", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a4a1e")
 DASHES = ("--", "-", "-", "-.", ":", (0, (5, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 RIGHT, WRONG = "#13804a", "#c8321f"

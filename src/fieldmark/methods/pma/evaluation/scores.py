@@ -45,7 +45,10 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
             "classes": len(first.groups),
             **({"groups": len(set(first.groups))} if grouped else {}),
         },
-        "parameters": {"weights": {name: _weights(model) for name, model in models.items()}},
+        "parameters": {
+            "phrase_encoder": params.phrase_encoder,
+            "weights": {name: _weights(model) for name, model in models.items()},
+        },
         "groups": {name: _accuracies(one, one.group_names) for name, one in found.items()} if grouped else {},
         "classes": {
             name: _accuracies(one, one.class_names) for name, one in found.items() if name in BY_CLASS
