@@ -27,7 +27,7 @@ help:  ## show this list
 setup: .venv/.installed  ## create .venv and install the locked dependencies
 
 repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.html
-	@if [ -n "$(PRESET)$(SET)" ]; then $(PY) src/stages/preset.py $(PRESET) $(SET); fi
+	@$(if $(strip $(PRESET)$(SET)),$(PY) src/stages/preset.py $(PRESET) $(SET))
 	.venv/bin/dvc repro $(ARGS)
 	@echo "Done. Open reports/index.html in a browser."
 

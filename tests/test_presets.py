@@ -463,3 +463,16 @@ def test_the_script_writes_only_what_is_right(tmp_path):
 def test_the_script_lists_presets(tmp_path):
     (tmp_path / "presets").symlink_to(PRESETS)
     assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)
+
+
+def made(*given):
+    """What `make repro` would run."""
+    command = ["make", "--dry-run", "--assume-old=.venv/.installed", "repro", *given]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_hands_settings_on_whatever_their_quotes():
+    quoted = '"clips={a: {b: c}}" pma.phrase_encoder=clip'
+    assert f"src/stages/preset.py cprfl-photos {quoted}\n" in made("PRESET=cprfl-photos", f"SET={quoted}")
+    assert f"src/stages/preset.py  {quoted}\n" in made(f"SET={quoted}")
+    assert "preset.py" not in made()
