@@ -27,12 +27,13 @@ def run(params: dict[str, Any], folder: Path) -> str:
     task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
     subset = task.subset("train")
     chosen = [i * len(subset) // own.train.batch_size for i in range(own.train.batch_size)]
-    images = torch.stack([to_tensor(task.store[int(subset.rows[i])]) for i in chosen]).float() / 255
+    images = torch.stack([to_tensor(task.store[int(subset.rows[i])]) for i in chosen])  # uint8, as loaded
     batch = {"images": images, "labels": torch.from_numpy(subset.labels[chosen])}
     frozen = task.load_backbone().eval().requires_grad_(False)
+    half = own.train.precision == "bf16"
     actions = {
-        "frozen backbone: forward and backward": lambda: _through(frozen, images),
-        "frozen backbone: forward": lambda: _forward(frozen, images),
+        "frozen backbone: forward and backward": lambda: _through(frozen, images, half),
+        "frozen backbone: forward": lambda: _forward(frozen, images, half),
     }
     for variant in ("CAH", "DPP", "FRPT", "finetune"):
         actions[f"{variant} step"] = _step(variant, own, task, batch)
@@ -45,12 +46,15 @@ def _step(variant: str, own: FrptParams, task: Task, batch: dict[str, Tensor]) -
     return lambda: stepper.step(iter([batch] * own.train.accumulate))
 
 
-def _through(backbone: Backbone, images: Tensor) -> None:
+def _through(backbone: Backbone, images: Tensor, half: bool) -> None:
     """What any prompt must pay: the loss reaches the pictures through the frozen weights."""
-    asked = images.clone().requires_grad_()
-    backbone(asked).map.square().mean().backward()
+    asked = (images.float() / 255).requires_grad_()
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        loss = backbone(asked).map.square().mean()
+    loss.backward()
 
 
 @torch.no_grad()
-def _forward(backbone: Backbone, images: Tensor) -> None:
-    backbone(images)
+def _forward(backbone: Backbone, images: Tensor, half: bool) -> None:
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
+        backbone(images)
