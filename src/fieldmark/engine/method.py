@@ -77,6 +77,11 @@ class MethodParams(Block):
     images: ImageParams
     train: TrainParams
 
+    @property
+    def loaded(self) -> ImageParams:
+        """How its pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
+        return self.images
+
 
 @dataclass
 class ParameterGroup:

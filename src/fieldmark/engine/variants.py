@@ -66,7 +66,7 @@ def train_variants(
         keep = _snapshots(method, name, own, checkpoints.folder / SNAPSHOTS)
         if own.train.steps:
             run = f"{name}-{variant}"
-            curves[variant] = train_on(method, own.images, own.train, narrowed, checkpoints, run, keep)
+            curves[variant] = train_on(method, own.loaded, own.train, narrowed, checkpoints, run, keep)
         method.finish(narrowed)
         save_model(method, name, own, folder / variant)
         if (checkpoints.folder / SNAPSHOTS).exists():

@@ -20,7 +20,7 @@ def recall_on_the_way(
     for name, model in models.items():
         steps = [float(path.name) for path in model.earlier]
         earlier = [
-            score(f"{name} {path.name}", load_model(path), model.params.images, task)
+            score(f"{name} {path.name}", load_model(path), model.params.loaded, task)
             for path in model.earlier
         ]
         ends = [*earlier, scored[name]]

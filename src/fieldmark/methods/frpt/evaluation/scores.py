@@ -13,6 +13,7 @@ from fieldmark.methods.frpt.model.params import FrptParams
 
 TITLES = {
     "frozen": "frozen backbone, not trained",
+    "sampled": "frozen backbone, finer pictures sampled evenly, not trained",
     "finetune": "full fine-tuning, cross-entropy",
     "DPP": "prompt alone",
     "CAH": "head alone",
@@ -25,7 +26,7 @@ PAPER_COUNTS = "DPP 0.25 M, CAH 2.62 M, both 2.86 M, fine-tuning 23.53 M (Table 
 
 def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures: Path) -> dict[str, Any]:
     """Score every variant, write the figures, and return the content of the metrics file."""
-    scored = {name: score(name, model, params.images, task) for name, model in models.items()}
+    scored = {name: score(name, model, model.params.loaded, task) for name, model in models.items()}
     write_figures(scored, models, params, task, figures)
     first = next(iter(scored.values()))
     trained = {name: model.trainable for name, model in models.items()}

@@ -49,7 +49,7 @@ def chosen_queries(results: RetrievalResults, of_each: int = OF_EACH) -> list[in
 
 
 def _cells(model: Frpt, task: Task, subset: Subset, index: int, correct: bool | None) -> Iterator[Cell]:
-    image = evaluation_transform(model.params.images)(to_tensor(task.store[int(subset.rows[index])]))
+    image = evaluation_transform(model.params.loaded)(to_tensor(task.store[int(subset.rows[index])]))
     with torch.inference_mode():
         saliency, warped = (
             out.cpu() for out in model.eval().prompted(image[None].to(model.backbone.mean.device))

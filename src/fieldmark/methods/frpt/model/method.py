@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from fieldmark.datasets.splits import few_shot
 from fieldmark.engine.method import (
@@ -27,7 +27,7 @@ from fieldmark.engine.processes import first_process
 from fieldmark.errors import UserError
 from fieldmark.files import atomic_path, write_json
 from fieldmark.methods.frpt.model.head import build_head
-from fieldmark.methods.frpt.model.params import FOLLOWED, PARTS, FrptParams
+from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
 from fieldmark.vision.libraries import Features
@@ -58,15 +58,17 @@ class Frpt(Method):
         if self.classifier:
             nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
         backbone.requires_grad_(self.parts.backbone)
+        if params.still:
+            self.requires_grad_(False)
         self.train(self.training)
 
     @classmethod
     def variants(cls, params: FrptParams) -> Mapping[str, FrptParams]:
-        """Each variant alone, the frozen backbone untrained; then those with few pictures per class."""
+        """Each variant alone, the still ones untrained; then those with few pictures per class."""
         still = {"train": params.train.model_copy(update={"steps": 0})}
         full: dict[str, FrptParams] = {
             name: params.model_copy(
-                update={"variants": (name,), "shots": (), **(still if name == "frozen" else {})}
+                update={"variants": (name,), "shots": (), **(still if name in STILL else {})}
             )
             for name in params.variants
         }
@@ -92,7 +94,7 @@ class Frpt(Method):
     def build(cls, params: FrptParams, task: Task) -> Self:
         """Start from the task's backbone. Raises UserError for a stage that it does not have."""
         classes = len(task.subset("train").class_names)
-        method = cls(params, task.load_backbone(), classes if params.parts != PARTS["frozen"] else None)
+        method = cls(params, task.load_backbone(), None if params.still else classes)
         if first_process():
             trained = sum(method.trainable.values())
             print(f"{params.variants[-1]}: {trained:,} trained weights and a classifier", file=sys.stderr)
@@ -114,20 +116,30 @@ class Frpt(Method):
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy on the training classes (eq. 10)."""
         if self.classifier is None:
-            raise RuntimeError("a frozen or a loaded model has no classifier to train")
+            raise RuntimeError("a still or a loaded model has no classifier to train")
         logits = self.classifier(self.pooled(batch["images"])).float()
         loss = cross_entropy(logits, batch["labels"], label_smoothing=self.params.label_smoothing)
         return {"cross_entropy": loss, "loss": loss}
 
     def prompted(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the prompt makes of images (B, 3, H, W): the saliency (B, 1, h, w), the warped images."""
+        """Return what the prompt makes of images (B, 3, H, W): the saliency (B, 1, h, w), the warped images.
+
+        The warped ones have the size of `images`, or where there is a finer `source` the network's.
+        """
         if self.prompt is None:
             raise RuntimeError("this variant has no prompt")
         shown = images.float() / 255 if images.dtype == torch.uint8 else images
         with torch.no_grad():  # nothing is trained before the prompt
-            features = self.backbone.tap(shown, self.params.stage)
+            features = self.backbone.tap(self._glance(shown), self.params.stage)
         saliency = self.prompt.saliency(features)
         return saliency, self.prompt(shown, saliency)
+
+    def _glance(self, images: Tensor) -> Tensor:
+        """Finer pictures at the network's size, for the look that finds what is salient."""
+        if self.params.source is None:
+            return images
+        side = self.params.images.size
+        return interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
     def pooled(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> descriptors (B, D) of any length."""

@@ -5,10 +5,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.method import MethodParams
 from fieldmark.vision.pooling import Pooling
 
-Variant = Literal["frozen", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
+Variant = Literal["frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
 Head = Literal["none", "attention", "awareness", "release"]
 
 
@@ -23,6 +24,7 @@ class Parts:
 
 PARTS: dict[Variant, Parts] = {
     "frozen": Parts(),
+    "sampled": Parts(prompt=True),
     "finetune": Parts(backbone=True),
     "DPP": Parts(prompt=True),
     "CAH": Parts(head="awareness"),
@@ -30,6 +32,7 @@ PARTS: dict[Variant, Parts] = {
     "FRPT": Parts(prompt=True, head="awareness"),
     "release": Parts(prompt=True, head="release"),
 }
+STILL: tuple[Variant, ...] = ("frozen", "sampled")  # not trained; an untrained prompt looks evenly
 FOLLOWED: tuple[Variant, ...] = ("finetune", "FRPT")
 
 
@@ -50,6 +53,10 @@ class FrptParams(MethodParams):
     prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
     backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
 
+    source: ImageParams | None = (
+        None  # finer pictures, of which the prompt makes `images`; None: those themselves
+    )
+
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with so many training pictures per class
     shot_steps: int = Field(60, ge=1)  # of those
     snapshots: int = Field(0, ge=0)  # how often on the way finetune and FRPT are kept, for recall over steps
@@ -60,6 +67,10 @@ class FrptParams(MethodParams):
             raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
         if self.kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd: the kernel has a middle")
+        if self.source is None and "sampled" in self.variants:
+            raise ValueError(
+                "variant sampled needs source: a picture sampled evenly at its own size is itself"
+            )
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
         if self.pooling in ("cls", "cls_distilled"):
@@ -70,6 +81,16 @@ class FrptParams(MethodParams):
     def followed(self) -> bool:
         """Whether this is one of the two models that are compared on the way and on few pictures."""
         return self.variants[-1] in FOLLOWED
+
+    @property
+    def still(self) -> bool:
+        """Whether nothing is trained."""
+        return self.variants[-1] in STILL
+
+    @property
+    def loaded(self) -> ImageParams:
+        """The finer pictures where there is a prompt to look into them."""
+        return self.source if self.source and self.parts.prompt else self.images
 
     @property
     def parts(self) -> Parts:

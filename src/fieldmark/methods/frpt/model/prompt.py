@@ -22,6 +22,7 @@ class Prompt(nn.Module):
         # Zero: the map is uniform at first, so that training starts with the picture as it is.
         self.weight = nn.Parameter(torch.zeros(1, channels, side, side))
         self.grid = (params.grid, params.grid)
+        self.size = (params.images.size, params.images.size) if params.source else None
         self.sampler = SaliencySampler(self.grid, params.fwhm, params.padding).float()
 
     def saliency(self, features: Tensor) -> Tensor:
@@ -30,10 +31,14 @@ class Prompt(nn.Module):
         return scores.flatten(1).softmax(1).view_as(scores)
 
     def forward(self, images: Tensor, saliency: Tensor) -> Tensor:
-        """Eq. 3 to 6: warp images (B, 3, H, W), float, by a saliency map of any size; same shape out."""
+        """Eq. 3 to 6: warp images (B, 3, H, W), float, by a saliency map of any size.
+
+        They come out in the same shape, or in the network's where they are of a finer `source`: what is enlarged
+        then shows detail that an even look does not have. At one size a warp has no pixels to add.
+        """
         with torch.autocast(images.device.type, enabled=False):
             coarse = interpolate(saliency, self.grid, mode="bilinear", align_corners=True)
-            grid = self.sampler(coarse, images.shape[-2:])
+            grid = self.sampler(coarse, self.size or images.shape[-2:])
             warped: Tensor = grid_sample(images, grid, mode="bilinear", align_corners=True)
         return warped
 
