@@ -43,6 +43,10 @@ def test_the_default_is_right() -> None:
         ("methods.irt.backbone", "vit", "write backbones/NAME"),
         ("methods.irt.backbone", "irt/variants/R", "write backbones/NAME"),
         ("methods.irt.text", "phrase/birds", "methods.irt.text is 'phrase/birds'; write phrases/NAME"),
+        ("methods.pma.text", "none", "variants text and PMA read phrases, and methods.pma.text names none"),
+        ("methods.pma.text", "prompts/scenes", "name some such as phrases/birds"),
+        ("pma.phrase_encoder", "clip", "phrase_encoder clip reads vectors .* set phrases.birds.clip"),
+        ("methods.cprfl.text", "none", "methods.cprfl.text is 'none'; name some such as prompts/scenes"),
         ("methods.irt.split", "retrieva", "did you mean 'retrieval'"),
         ("methods.irt.dataset", "base", "split 'retrieval' is of data set 'birds'"),
         (
@@ -72,3 +76,13 @@ def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message
     with pytest.raises(UserError, match=message) as caught:
         check_params(changed(path, value))
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_is_wanted_only_by_what_reads_it() -> None:
+    params = changed("methods.pma.text", "none")
+    params["pma"]["variants"] = ["plain", "vision"]
+    del params["distill"]
+    check_params(params)
+    params = changed("pma.phrase_encoder", "clip")
+    params["phrases"]["birds"]["clip"] = "small"
+    check_params(params)

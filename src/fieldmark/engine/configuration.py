@@ -118,8 +118,10 @@ def check_params(params: dict[str, Any]) -> None:
     for name in optional_items(params, "prompts"):
         read_prompt(params, name)
     for name in named_items(params, "methods"):
-        read_wiring(params, name)
-        read_method(params, name)
+        text = read_wiring(params, name).text
+        problem = read_method(params, name).unmet(text, _text_item(params, text))
+        if problem:
+            raise UserError(problem)
     for name in optional_items(params, "distill"):
         read_distillation(params, name)
 
@@ -145,6 +147,11 @@ def _require_text(params: dict[str, Any], text: str, where: str) -> None:
             f"{where}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
             f"or {NO_TEXT}"
         )
+
+
+def _text_item(params: dict[str, Any], text: str) -> dict[str, Any]:
+    section, _, item = text.partition("/")
+    return {} if text == NO_TEXT else named_items(params, section)[item]
 
 
 def _same_dataset(params: dict[str, Any], split: str, dataset: str, where: str) -> None:

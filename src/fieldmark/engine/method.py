@@ -82,6 +82,10 @@ class MethodParams(Block):
         """How its pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
         return self.images
 
+    def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
+        """Say in one line why the text of its wiring, with the parameters `item`, will not do; None when it will."""
+        return None
+
 
 @dataclass
 class ParameterGroup:

@@ -21,6 +21,7 @@ SIDE = 104  # of a picture on the sheet, in px
 WIDE_SIDE = 136  # where lines of text stand below the pictures
 STORED_SIDE = 144  # of a thumbnail in the file, longer side
 GAP, LINE = 12, 13
+BASELINE = 14  # of the caption, below its picture
 ROOM = GAP - 4  # that text may take beside its picture
 LETTER, SMALL_LETTER = 7.4, 6.0  # mean width of a bold letter at 11 px, and of one at 10 px, in px
 WEBP_QUALITY = 78
@@ -114,10 +115,10 @@ def _cell(cell: Cell, left: int, top: int, stored: _Stored) -> str:
     if cell.box:
         parts.append(_box(cell.box, cell.picture.shape, left, top, side))
     bold = ' font-weight="600"'
-    for text, down, style in ((cell.caption, 14, bold), (cell.detail, 27, "")):
-        fill = INK if cell.correct is None and down == 14 else colour
+    for text, down, style in ((cell.caption, BASELINE, bold), (cell.detail, BASELINE + LINE, "")):
+        fill = INK if cell.correct is None and down == BASELINE else colour
         parts.append(_text(text, left, top + side + down, fill, style, int((side + ROOM) / LETTER)))
-    down = top + side + 14 + (LINE if cell.detail else 0)
+    down = top + side + BASELINE + (LINE if cell.detail else 0)
     for number, (text, tone) in enumerate(cell.lines, 1):
         room = int((side + ROOM) / SMALL_LETTER)
         parts.append(_text(text, left, down + number * LINE, TONES[tone], ' font-size="10"', room))

@@ -1,7 +1,8 @@
 """The `cprfl:` block of `params.yaml`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -85,6 +86,12 @@ class CprflParams(MethodParams):
         if not self.variants or len(set(self.variants)) < len(self.variants):
             raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
         return self
+
+    def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
+        """Every variant wants prompts: the names of the categories come from them."""
+        if text.startswith("prompts/"):
+            return None
+        return f"cprfl reads category prompts, and methods.cprfl.text is '{text}'; name some such as prompts/scenes"
 
     @property
     def parts(self) -> Parts:

@@ -1,11 +1,13 @@
 """The `pma:` block of `params.yaml`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from fieldmark.engine.method import MethodParams
+from fieldmark.language.params import NO_CLIP
 from fieldmark.methods.pma.model.attention import Relation
 from fieldmark.methods.pma.model.stack import MOST_STAGES, AttentionOptions, PartProjection
 from fieldmark.params import Block
@@ -13,6 +15,12 @@ from fieldmark.params import Block
 Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
 
 PhraseEncoding = Literal["lstm", "clip"]
+
+NO_PHRASES = (
+    "pma: variants text and PMA read phrases, and methods.pma.text names none; name some such as phrases/birds, "
+    "or set pma.variants to [plain, vision]"
+)
+NO_VECTORS = "pma: phrase_encoder clip reads vectors of phrases; set phrases.{}.clip to an item of clips"
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,16 @@ class PmaParams(MethodParams):
         if tau != "uniform" and not 0 <= tau <= 1:
             raise ValueError("text_mask_threshold must be uniform, or a weight from 0 to 1")
         return self
+
+    def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
+        """Variants with language want phrases, and with `phrase_encoder: clip` their vectors too."""
+        section, _, name = text.partition("/")
+        if not any(PARTS[variant].language for variant in self.variants):
+            return None
+        if section != "phrases":
+            return NO_PHRASES
+        lacks_vectors = self.phrase_encoder == "clip" and item.get("clip", NO_CLIP) == NO_CLIP
+        return NO_VECTORS.format(name) if lacks_vectors else None
 
     @property
     def parts(self) -> Parts:

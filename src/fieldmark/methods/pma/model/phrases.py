@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fieldmark.engine.method import Subset, Task
 from fieldmark.errors import UserError
 from fieldmark.language.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
+from fieldmark.methods.pma.model.params import NO_PHRASES, NO_VECTORS
 
 NO_TEXT = "none"
 
@@ -29,10 +30,7 @@ class PhraseTable:
 def read_task_phrases(task: Task) -> Phrases:
     """Read the phrases of the task's text. Raises UserError when it has none."""
     if task.text is None or task.text.name == NO_TEXT:
-        raise UserError(
-            "pma: variants text and PMA read phrases, but methods.pma.text is none; name one such as "
-            "phrases/birds, or set pma.variants to [plain, vision]"
-        )
+        raise UserError(NO_PHRASES)
     return read_phrases(task.text)
 
 
@@ -43,10 +41,7 @@ def read_task_vectors(task: Task) -> tuple[list[str], Tensor]:
     """
     found = read_vectors(task.text)
     if found is None:
-        raise UserError(
-            f"pma: phrase_encoder clip reads vectors, and {task.text} has none; "
-            f"set phrases.{task.text.name}.clip to an item of clips"
-        )
+        raise UserError(NO_VECTORS.format(task.text.name))
     known = torch.from_numpy(found.vectors)
     return [PADDING, UNKNOWN, *found.phrases], torch.cat([known.new_zeros(2, known.shape[1]), known])
 
