@@ -1,5 +1,6 @@
 """Phrases of pictures: looked up in the order of the split, encoded by length, drawn by caption."""
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pandas as pd
@@ -95,5 +96,30 @@ def test_captions_are_drawn_at_random_and_keep_what_they_say(phrases: Phrases) -
 
 
 def test_no_text_says_what_to_do(task: Task, tmp_path) -> None:
-    with pytest.raises(UserError, match=r"methods\.pma\.text is none"):
+    with pytest.raises(UserError, match=r"methods\.pma\.text names none"):
         read_task_phrases(SimpleNamespace(text=tmp_path / "none"))
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_gradients_are_the_same_bits_every_time() -> None:
+    """Pictures share phrases; the gradient of a shared one is summed in one order, whatever the threads do."""
+    torch.manual_seed(0)
+    encoder = PhraseEncoder(words=200, word_dim=64, phrase_dim=128)
+    tokens = torch.randint(1, 200, (400, 5))[torch.randint(400, (32, 17))]
+    weights = torch.randn(32, 17, 128)
+
+    def gradients() -> list[torch.Tensor]:
+        encoder.zero_grad()
+        (encoder(tokens)[0] * weights).sum().backward()
+        return [p.grad.clone() for p in encoder.parameters() if p.grad is not None]
+
+    first = gradients()
+    assert all(torch.equal(a, b) for _ in range(10) for a, b in zip(first, gradients(), strict=True))

@@ -103,7 +103,8 @@ class PhraseEncoder(nn.Module):
         last = (distinct != 0).sum(1).clamp(min=1) - 1
         vectors = hidden[torch.arange(len(distinct), device=tokens.device), last]
         valid = tokens[..., 0] != 0
-        found = vectors[place.reshape(-1)].reshape(batch, n, -1)
+        # By index_select: the gradient of an indexed tensor is summed in no fixed order.
+        found = vectors.index_select(0, place.reshape(-1)).reshape(batch, n, -1)
         return found * valid[..., None], valid
 
 
