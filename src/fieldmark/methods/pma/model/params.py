@@ -7,7 +7,6 @@ from typing import Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from fieldmark.engine.method import MethodParams
-from fieldmark.language.params import NO_CLIP
 from fieldmark.methods.pma.model.attention import Relation
 from fieldmark.methods.pma.model.stack import MOST_STAGES, AttentionOptions, PartProjection
 from fieldmark.params import Block
@@ -16,6 +15,7 @@ Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4",
 
 PhraseEncoding = Literal["lstm", "clip"]
 
+NONE = "none"  # what params.yaml writes where there is no text, or no CLIP
 NO_PHRASES = (
     "pma: variants text and PMA read phrases, and methods.pma.text names none; name some such as phrases/birds, "
     "or set pma.variants to [plain, vision]"
@@ -96,7 +96,7 @@ class PmaParams(MethodParams):
             return None
         if section != "phrases":
             return NO_PHRASES
-        lacks_vectors = self.phrase_encoder == "clip" and item.get("clip", NO_CLIP) == NO_CLIP
+        lacks_vectors = self.phrase_encoder == "clip" and item.get("clip", NONE) == NONE
         return NO_VECTORS.format(name) if lacks_vectors else None
 
     @property

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from fieldmark.engine.method import Subset, Task
 from fieldmark.errors import UserError
 from fieldmark.language.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
-from fieldmark.methods.pma.model.params import NO_PHRASES, NO_VECTORS
-
-NO_TEXT = "none"
+from fieldmark.methods.pma.model.params import NO_PHRASES, NO_VECTORS, NONE
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class PhraseTable:
 
 def read_task_phrases(task: Task) -> Phrases:
     """Read the phrases of the task's text. Raises UserError when it has none."""
-    if task.text is None or task.text.name == NO_TEXT:
+    if task.text is None or task.text.name == NONE:
         raise UserError(NO_PHRASES)
     return read_phrases(task.text)
 
