@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fieldmark.errors import UserError
 from fieldmark.params import Block, nearest, parse, pick, read_yaml
@@ -17,6 +17,12 @@ class Inner(Block):
 class Outer(Block):
     steps: int = 3
     inner: Inner
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Outer":
+        if self.steps == 7:
+            raise ValueError("Steps must not be 7")
+        return self
 
 
 def test_exponents_are_floats(tmp_path: Path) -> None:
@@ -40,6 +46,7 @@ def test_blocks_cannot_be_changed() -> None:
         ({"inner": {"rate": 0}}, "parameter outer.inner.rate: input should be greater than 0 (it is 0)"),
         ({"inner": {"rate": 1}, "steps": 1.5}, "parameter outer.steps:"),
         ({"inner": 3}, "parameter outer.inner:"),
+        ({"inner": {"rate": 1}, "steps": 7}, "parameter outer: steps must not be 7"),
     ],
 )
 def test_mistakes_are_named(mapping: dict[str, object], message: str) -> None:
@@ -47,6 +54,7 @@ def test_mistakes_are_named(mapping: dict[str, object], message: str) -> None:
         parse(Outer, mapping, "outer")
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+    assert "{" not in str(caught.value)  # a block's content is no help
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

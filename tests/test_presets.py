@@ -172,6 +172,9 @@ def test_a_setting_may_open_an_optional_block():
     changed = with_settings(TEXT, ["irt.memory.start=7", "datasets.birds.expect.min_side=9"])
     assert "  memory:\n    start: 7\n" in changed
     assert "    expect:\n      min_side: 9\n" in changed
+    assert "  source:\n    size: 300\n" in with_settings(
+        "frpt:\n  source: null  # none\n", ["frpt.source.size=300"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,10 @@ def _explain(block_class: type[Block], error: Any, where: str) -> str:
         return f"unknown parameter {dotted}{nearest(location[-1], known) if known else ''}"
     if error["type"] == "missing":
         return f"parameter {dotted} is missing"
-    shown = repr(error.get("input"))
-    return f"parameter {dotted}: {error['msg'][0].lower()}{error['msg'][1:]} (it is {shown[:80]})"
+    wrong, value = error["msg"].removeprefix("Value error, "), error["input"]
+    # A mapping's beginning says nothing of a mistake that concerns the whole block.
+    shown = "" if isinstance(value, dict) else f" (it is {value!r:.80})"
+    return f"parameter {dotted}: {wrong[0].lower()}{wrong[1:]}{shown}"
 
 
 def _block_at(block_class: type[Block], path: list[str]) -> type[Block] | None:

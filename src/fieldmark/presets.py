@@ -105,9 +105,9 @@ def _merge(into: CommentedMap, key: str, value: Any) -> None:
 
 
 def _child(block: Any, name: str, above: list[str]) -> Any:
-    """Return `block[name]`, made empty where it is absent and may be."""
+    """Return `block[name]`, made empty where it is null, or absent and may be."""
     _require_place(block, name, above)
-    if name not in block:
+    if block.get(name) is None:
         block[name] = CommentedMap()
     return block[name]
 

@@ -97,8 +97,12 @@ def read_distillation(params: dict[str, Any], name: str) -> Any:
             f"distill.{name} is of split '{own.split}' of '{own.dataset}', but its teacher of '{wiring.split}' "
             f"of '{wiring.dataset}': give both the same"
         )
+    if own.text != wiring.text:
+        raise UserError(
+            f"distill.{name}.text is '{own.text}', but its teacher learns to read '{wiring.text}': "
+            "give both the same"
+        )
     _require_backbone(params, own.backbone, f"distill.{name}")
-    _require_text(params, own.text, f"distill.{name}")
     return own
 
 

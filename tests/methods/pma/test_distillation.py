@@ -221,3 +221,10 @@ def test_a_distillation_must_be_of_its_teachers_split() -> None:
     params["distill"]["pma"]["split"] = "retrieval"
     with pytest.raises(UserError, match="give both the same"):
         read_distillation(params, "pma")
+
+
+def test_a_distillation_reads_what_its_teacher_learns_to_read() -> None:
+    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
+    params["distill"]["pma"]["text"] = "none"
+    with pytest.raises(UserError, match=r"distill.pma.text is 'none', but its teacher .* 'phrases/birds'"):
+        read_distillation(params, "pma")

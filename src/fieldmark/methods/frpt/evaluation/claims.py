@@ -29,8 +29,6 @@ STATEMENTS = (  # recall@1 in per cent, ResNet-50
         "frozen",
         "CUB 44.9 to 55.7, Cars 58.9 to 72.7 (Table 1)",
     ),
-    Statement("The prompt beats sampling the same pictures evenly", "DPP", "sampled", "not compared"),
-    Statement("FRPT beats sampling the same pictures evenly", "FRPT", "sampled", "not compared"),
     Statement(
         "The prompt helps beside the head", "FRPT", "CAH", "CUB 61.8 to 74.3, Cars 76.9 to 91.1 (Table 1)"
     ),
