@@ -106,13 +106,24 @@ def test_no_preset_and_no_setting_change_nothing():
     assert with_settings(TEXT, []) == TEXT
 
 
-def test_named_sections_are_replaced_and_other_blocks_merged_with_their_comments(presets):
+def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
     assert with_presets(TEXT, ["small"], presets) == TEXT.replace(
         "  birds:                  # birds\n    source: world\n    world: {part: species}\n",
         '  photos: {source: folder, folder: {path: "???"}}\n',
-    ).replace("size: 128", "size: 64").replace(
-        "dim: null               # none", "dim: 5                  # none"
+    ).replace(TEXT[TEXT.index("  lambda") :], "  images: {size: 64}\n  dim: 5\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("frpt-photos", "frpt-cub200"), ("frpt-cub200", "frpt-photos"), ("loca-photos", "loca-masks")],
+)
+def test_nothing_is_left_of_a_preset_laid_before(first, second):
+    base = (ROOT / "params.yaml").read_text()
+    after = with_presets(with_presets(base, [first], PRESETS), [second], PRESETS)
+    found, alone = (
+        YAML(typ="safe", pure=True).load(one) for one in (after, with_presets(base, [second], PRESETS))
     )
+    assert found == alone
 
 
 def test_a_preset_twice_equals_once(presets):
@@ -128,7 +139,7 @@ def test_several_presets_add_up_and_the_last_wins(presets):
     photos = {"source": "folder", "folder": {"path": "???", "csv": "a.csv"}}
     assert both["datasets"] == {"photos": photos, "others": {"source": "sop"}}
     assert both["irt"]["dim"] == 7
-    assert both["irt"]["images"] == {"size": 64, "jitter": 0.2}
+    assert both["irt"]["images"] == {"size": 64}
 
 
 def test_two_methods_share_ones_own_photographs(tmp_path):
@@ -172,9 +183,8 @@ def test_a_setting_may_open_an_optional_block():
     changed = with_settings(TEXT, ["irt.memory.start=7", "datasets.birds.expect.min_side=9"])
     assert "  memory:\n    start: 7\n" in changed
     assert "    expect:\n      min_side: 9\n" in changed
-    assert "  source:\n    size: 300\n" in with_settings(
-        "frpt:\n  source: null  # none\n", ["frpt.source.size=300"]
-    )
+    null = with_settings("frpt:\n  source: null  # none\n", ["frpt.source.size=300"])
+    assert YAML(typ="safe", pure=True).load(null) == {"frpt": {"source": {"size": 300}}}
 
 
 @pytest.mark.parametrize(
@@ -371,7 +381,7 @@ def test_locas_recipe_is_exact_whatever_was_set_before():
         0.996,
     )
     assert (loca.eta, loca.masking) == (0.8, "consecutive")
-    assert views == type(views)()  # the block's defaults are the release's
+    assert views == type(views)()  # the block's defaults are the release's, its blur as meant
     assert loca.head == type(loca.head)()
 
 
@@ -425,7 +435,11 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
     )
     assert cprfl.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
     [backbone] = params["backbones"].values()
-    assert (backbone["arch"], backbone["mean"], backbone["std"]) == ("resnet101", [0, 0, 0], [1, 1, 1])
+    assert (backbone["arch"], backbone["mean"], backbone["std"]) == (
+        "resnet101.tv_in1k",
+        [0, 0, 0],
+        [1, 1, 1],
+    )
     [clip], [prompts] = params["clips"].values(), params["prompts"].values()
     assert (clip["arch"], clip["pretrained"], prompts["templates"]) == (
         "RN50",

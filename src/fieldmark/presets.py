@@ -14,13 +14,8 @@ from ruamel.yaml.error import YAMLError
 from fieldmark.errors import UserError
 from fieldmark.params import nearest, read_yaml
 
-NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names: replaced whole
-DERIVED = (
-    "clips",
-    "prompts",
-    "phrases",
-    "distill",
-)  # likewise, and emptied by a preset that brings its own data sets
+NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names
+DERIVED = ("clips", "prompts", "phrases", "distill")  # likewise; emptied by a preset with its own data sets
 WANTED = "???"  # a value that only the user can give
 PLAIN_LENGTH = 4096  # lines are not folded
 
@@ -34,10 +29,9 @@ def list_presets(folder: Path) -> dict[str, str]:
 def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
     """Return the parameters `text` with the presets `names` laid over them, together.
 
-    Of several presets, a later one adds to the earlier ones and wins where both say something. The sections
-    that hold the user's own names (data sets, splits, backbones, methods) are replaced where the presets have
-    them, and those made from data sets with them; every other block is merged key by key.
-    Raises UserError for an unknown preset.
+    Of several presets, a later one adds to the earlier ones and wins where both say something. A block that they
+    have replaces that of `text`, so that nothing is left of a preset laid over it before; what is made from data
+    sets goes with them. Raises UserError for an unknown preset.
     """
     preset = CommentedMap()
     for name in names:
@@ -47,11 +41,7 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
     params = _load(text)
     if "datasets" in preset:
         params.update({key: CommentedMap() for key in DERIVED if key in params})
-    for key, value in preset.items():
-        if key in (*NAMED, *DERIVED) or key not in params:
-            params[key] = value
-        else:
-            _merge(params, key, value)
+    params.update(preset)
     return _dump(params)
 
 

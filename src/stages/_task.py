@@ -6,6 +6,7 @@ from typing import Any
 from fieldmark.datasets.manifest import read_manifest
 from fieldmark.datasets.splits import read_split, read_splits
 from fieldmark.datasets.store import ImageStore
+from fieldmark.engine.checkpoint import fingerprint
 from fieldmark.engine.configuration import NO_TEXT, read_method, read_runtime, read_wiring
 from fieldmark.engine.method import MethodParams, Task
 from fieldmark.params import pick
@@ -32,6 +33,12 @@ def open_task(
         tail=own.tail,
     )
     return task, [data / "manifest.parquet", split_file]
+
+
+def resume_key(own: Any, params: dict[str, Any], split: str, inputs: list[Path]) -> str:
+    """Name what a state on disk belongs to: a method's block, how its pictures were prepared, and input files."""
+    data = params["datasets"][pick(read_splits(params), split, "splits").dataset]
+    return fingerprint([own.model_dump(), data], inputs)
 
 
 def open_method(name: str, params: dict[str, Any]) -> tuple[MethodParams, Task, list[Path]]:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from _stage import run
-from _task import open_task
+from _task import open_task, resume_key
 
-from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
 from fieldmark.engine.clips import describe_clip, make_clip
 from fieldmark.engine.configuration import read_clip
 from fieldmark.engine.processes import first_process
@@ -20,7 +20,7 @@ from fieldmark.reporting.similarity import write_similarity
 def main(name: str, params: dict[str, Any]) -> None:
     own = read_clip(params, name)
     task, inputs = open_task(params, own.split, f"clip-{name}")
-    checkpoints = CheckpointFolder(RESUME, f"clip-{name}", fingerprint(own.model_dump(), inputs))
+    checkpoints = CheckpointFolder(RESUME, f"clip-{name}", resume_key(own, params, own.split, inputs))
     clip, scores, curve = make_clip(own, task, checkpoints, f"clip-{name}")
     if not first_process():
         return

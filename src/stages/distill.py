@@ -3,9 +3,9 @@
 from typing import Any
 
 from _stage import run
-from _task import MODELS, open_task
+from _task import MODELS, open_task, resume_key
 
-from fieldmark.engine.checkpoint import RESUME, fingerprint
+from fieldmark.engine.checkpoint import RESUME
 from fieldmark.engine.configuration import read_distillation
 from fieldmark.engine.distillation import load_distillation
 from fieldmark.engine.processes import first_process, output_folder
@@ -20,7 +20,7 @@ def main(name: str, params: dict[str, Any]) -> None:
     teachers = MODELS / name / "variants"
     weights = [MODELS / own.backbone / "weights.safetensors", *sorted(teachers.glob("*/*"))]
     texts = sorted(task.text.glob("*.*"))
-    key = fingerprint(own.model_dump(), [*inputs, *weights, *texts])
+    key = resume_key(own, params, own.split, [*inputs, *weights, *texts])
     with output_folder(MODELS / name / "students") as folder:
         curves = load_distillation(name).distil(own, task, teachers, folder, RESUME, key)
     if first_process():

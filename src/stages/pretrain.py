@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from _stage import run
-from _task import open_task
+from _task import open_task, resume_key
 
-from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
 from fieldmark.engine.configuration import read_backbone
 from fieldmark.engine.pretraining import pretrain
 from fieldmark.engine.processes import first_process
@@ -18,7 +18,7 @@ from fieldmark.vision.backbones import save_backbone
 def main(name: str, params: dict[str, Any]) -> None:
     own = read_backbone(params, name)
     task, inputs = open_task(params, own.split, f"pretrain-{name}")
-    checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", fingerprint(own.model_dump(), inputs))
+    checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", resume_key(own, params, own.split, inputs))
     backbone, metrics, curve = pretrain(own, task, checkpoints, f"pretrain-{name}")
     if not first_process():
         return

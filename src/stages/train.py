@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from _stage import run
-from _task import open_method
+from _task import open_method, resume_key
 
-from fieldmark.engine.checkpoint import RESUME, fingerprint
+from fieldmark.engine.checkpoint import RESUME
 from fieldmark.engine.processes import first_process, output_folder
 from fieldmark.engine.variants import clear_states, train_variants
 from fieldmark.engine.watch import write_curves
@@ -14,7 +14,7 @@ from fieldmark.engine.watch import write_curves
 
 def main(name: str, params: dict[str, Any]) -> None:
     own, task, inputs = open_method(name, params)
-    key = fingerprint(own.model_dump(), inputs)
+    key = resume_key(own, params, params["methods"][name]["split"], inputs)
     with output_folder(Path("models") / name / "variants") as folder:
         curves = train_variants(name, own, task, folder, RESUME, key)
     if first_process():

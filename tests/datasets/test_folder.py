@@ -120,7 +120,7 @@ def test_a_folder_that_changed_after_download_is_refused(photos):
     source.fetch(raw)
     assert (raw / "source.json").read_text() == listing  # touching alone changes nothing
     (photos / "owl" / "1.png").write_bytes(encoded(noise(9, 50, 50)))
-    with pytest.raises(UserError, match="has changed since `download`"):
+    with pytest.raises(UserError, match=r"has changed since it was listed; run `dvc repro .* download@raw`"):
         source.records(raw)
     source.fetch(raw)
     assert (raw / "source.json").read_text() != listing

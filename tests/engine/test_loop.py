@@ -80,6 +80,18 @@ def test_average_equals_a_slow_loop(tmp_path: Path) -> None:
     torch.testing.assert_close(model.weight.detach(), expected)
 
 
+def test_batch_statistics_are_averaged_like_weights() -> None:
+    model = nn.BatchNorm1d(2)
+    average, expected = AveragedWeights(model, 0.9), model.running_var.clone()  # type: ignore[union-attr]
+    for _ in range(5):
+        model(torch.randn(8, 2))
+        average.update()
+        expected = 0.9 * expected + 0.1 * model.running_var  # type: ignore[operator]
+    assert set(average.state_dict()) == {"weight", "bias", "running_mean", "running_var"}
+    average.copy_to_module()
+    torch.testing.assert_close(model.running_var, expected)
+
+
 def test_ema_weights_are_what_training_returns(tmp_path: Path) -> None:
     plain, averaged = Linear(), Linear()
     run(tmp_path, plain, "plain")

@@ -135,6 +135,36 @@ def test_intervals_hold_the_value_and_narrow_with_more_pictures():
     assert set(map_intervals(*example(), resamples=5)) == {"map"}
 
 
+def test_intervals_take_the_errors_of_the_draws_off_the_value():
+    scores, targets = example(200)
+    draws = resampled_ap(scores, targets, resamples=100)
+    means = [np.mean([ap for ap in draw if not np.isnan(ap)]) for draw in draws]
+    found = map_intervals(scores, targets, resamples=100)["map"]
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert (found.low, found.high) == pytest.approx((2 * found.value - high, 2 * found.value - low))
+
+
+def test_intervals_cover_the_value_of_many_pictures_where_percentiles_do_not():
+    """Draws of rare positives score too high: of 60 small samples, percentiles miss the truth far more often."""
+    rng = np.random.default_rng(0)
+
+    def sample(pictures):
+        targets = (rng.random((pictures, 4)) < 0.06).astype(int)
+        return rng.normal(size=(pictures, 4)) + 1.2 * targets, targets
+
+    truth = multilabel_map(*sample(100_000))["map"]
+    inside, within_percentiles = 0, 0
+    for seed in range(60):
+        scores, targets = sample(200)
+        found = map_intervals(scores, targets, resamples=100, seed=seed)["map"]
+        inside += found.low <= truth <= found.high
+        means = np.nanmean(resampled_ap(scores, targets, resamples=100, seed=seed), axis=1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        within_percentiles += low <= truth <= high
+    assert inside >= 51
+    assert within_percentiles < inside - 5
+
+
 def test_differences_are_paired():
     scores, targets = example(200)
     same = map_differences(scores, scores, targets, resamples=50)["map"]

@@ -208,9 +208,9 @@ def test_a_clip_for_phrases_reruns_those_and_who_reads_them(project, first):
     assert (project / "data/text/phrases/birds/vectors.safetensors").exists()
 
 
-def test_a_runtime_setting_reruns_nothing_but_the_check(project, first):
+def test_a_runtime_setting_reruns_nothing_but_the_check_and_the_page(project, first):
     change(project, "runtime.checkpoint_seconds=5")
-    assert repro(project) == {"check"}
+    assert repro(project) == {"check", "report"}
 
 
 def test_a_misspelt_parameter_stops_before_anything_is_computed(project, first):

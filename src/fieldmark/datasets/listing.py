@@ -80,7 +80,8 @@ def check_listing(folder: Path, files: Sequence[Path], raw: Path) -> None:
     if not path.exists():
         raise UserError(f"{path} does not exist; run `download` first")
     if json.loads(path.read_text(encoding="utf-8")) != _listing(folder, files):
-        raise UserError(f"{folder} has changed since `download` listed it; run `download` again")
+        again = f"dvc repro --force --single-item download@{raw.name}"
+        raise UserError(f"{folder} has changed since it was listed; run `{again}`, then `make repro`")
 
 
 def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:

@@ -16,29 +16,33 @@ def move_towards(target: nn.Module, source: nn.Module, decay: float) -> None:
 
 
 class AveragedWeights:
-    """The moving average of a module's trainable parameters."""
+    """The moving average of a module's trainable parameters and of its floating-point buffers.
+
+    Buffers too, so that averaged weights meet the BatchNorm statistics of the same steps.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.module, self.decay = module, decay
-        self.shadow = {name: value.detach().clone() for name, value in self._trained()}
+        self.shadow = {name: value.detach().clone() for name, value in self._moving()}
 
-    def _trained(self) -> Iterator[tuple[str, nn.Parameter]]:
-        return ((name, value) for name, value in self.module.named_parameters() if value.requires_grad)
+    def _moving(self) -> Iterator[tuple[str, Tensor]]:
+        yield from ((name, value) for name, value in self.module.named_parameters() if value.requires_grad)
+        yield from ((name, value) for name, value in self.module.named_buffers() if value.is_floating_point())
 
     @torch.no_grad()
     def update(self) -> None:
         """Move the average by one step."""
-        for name, value in self._trained():
+        for name, value in self._moving():
             self.shadow[name].lerp_(value.detach(), 1.0 - self.decay)
 
     @torch.no_grad()
     def copy_to_module(self) -> None:
-        """Replace the module's parameters by their averages."""
-        for name, value in self._trained():
+        """Replace the module's parameters and buffers by their averages."""
+        for name, value in self._moving():
             value.copy_(self.shadow[name])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averages by parameter name."""
+        """Return the averages by name."""
         return dict(self.shadow)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:

@@ -102,6 +102,11 @@ def read_distillation(params: dict[str, Any], name: str) -> Any:
             f"distill.{name}.text is '{own.text}', but its teacher learns to read '{wiring.text}': "
             "give both the same"
         )
+    trained = list(load_method(name).variants(read_method(params, name)))
+    if own.teacher not in trained:
+        raise UserError(
+            f"distill.{name}.teacher is '{own.teacher}', which {name}.variants does not train: {', '.join(trained)}"
+        )
     _require_backbone(params, own.backbone, f"distill.{name}")
     return own
 

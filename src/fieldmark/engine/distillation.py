@@ -16,6 +16,7 @@ class DistillWiring(Block):
     split: str
     backbone: str  # the students start from it
     text: str  # what the teacher reads
+    teacher: str  # the variant that the students learn from
 
 
 def load_distillation(name: str) -> Any:

@@ -184,9 +184,12 @@ def _batches(
     runtime: RuntimeParams,
     start: int,
 ) -> Iterator[Batch]:
-    slices = TrainingSlices(
-        sampler, start, params.steps, fabric.global_rank, fabric.world_size, params.accumulate
-    )
+    try:
+        slices = TrainingSlices(
+            sampler, start, params.steps, fabric.global_rank, fabric.world_size, params.accumulate
+        )
+    except ValueError as error:
+        raise UserError(f"{error}: change train.batch_size, train.accumulate or runtime.devices") from None
     return loader(dataset, slices, runtime.workers, pin=fabric.device.type == "cuda")
 
 

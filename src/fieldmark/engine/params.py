@@ -34,7 +34,15 @@ class TrainParams(Block):
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _drops(self) -> "TrainParams":
+    def _sound(self) -> "TrainParams":
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts (accumulate)"
+            )
+        if self.batch_size % (self.images_per_class or 1):
+            raise ValueError(
+                f"batch_size {self.batch_size} is no multiple of {self.images_per_class} (images_per_class)"
+            )
         if (self.schedule == "drops") != (self.drop_every is not None):
             raise ValueError("schedule drops and drop_every go together: give both or neither")
         return self

@@ -21,7 +21,7 @@ DRAWS_AT_ONCE = 2**21
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and its percentile interval."""
+    """A mean and its 95 % interval."""
 
     value: float
     low: float

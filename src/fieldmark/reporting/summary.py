@@ -22,7 +22,8 @@ def render_summary(results: Results) -> str:
         counted = ", ".join(f"{count} {name}" for name in VERDICTS if (count := tally[name]))
         parts += ["## Claims of the papers", f"{counted[0].upper()}{counted[1:]}.", _claims(rows)]
     parts.append(
-        "Values are in per cent unless whole numbers; 95 % intervals come from resampling classes. "
+        "Values are in per cent unless whole numbers; 95 % intervals come from resampling test classes, or "
+        "test pictures where a note says so. "
         f"Parameters `{fingerprint(results.params)}`. The full report is `reports/index.html`."
     )
     return "\n\n".join(parts) + "\n"

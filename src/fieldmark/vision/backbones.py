@@ -83,12 +83,27 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
     trunk = build_trunk(params.library, params.arch, params.options, params.weights == LIBRARY_WEIGHTS)
     if params.weights not in (None, LIBRARY_WEIGHTS):
         _load_weights(trunk, Path(str(params.weights)))
-    dim, stride, tokens = probe(trunk, size)
+    dim, stride, tokens = _probe(trunk, params.arch, size)
     mean, std = params.mean or trunk.mean, params.std or trunk.std
     spec = BackboneSpec(
         params.library, params.arch, params.options, dim, stride, *tokens, tuple(mean), tuple(std)
     )
     return Backbone(trunk, spec)
+
+
+def require_size(backbone: Backbone, size: int) -> None:
+    """Raise UserError for a network that cannot take pictures of `size` px: a position table may fit one size only."""
+    _probe(backbone.trunk, backbone.spec.arch, size)
+
+
+def _probe(trunk: nn.Module, arch: str, size: int) -> tuple[int, int, tuple[bool, bool]]:
+    try:
+        return probe(trunk, size)  # type: ignore[arg-type]
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(
+            f"{arch} cannot take pictures of {size} px ({reason}); change images.size, or the network's options"
+        ) from None
 
 
 def save_backbone(backbone: Backbone, folder: Path) -> None:

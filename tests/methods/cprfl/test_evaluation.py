@@ -148,6 +148,17 @@ def test_zero_shot_is_the_cosine_under_thresholds_of_validation(task: Task) -> N
     np.testing.assert_allclose(found.thresholds, choose_thresholds(expected[val], table[val]), rtol=1e-4)
 
 
+def test_without_validation_pictures_the_report_says_so(task: Task, params: Make, folder: Path) -> None:
+    roles = task.split["role"].replace("val", "train")
+    own, bare = params(variants=["ASL"]), replace(task, split=task.split.assign(role=roles))
+    result = evaluate(models(bare, own), own, bare, folder)
+    assert "of1" in result["variants"]["ASL"]
+    assert "of1" not in result["variants"]["zero-shot"]  # a cosine has no 0.5 to be above
+    notes = " ".join(result["notes"])
+    assert "under a threshold of 0.5" in notes
+    assert "chosen on the validation pictures" not in notes
+
+
 def test_without_picture_embeddings_there_is_no_zero_shot(task: Task, params: Make, folder: Path) -> None:
     write_prompts(replace(read_prompts(task.text), image_embeddings=None), ["{}"], NAMES, task.text)
     own = params(variants=["ASL"])

@@ -257,7 +257,10 @@ def test_the_averaged_weights_are_what_is_kept(
         AveragedWeights, "copy_to_module", lambda self: (copied.append(dict(self.shadow)), keep(self))
     )
     method = trained(params, task, "CPRFL", train={"steps": 4, "batch_size": 6, "lr": 1e-2, "ema": 0.998})
-    assert all(torch.equal(dict(method.named_parameters())[name], value) for name, value in copied[0].items())
+    kept = {**dict(method.named_parameters()), **dict(method.named_buffers())}
+    chosen = copied[0].pop("thresholds")  # after training, for the averaged weights
+    assert chosen.unique().tolist() == [0.5]
+    assert all(torch.equal(kept[name], value) for name, value in copied[0].items())
 
 
 @pytest.mark.parametrize(

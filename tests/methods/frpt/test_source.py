@@ -82,9 +82,12 @@ def test_even_sampling_trains_nothing_and_stands_in_the_table(
     assert result["variants"]["sampled"]["trained_weights"] == 0
     assert torch.count_nonzero(models["sampled"].prompt.weight) == 0
     recall = {name: row["recall@1"]["value"] for name, row in result["variants"].items()}
-    gain = f"DPP {100 * (recall['DPP'] - recall['sampled']):+.1f} points of recall@1 ("
+    gain = f"by recall@1: DPP {100 * (recall['DPP'] - recall['sampled']):+.1f} points ("
     assert gain in result["notes"][-1]
     assert "FRPT" in result["notes"][-1]
+    ranked = {name: row["map@r"]["value"] for name, row in result["variants"].items()}
+    gain = f"FRPT minus frozen is {100 * (ranked['FRPT'] - ranked['frozen']):+.1f} points ("
+    assert gain in result["notes"][-2]
     # The paper compares no such thing.
     assert not any("evenly" in claim["claim"] for claim in result["claims"])
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)

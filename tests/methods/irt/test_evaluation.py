@@ -70,6 +70,12 @@ def test_claims_are_paired_differences(tmp_path: Path, folder: Path) -> None:
     assert {c["verdict"] for c in result["claims"]} <= {"holds", "does not hold", "undecided"}
 
 
+def test_one_test_class_is_scored_without_the_claim_that_wants_two(tmp_path: Path, folder: Path) -> None:
+    task, own = make_task(tmp_path / "task", classes=2), params()
+    claims = evaluate(models(task, own), own, task, folder)["claims"]
+    assert [claim["claim"] for claim in claims][-1] == "KoLeo improves retrieval"
+
+
 def test_only_the_claims_of_the_scored_variants(tmp_path: Path, folder: Path) -> None:
     task, own = make_task(tmp_path / "task"), params(variants=["O"])
     assert evaluate(models(task, own), own, task, folder)["claims"] == []

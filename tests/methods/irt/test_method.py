@@ -6,9 +6,7 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import TrainParams
 from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
 from fieldmark.errors import UserError
 from fieldmark.methods.irt.model.descriptor import Projection
@@ -170,15 +168,12 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     with pytest.raises(UserError, match="more than the backbone's 16"):
         Irt.build(params(dim=17), task)
-    with pytest.raises(UserError, match="no multiple of images_per_class"):
-        train_on(
-            Irt.build(params(), task),
-            ImageParams(size=SIDE),
-            TrainParams(steps=1, batch_size=5, images_per_class=2, lr=1e-3),
-            task,
-            CheckpointFolder(tmp_path, "x", "y"),
-            "t",
-        )
+    with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
+        Irt.build(params(images={"size": SIDE + 16}), task)
+    with pytest.raises(UserError, match=r"irt.train: batch_size 5 is no multiple of 2 .images_per_class"):
+        params(train={"steps": 1, "batch_size": 5, "images_per_class": 2, "lr": 1e-3})
+    with pytest.raises(UserError, match=r"irt.train: batch_size 5 cannot be cut into 2 equal parts"):
+        params(train={"steps": 1, "batch_size": 5, "accumulate": 2, "lr": 1e-3})
 
 
 def test_memory_defaults_are_the_papers() -> None:

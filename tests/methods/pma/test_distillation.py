@@ -138,6 +138,8 @@ def test_kept_answers_are_those_of_asking_each_time(made: Make, task: Task, teac
         ({"images": {**STILL, "flip": True}}, False),
         ({"images": {**STILL, "jitter": 0.1}}, False),
         ({"images": {**STILL, "crop": "random"}}, False),
+        ({"images": {**STILL, "cutout": 0.5}}, False),
+        ({"images": {**STILL, "augment": 2}}, False),
         ({"view": "test"}, True),
     ],
 )
@@ -154,6 +156,7 @@ def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     found = load_students(Path("students"))
     assert list(found) == ["student", "twin"]
     one, other = found["student"], found["twin"]
+    assert (one.taught_by, other.taught_by) == ("PMA", None)
     assert one.params == other.params
     assert one.attention is None
     assert one.encoder is None
@@ -221,6 +224,22 @@ def test_a_distillation_must_be_of_its_teachers_split() -> None:
     params["distill"]["pma"]["split"] = "retrieval"
     with pytest.raises(UserError, match="give both the same"):
         read_distillation(params, "pma")
+
+
+def test_a_teacher_that_is_not_trained_is_refused_before_anything_is() -> None:
+    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
+    params["pma"]["variants"] = ["plain", "vision"]
+    with pytest.raises(
+        UserError, match=r"teacher is 'PMA', which pma.variants does not train: plain, vision"
+    ):
+        read_distillation(params, "pma")
+
+
+def test_a_teacher_that_cannot_take_the_students_pictures_is_refused(
+    made: Make, task: Task, teachers: Path
+) -> None:
+    with pytest.raises(UserError, match="5 x 5 cells"):
+        load_teacher(made(images={"size": SIDE + 8}), task, teachers)
 
 
 def test_a_distillation_reads_what_its_teacher_learns_to_read() -> None:

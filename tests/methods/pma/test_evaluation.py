@@ -1,5 +1,6 @@
 """PMA's evaluation: numbers equal an independent count, claims follow, every figure is written."""
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,6 +34,8 @@ def models(task: Task, params: Make, students: bool = True) -> tuple[dict[str, P
     for seed, (name, one) in enumerate(named.items()):
         torch.manual_seed(seed)
         found[name] = Pma.build(one, task).eval()
+    if students:
+        found["student"].taught_by = "PMA"
     return found, own
 
 
@@ -86,10 +89,23 @@ def test_claims_are_paired_differences(task: Task, params: Make, folder: Path) -
 
 def test_a_student_within_two_points_nearly_matches(task: Task, params: Make, folder: Path) -> None:
     trained, own = models(task, params)
-    trained["student"] = trained["PMA"]
+    trained["student"] = copy.copy(trained["PMA"])
+    trained["student"].taught_by = "PMA"
     claim = evaluate(trained, own, task, folder)["claims"][4]
     assert (claim["value"], claim["verdict"]) == (0, "holds")
     assert "above -2 points" in claim["decides"]
+
+
+def test_the_student_is_compared_with_the_teacher_that_it_had(task: Task, params: Make, folder: Path) -> None:
+    trained, own = models(task, params)
+    trained["student"].taught_by = "vision"
+    result = evaluate(trained, own, task, folder)
+    top1 = {name: one["top1"]["value"] for name, one in result["variants"].items()}
+    [claim] = [claim for claim in result["claims"] if "nearly matches" in claim["claim"]]
+    assert claim["decides"].startswith("top1 of student minus vision")
+    assert claim["value"] == pytest.approx(top1["student"] - top1["vision"])
+    assert result["variant_titles"]["student"] == "picture alone, taught by vision"
+    assert not (folder / "mended.svg").exists()  # vision reads nothing that could have mended it
 
 
 def test_without_text_only_vision_is_judged(task: Task, params: Make, folder: Path) -> None:

@@ -62,7 +62,9 @@ def attention_row(task: Task, scored: Scored, model: Cprfl, index: int) -> list[
     present = [one for one in truth.by_frequency[::-1] if truth.targets[index, one]][:OF_EACH]
     cells = [Cell(picture, f"{len(present)} rarest of {int(truth.targets[index].sum())}")]
     for one in present:
-        chosen = bool(scored.scores[index, one] >= scored.thresholds[one])
-        detail = f"{scored.scores[index, one]:.2f} from {scored.thresholds[one]:.2f}"
-        cells.append(Cell(tinted(picture, attention[one]), truth.names[one], detail, chosen))
+        probability, threshold = float(scored.scores[index, one]), float(model.thresholds[one])
+        detail = f"{probability:.2f} from {threshold:.2f}"
+        cells.append(
+            Cell(tinted(picture, attention[one]), truth.names[one], detail, probability >= threshold)
+        )
     return cells

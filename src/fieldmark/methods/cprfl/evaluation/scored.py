@@ -41,12 +41,12 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one variant says: `ranks` (N, C) order the pictures, `scores` (N, C) meet the `thresholds` (C,)."""
+    """What one variant says: `ranks` (N, C) order the pictures, `scores` (N, C) meet the `thresholds` (C,), if any."""
 
     truth: Truth
     ranks: Array
     scores: Array
-    thresholds: Array
+    thresholds: Array | None
 
     @cached_property
     def ap(self) -> Array:
@@ -66,7 +66,9 @@ class Scored:
 
     @cached_property
     def decisions(self) -> dict[str, float]:
-        """Overall and per-category precision, recall and F1 under the thresholds."""
+        """Overall and per-category precision, recall and F1 under the thresholds; nothing without any."""
+        if self.thresholds is None:
+            return {}
         return label_scores(self.scores, self.truth.targets, self.thresholds)
 
 
@@ -92,16 +94,15 @@ def score(name: str, model: Cprfl, truth: Truth, task: Task) -> Scored:
 def zero_shot(prompts: Prompts, truth: Truth, task: Task) -> Scored | None:
     """Score by the cosine of CLIP's picture and text embeddings; None when the pictures were not embedded.
 
-    Nothing is trained; the thresholds are chosen on the validation pictures as for every variant.
+    Nothing is trained. Thresholds are chosen on the validation pictures as for every variant; a cosine has no
+    threshold of its own, so that without such pictures nothing is decided.
     """
     if prompts.image_embeddings is None:
         return None
     cosines = (normalize(prompts.image_embeddings, dim=1) @ normalize(prompts.embeddings, dim=1).T).double()
     scores, val = _of(truth.subset, cosines), task.subset("val")
     targets = multi_hot(task.manifest, val.frame, truth.names)
-    thresholds = np.zeros(len(truth.names))
-    if targets.any():
-        thresholds = choose_thresholds(_of(val, cosines), targets)
+    thresholds = choose_thresholds(_of(val, cosines), targets) if targets.any() else None
     return Scored(truth, scores, scores, thresholds)
 
 

@@ -52,7 +52,7 @@ def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figur
         "counts": _counts(truth, task),
         "categories": _categories(scored, truth),
         "parameters": {"trained weights": {name: model.trainable for name, model in models.items()}},
-        "notes": _notes(params, truth, prompts),
+        "notes": _notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
     }
 
 
@@ -86,12 +86,15 @@ def _categories(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
     }
 
 
-def _notes(params: CprflParams, truth: Truth, prompts: Prompts) -> list[str]:
+def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bool) -> list[str]:
     notes = [
         "Intervals resample test pictures and tell nothing of other training seeds.",
-        "All variants have the same steps, pictures and backbone; the weights after the last step count, no "
-        "checkpoint is chosen. (The released code keeps the best one on the test pictures.)",
-        "OF1 and CF1 are taken under thresholds chosen on the validation pictures, which are not trained on.",
+        f"All variants have the same steps, pictures and backbone; {'averaged ' if params.train.ema else ''}weights "
+        "count as they are after the last step, no checkpoint is chosen. (The released code keeps the best one on the "
+        "test pictures.)",
+        "OF1 and CF1 are taken under thresholds chosen on the validation pictures, which are not trained on."
+        if validated
+        else "OF1 and CF1 are taken under a threshold of 0.5, for no validation pictures are kept back to choose one.",
         "Prompts are CLIP's text embeddings, which stay as they are; CLIP's image tower is used by zero-shot alone.",
         _alike(prompts),
     ]

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from fieldmark.engine.retrieval import Scored, recall_difference
 from fieldmark.evaluation.geometry import components_difference
 from fieldmark.reporting.claims import Claim, claim_difference
@@ -28,6 +30,9 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
                 recall_difference(scored, "R", "L"),
             )
         )
+    if {"L", "R"} <= set(scored) and len(
+        np.unique(scored["R"].queries.labels)
+    ) > 1:  # else nothing to resample
         claims.append(
             claim_difference(
                 "KoLeo spreads the descriptors over more dimensions",

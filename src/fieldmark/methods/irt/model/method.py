@@ -22,7 +22,7 @@ from fieldmark.methods.irt.model.descriptor import Descriptor
 from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, contiguous
+from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, contiguous, require_size
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "descriptor.json"
 
@@ -64,6 +64,7 @@ class Irt(Method):
             raise UserError(
                 f"irt.pooling 'cls' needs a class token, {backbone.spec.arch} has none; use average, max or gem"
             )
+        require_size(backbone, params.images.size)
         size = round(params.memory.fraction * len(task.subset("train"))) if params.train.steps else 0
         return cls(params, Descriptor(backbone, params.pooling, params.dim), size)
 

@@ -123,6 +123,11 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense]) -> list[str]:
         "the same labelled pictures. The official release has no code for this: the decoder is Segmenter's.",
         "The backbone trained with labels has another architecture than LOCA's encoder, and other pictures.",
     ]
+    if {"position", "LOCA"} <= set(dense):
+        notes.append(
+            "As in the released code, the position loss alone also goes without position table in the queries, "
+            "averaged teacher and hidden reference patches in the encoder: from LOCA it differs by more than a loss."
+        )
     if params.dense.finetune:
         notes.append(
             f"Fine-tuning: {params.dense.finetune.steps} steps of {params.dense.finetune.batch_size} pictures "

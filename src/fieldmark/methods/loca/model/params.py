@@ -82,7 +82,7 @@ class HeadParams(Block):
 
 
 class LocaParams(MethodParams):
-    """LOCA (arXiv 2212.02400). Defaults are those of the released ImageNet-1k configuration."""
+    """LOCA (arXiv 2212.02400). Defaults are the released ImageNet-1k configuration's, its blur as meant."""
 
     variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")  # a mode, or mode-eta: LOCA-0.5
     arch: str = "vit_base_patch16_224"  # of timm's plain vision transformers

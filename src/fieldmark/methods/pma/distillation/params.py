@@ -45,5 +45,7 @@ class DistillParams(DistillWiring, MethodParams):
     def fixed(self) -> bool:
         """Whether the teacher sees a training picture in one form only, so that its answer can be kept."""
         images = self.images
-        still = images.crop == "centre" and not (images.flip or images.jitter or images.erase)
+        still = images.crop == "centre" and not any(
+            (images.flip, images.jitter, images.erase, images.cutout, images.augment)
+        )
         return self.view == "test" or still

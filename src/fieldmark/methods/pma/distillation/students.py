@@ -16,7 +16,7 @@ from fieldmark.engine.watch import Point
 from fieldmark.errors import UserError
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
-from fieldmark.methods.pma.model.method import Pma
+from fieldmark.methods.pma.model.method import Pma, check_map
 
 
 class Teacher(nn.Module):
@@ -87,6 +87,7 @@ def distil(
         learner: Trainable = student
         if name == "student":
             learner = _taught(student, params, task, load_teacher(params, task, teachers))
+            student.taught_by = params.teacher
         checkpoints = CheckpointFolder(root, f"distill-pma-{name}", key)
         curves[name] = train_on(
             learner, params.images, params.train, task, checkpoints, f"distill-pma-{name}"
@@ -96,7 +97,7 @@ def distil(
 
 
 def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
-    """Read the teacher and the phrases of the training pictures."""
+    """Read the teacher and the phrases of the training pictures. Raises UserError when it cannot work on them."""
     model = load_model(teachers / params.teacher)
     assert isinstance(model, Pma)
     train = task.subset("train")
@@ -104,6 +105,8 @@ def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
         raise UserError(
             f"distill.pma: teacher {params.teacher} knows other classes than split {params.split}; train it on that"
         )
+    if model.backbone and model.attention:
+        check_map(model.backbone, params.images.size, model.attention.options)
     if model.encoder is None:
         return Teacher(model, None)
     return Teacher(model, model.phrases_of(task, train).tokens)

@@ -6,7 +6,7 @@ from fieldmark.evaluation.bootstrap import Interval, paired_difference
 from fieldmark.methods.pma.evaluation.predictions import MISSING, OWN, Predicted
 from fieldmark.reporting.claims import Claim, claim_difference, verdict
 
-TEACHER = "PMA"
+FULL = "PMA"
 NEARLY = 0.02  # a student this close to its teacher nearly matches it
 BOARD = (
     "CUB top-1, without text to with it: VGG-16 86.8 to 88.2, ResNet-50 87.5 to 88.7 (second author's board)"
@@ -18,9 +18,9 @@ def make_claims(found: Mapping[str, Predicted]) -> list[Claim]:
     """Return the claims for which the needed variants and students were scored."""
     base = plain_of(found)
     claims = [
-        _better(found, "Text helps", BOARD, TEACHER, "vision"),
+        _better(found, "Text helps", BOARD, FULL, "vision"),
         _better(found, "Attention to parts helps the backbone", NO_NUMBER, "vision", base),
-        _better(found, "More than one stage helps", f"3 stages; {NO_NUMBER}", TEACHER, "PMA-1"),
+        _better(found, "More than one stage helps", f"3 stages; {NO_NUMBER}", FULL, "PMA-1"),
         _better(found, "The student learns what labels alone do not teach", NO_NUMBER, "student", "twin"),
         _nearly_matches(found),
         _brittle(found),
@@ -31,6 +31,12 @@ def make_claims(found: Mapping[str, Predicted]) -> list[Claim]:
 def plain_of(found: Mapping[str, Predicted]) -> str | None:
     """Return the name of the plain backbone trained on labels: the variant, or else the student's twin."""
     return next((name for name in ("plain", "twin") if name in found), None)
+
+
+def teacher_of(found: Mapping[str, Predicted]) -> str | None:
+    """Return the name of the variant that the student learnt from; None where either was not scored."""
+    teacher = found["student"].taught_by if "student" in found else None
+    return teacher if teacher in found else None
 
 
 def difference(
@@ -50,14 +56,15 @@ def _better(
 
 
 def _nearly_matches(found: Mapping[str, Predicted]) -> Claim | None:
-    if not {"student", TEACHER} <= set(found):
+    teacher = teacher_of(found)
+    if teacher is None:
         return None
-    gap = difference(found, "student", TEACHER)
+    gap = difference(found, "student", teacher)
     raised = Interval(gap.value + NEARLY, gap.low + NEARLY, gap.high + NEARLY)
     return Claim(
         "The student nearly matches its teacher",
         NO_NUMBER,
-        f"top1 of student minus {TEACHER}, above {-100 * NEARLY:g} points",
+        f"top1 of student minus {teacher}, above {-100 * NEARLY:g} points",
         gap.value,
         gap.low,
         gap.high,
@@ -66,12 +73,12 @@ def _nearly_matches(found: Mapping[str, Predicted]) -> Claim | None:
 
 
 def _brittle(found: Mapping[str, Predicted]) -> Claim | None:
-    if not {TEACHER, "vision"} <= set(found) or MISSING not in found[TEACHER].logits:
+    if not {FULL, "vision"} <= set(found) or MISSING not in found[FULL].logits:
         return None
     return claim_difference(
         "Without its text it is worse than a model of pictures alone",
         "with a modality missing PMA is 32.6 points below EFCMF's 76.3 (Zou et al. 2023, mean of two data sets)",
-        f"top1 of {TEACHER} without phrases minus vision",
-        difference(found, TEACHER, "vision", MISSING),
+        f"top1 of {FULL} without phrases minus vision",
+        difference(found, FULL, "vision", MISSING),
         "below",
     )

@@ -7,7 +7,7 @@ from fieldmark.engine.method import Task
 from fieldmark.engine.watch import curves_by_loss, read_curves
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.classification import group_accuracies, reliability
-from fieldmark.methods.pma.evaluation.claims import TEACHER
+from fieldmark.methods.pma.evaluation.claims import FULL, teacher_of
 from fieldmark.methods.pma.evaluation.parts import even_pictures, mended, mended_rows, stage_rows
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
@@ -17,7 +17,7 @@ from fieldmark.reporting.results import FigureEntry, write_figures_index
 from fieldmark.reporting.sheets import picture_sheet
 
 MOST_GROUPS = 20
-COMPARED = ("twin", "vision", TEACHER, "student")  # in the charts of groups and calibration
+COMPARED = ("twin", "vision", FULL, "student")  # in the charts of groups and calibration
 LEVELS = ("plain", "vision", "text")  # drawn beside the stages
 
 
@@ -33,14 +33,15 @@ def write_figures(
     _groups(compared, folder)
     calibration = {name: reliability(one.probabilities, one.test.labels) for name, one in compared.items()}
     reliability_panels(folder / "calibration.svg", calibration)
-    main = next((name for name in (TEACHER, "vision") if name in found), None)
+    main = next((name for name in (FULL, "vision") if name in found), None)
     if main:
         rows = stage_rows(models[main], found[main], task, even_pictures(found[main]))
         picture_sheet(folder / "parts.svg", rows)
-    if {TEACHER, "student"} <= set(found):
-        student, teacher = found["student"], found[TEACHER]
+    name = teacher_of(found)
+    if name and models[name].attention and models[name].encoder:
+        student, teacher = found["student"], found[name]
         chosen = mended(student, teacher)
-        picture_sheet(folder / "mended.svg", mended_rows(student, teacher, models[TEACHER], task, chosen))
+        picture_sheet(folder / "mended.svg", mended_rows(student, teacher, models[name], task, chosen))
     curves = read_curves(task.history)
     if curves:
         loss_curves(folder / "loss.svg", curves_by_loss(curves), order=list(found))

@@ -31,6 +31,7 @@ class Predicted:
     groups: NDArray[np.str_]  # of the classes: genera, makes, (C,), by label
     logits: Mapping[str, Tensor]
     phrases: PhraseTable | None
+    taught_by: str | None = None  # the variant that a student learnt from
 
     @cached_property
     def probabilities(self) -> Array:
@@ -89,7 +90,7 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
 
     logits = run_batches(model, scored, task, test, images, desc).clone()
     by_text = {name: logits[:, place] for place, name in enumerate(texts)}
-    return Predicted(test, model.class_names, class_groups(task), by_text, phrases)
+    return Predicted(test, model.class_names, class_groups(task), by_text, phrases, model.taught_by)
 
 
 def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from fieldmark.engine.method import Task
 from fieldmark.engine.retrieval import INTERVALS
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.classification import group_accuracies, log_loss, reliability
-from fieldmark.methods.pma.evaluation.claims import TEACHER, make_claims, plain_of
+from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of
 from fieldmark.methods.pma.evaluation.figures import write_figures
 from fieldmark.methods.pma.evaluation.predictions import OWN, WRONG, Predicted, predict
 from fieldmark.methods.pma.model.method import Pma
@@ -19,10 +19,9 @@ TITLES = {
     "vision": "attention on the picture alone",
     "text": "phrases alone",
     "PMA": "picture and phrases",
-    "student": "picture alone, taught by PMA",
     "twin": "the student's network and budget, labels alone",
 }
-BY_CLASS = (TEACHER, "student")  # variants whose every class is reported
+BY_CLASS = (FULL, "student")  # variants whose every class is reported
 
 
 def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: Path) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
         "title": Pma.title,
         "variants": {name: measured(one) for name, one in found.items()},
         "variant_order": list(found),
-        "variant_titles": {name: variant_title(name, params) for name in found},
+        "variant_titles": {name: variant_title(name, params, one.taught_by) for name, one in found.items()},
         "headline": ["top1", "top5", *(["group"] if grouped else []), "calibration_error"],
         "lower_is_better": ["calibration_error"],
         "claims": [claim.as_dict() for claim in make_claims(found)],
@@ -57,8 +56,10 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
     }
 
 
-def variant_title(name: str, params: PmaParams) -> str:
+def variant_title(name: str, params: PmaParams, teacher: str | None) -> str:
     """Say what a variant or student is."""
+    if name == "student":
+        return f"picture alone, taught by {teacher}"
     if name.startswith("PMA-"):
         stages = name.removeprefix("PMA-")
         return f"picture and phrases, {stages} stage{'s' if stages != '1' else ''}"
@@ -106,9 +107,9 @@ def _notes(found: Mapping[str, Predicted]) -> list[str]:
             "top1_missing: no phrases; top1_partial: half of a picture's phrases, drawn at random; top1_wrong: those "
             "of a picture of another class."
         )
-    base = plain_of(found)
-    if base and {TEACHER, "student"} <= set(top1):
-        gained = top1[TEACHER].value - top1[base].value
+    base, teacher = plain_of(found), teacher_of(found)
+    if base and teacher:
+        gained = top1[teacher].value - top1[base].value
         kept = top1["student"].value - top1[base].value
         notes.append(
             f"The teacher gains {_points(gained)} over {base}, the student keeps {_points(kept)} of them."

@@ -65,6 +65,7 @@ class Pma(Method):
         """`table` (len(vocabulary), m) has CLIP's vectors of the phrases of `vocabulary`; None: it has words."""
         super().__init__()
         self.params, self.class_names, self.vocabulary = params, list(class_names), list(vocabulary)
+        self.taught_by: str | None = None  # the variant that a student learns from
         self.backbone = backbone
         self.encoder: PhraseEncoder | ClipPhrases | None = None
         self.attention: ProgressiveMaskAttention | None = None
@@ -103,7 +104,7 @@ class Pma(Method):
         train, parts = task.subset("train"), params.parts
         backbone = task.load_backbone() if parts.image else None
         if backbone and (options := params.attention):
-            _check_map(backbone, params.images.size, options)
+            check_map(backbone, params.images.size, options)
         if not parts.language:
             return cls(params, backbone, train.class_names)
         vocabulary, table = read_task_phrases(task).vocabulary, None
@@ -202,8 +203,11 @@ class Pma(Method):
             save_file(contiguous(self.state_dict()), temporary)
         spec = asdict(self.backbone.spec) if self.backbone else None
         content: dict[str, Any] = {
-            "backbone": spec, "class_names": self.class_names, "vocabulary": self.vocabulary
-        }  # fmt: skip
+            "backbone": spec,
+            "class_names": self.class_names,
+            "vocabulary": self.vocabulary,
+            "taught_by": self.taught_by,
+        }
         write_json(folder / DESCRIPTION, content)
 
     @classmethod
@@ -216,11 +220,12 @@ class Pma(Method):
         table = state.get(TABLE)
         method = cls(params, backbone, content["class_names"], content["vocabulary"], table)
         method.load_state_dict(state)
+        method.taught_by = content["taught_by"]
         return method
 
 
 @torch.no_grad()
-def _check_map(backbone: Backbone, size: int, options: AttentionOptions) -> None:
+def check_map(backbone: Backbone, size: int, options: AttentionOptions) -> None:
     """Raise UserError when pictures of `size` px give a map that the stages cannot work on."""
     was_training = backbone.training
     shape = backbone.eval()(torch.zeros(1, 3, size, size, device=backbone.mean.device)).map
@@ -229,5 +234,5 @@ def _check_map(backbone: Backbone, size: int, options: AttentionOptions) -> None
     if height % 2 or width % 2 or height * width // 4 < options.stages:
         raise UserError(
             f"pma: pictures of {size} px give {backbone.spec.arch} a map of {height} x {width} cells; it takes "
-            f"even sides and {options.stages} blocks of 2x2: change pma.images.size, or the backbone's output_stride"
+            f"even sides and {options.stages} blocks of 2x2: change images.size, or the backbone's output_stride"
         )
