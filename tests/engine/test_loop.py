@@ -2,16 +2,19 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from support.tiny import SIDE, make_task
 from torch import Tensor, nn
 
+from fieldmark.datasets.samplers import ShuffledSampler
 from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.averaging import AveragedWeights, move_towards
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.loop import pick_device
+from fieldmark.engine.loop import _batches, pick_device
 from fieldmark.engine.method import Losses, Trainable, decay_groups
 from fieldmark.engine.params import RuntimeParams, TrainParams
 from fieldmark.engine.schedule import learning_rate
@@ -66,6 +69,15 @@ def test_every_epoch_visits_every_picture_once(tmp_path: Path) -> None:
     visits = torch.cat(model.seen).view(2, 18)
     assert all(sorted(epoch.tolist()) == list(range(18)) for epoch in visits)
     assert not torch.equal(visits[0], visits[1])
+
+
+def test_a_batch_that_the_devices_cannot_share_is_refused() -> None:
+    fabric: Any = SimpleNamespace(global_rank=0, world_size=4, device=torch.device("cpu"))
+    params, data = TrainParams(steps=1, batch_size=6, lr=0.1), None
+    with pytest.raises(
+        UserError, match=r"6 cannot be cut into 4 processes x 1 parts: change .*runtime.devices"
+    ):
+        _batches(fabric, data, ShuffledSampler(18, 6, 0), params, RuntimeParams(), 0)  # type: ignore[arg-type]
 
 
 def test_average_equals_a_slow_loop(tmp_path: Path) -> None:
