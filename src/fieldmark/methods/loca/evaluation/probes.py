@@ -94,7 +94,8 @@ def _tuned_scores(name: str, backbone: Backbone, params: DenseParams, train: Pai
     """Fine-tune a copy of the backbone; its scores of the test pictures. A killed run goes on where it was."""
     run = f"loca-finetune-{name}"
     key = fingerprint(
-        [params.model_dump(mode="json"), _weights(backbone), list(train.subset.frame["id"])], []
+        [params.model_dump(mode="json"), _weights(backbone), list(train.subset.frame["id"])],
+        sorted(train.task.store.folder.glob("*.arrow")),  # the pictures and masks as they were prepared
     )
     checkpoints = CheckpointFolder(RESUME, run, key)
     model, _ = fine_tune(copy.deepcopy(backbone), train, params, checkpoints, run)
