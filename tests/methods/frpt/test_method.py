@@ -18,7 +18,7 @@ from fieldmark.vision.backbones import save_backbone
 
 Make = Callable[..., FrptParams]
 Batch = dict[str, torch.Tensor]
-ALL = [name for name in get_args(Variant) if name != "sampled"]  # which needs finer pictures: test_source
+ALL = [name for name in get_args(Variant) if name not in ("plain", "sampled")]  # test_stride, test_source
 FROZEN = [name for name in ALL if name != "finetune"]
 TRAINED = [name for name in ALL if name != "frozen"]
 

@@ -13,6 +13,7 @@ from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 
 TITLES = {
+    "plain": "backbone as it comes, with its own stride, not trained",
     "frozen": "frozen backbone, not trained",
     "sampled": "frozen backbone, finer pictures sampled evenly, not trained",
     "finetune": "full fine-tuning, cross-entropy",
@@ -21,6 +22,10 @@ TITLES = {
     "attention": "prompt, and head without instance normalisation",
     "FRPT": "prompt and head",
     "release": "prompt, and the released code's head",
+}
+CONTROLS = {
+    "plain": "the backbone as it comes, untrained",
+    "sampled": "sampling the same finer pictures evenly, untrained",
 }
 PAPER_COUNTS = "DPP 0.25 M, CAH 2.62 M, both 2.86 M, fine-tuning 23.53 M (Table 1, ResNet-50)"
 
@@ -80,15 +85,19 @@ def _notes(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
 
 def _differences(scored: Mapping[str, Scored]) -> list[str]:
     """Say what the claims, which are the paper's and of recall, do not: no paper compares it, so it is no claim."""
+    recall = next(iter(scored.values())).recalls[0]
     found = []
     if {"FRPT", "frozen"} <= set(scored):
         gain = _points(scored, "FRPT", "frozen", "map@r")
         found.append(f"By map@r, which looks at every neighbour up to R, FRPT minus frozen is {gain}.")
-    trained = [name for name in ("DPP", "FRPT") if name in scored]
-    if "sampled" in scored and trained:
-        recall = scored["sampled"].recalls[0]
-        gains = "; ".join(f"{name} {_points(scored, name, 'sampled', recall)}" for name in trained)
-        found.append(f"Against sampling the same finer pictures evenly, untrained, by {recall}: {gains}.")
+    for control, what in CONTROLS.items():
+        gains = [
+            f"{name} {_points(scored, name, control, recall)}, by map@r {_points(scored, name, control, 'map@r')}"
+            for name in ("sampled", "DPP", "FRPT")
+            if {name, control} <= set(scored) and name != control
+        ]
+        if gains:
+            found.append(f"Against {what}, by {recall}: {'; '.join(gains)}.")
     return found
 
 

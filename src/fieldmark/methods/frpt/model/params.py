@@ -9,7 +9,7 @@ from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.method import MethodParams
 from fieldmark.vision.pooling import Pooling
 
-Variant = Literal["frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
+Variant = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
 Head = Literal["none", "attention", "awareness", "release"]
 
 
@@ -23,6 +23,7 @@ class Parts:
 
 
 PARTS: dict[Variant, Parts] = {
+    "plain": Parts(),
     "frozen": Parts(),
     "sampled": Parts(prompt=True),
     "finetune": Parts(backbone=True),
@@ -32,7 +33,7 @@ PARTS: dict[Variant, Parts] = {
     "FRPT": Parts(prompt=True, head="awareness"),
     "release": Parts(prompt=True, head="release"),
 }
-STILL: tuple[Variant, ...] = ("frozen", "sampled")  # not trained; an untrained prompt looks evenly
+STILL: tuple[Variant, ...] = ("plain", "frozen", "sampled")  # not trained; an untrained prompt looks evenly
 FOLLOWED: tuple[Variant, ...] = ("finetune", "FRPT")
 
 
@@ -49,6 +50,7 @@ class FrptParams(MethodParams):
     padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
     reduction: int = Field(8, ge=1)  # r of the channel attention
     pooling: Pooling = "average"
+    output_stride: Literal[8, 16] | None = None  # pixels per place of the last map; None: the backbone's own
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
     backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
@@ -71,6 +73,8 @@ class FrptParams(MethodParams):
             raise ValueError(
                 "variant sampled needs source: a picture sampled evenly at its own size is itself"
             )
+        if self.output_stride is None and "plain" in self.variants:
+            raise ValueError("variant plain needs output_stride: without it, it is variant frozen")
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
         if self.pooling in ("cls", "cls_distilled"):
@@ -91,6 +95,11 @@ class FrptParams(MethodParams):
     def loaded(self) -> ImageParams:
         """The finer pictures where there is a prompt to look into them."""
         return self.source if self.source and self.parts.prompt else self.images
+
+    @property
+    def own_stride(self) -> int | None:
+        """The stride to build the backbone with; None: as it comes."""
+        return None if self.variants[-1] == "plain" else self.output_stride
 
     @property
     def parts(self) -> Parts:
