@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from support.tiny import tiny_resnet
+from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 import fieldmark
 from fieldmark.engine.averaging import AveragedWeights
@@ -20,7 +20,7 @@ from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import PARTS, CprflParams, Variant
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.vision.backbones import NetworkParams, create_backbone
+from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 Make = Callable[..., CprflParams]
 Batch = dict[str, torch.Tensor]
@@ -302,3 +302,9 @@ def test_defaults_are_the_papers(params: Make) -> None:
         "neg_scale": 2,
         "init_bias": 0.05,
     }
+
+
+def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task) -> None:
+    save_backbone(tiny_vit(), task.backbone)
+    with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
+        make(params, task, "CPRFL", images={"size": SIDE + 16})

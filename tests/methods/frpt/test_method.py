@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 import torch
-from support.tiny import tiny_resnet, tiny_vit
+from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.method import Task
@@ -282,3 +282,10 @@ def test_defaults_are_the_papers_and_the_released_samplers(params: Make) -> None
     own = FrptParams.model_validate(params().model_dump(include={"images", "train"}))
     assert (own.stage, own.kernel_size, own.reduction, own.pooling) == (1, 31, 8, "average")
     assert (own.grid, own.fwhm, own.padding) == (31, 13, 30)
+
+
+@pytest.mark.parametrize("variant", ["frozen", "DPP"])
+def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task, variant: str) -> None:
+    save_backbone(tiny_vit(), task.backbone)
+    with pytest.raises(UserError, match=r"vit_tiny_patch16_224 cannot take pictures of 48 px .*images\.size"):
+        make(params, task, variant, images={"size": SIDE + 16})

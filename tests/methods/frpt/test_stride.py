@@ -69,9 +69,7 @@ def test_a_saved_model_keeps_its_map(params: Make, task: Task, variant: str) -> 
         assert torch.equal(load_model(Path("model")).embed(images), method.embed(images))
 
 
-def test_the_report_compares_with_the_backbone_as_it_comes(
-    params: Make, task: Task, tmp_path: Path
-) -> None:
+def test_the_report_compares_with_the_backbone_as_it_comes(params: Make, task: Task, tmp_path: Path) -> None:
     own, out = params(variants=["plain", "frozen", "FRPT"], output_stride=8), tmp_path / "models"
     train_variants("frpt", own, task, out, tmp_path / "live", "key")
     figures = tmp_path / "figures"

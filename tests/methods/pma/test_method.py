@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from support.tiny import SIDE
+from support.tiny import SIDE, tiny_vit
 from torch.nn.functional import cross_entropy
 
 from fieldmark.engine import loop
@@ -17,6 +17,7 @@ from fieldmark.engine.variants import load_model, save_model, train_on, train_va
 from fieldmark.errors import UserError
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams, Variant
+from fieldmark.vision.backbones import save_backbone
 
 Make = Callable[..., PmaParams]
 ALL = get_args(Variant)
@@ -153,6 +154,13 @@ def test_a_map_that_cannot_be_cut_is_refused(params: Make, task: Task) -> None:
     with pytest.raises(UserError, match="5 x 5 cells"):
         build(params, task, "vision", images={"size": SIDE + 8})
     build(params, task, "plain", images={"size": SIDE + 8})
+
+
+@pytest.mark.parametrize("variant", ["plain", "vision"])
+def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task, variant: str) -> None:
+    save_backbone(tiny_vit(), task.backbone)
+    with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
+        build(params, task, variant, images={"size": SIDE + 16})
 
 
 def test_a_reading_variant_needs_text(params: Make, task: Task) -> None:

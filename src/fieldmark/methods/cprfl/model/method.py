@@ -27,7 +27,7 @@ from fieldmark.methods.cprfl.model.losses import (
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.methods.cprfl.model.vectors import category_vectors
-from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"
 
@@ -67,13 +67,15 @@ class Cprfl(Method):
 
     @classmethod
     def build(cls, params: CprflParams, task: Task) -> Self:
-        """Start from the task's backbone and prompts. Raises UserError when there are no prompts."""
+        """Start from the task's backbone and prompts. Raises UserError without prompts and for a wrong size."""
         prompts = read_prompts(task.text)
         kind = params.parts.vectors
         embeddings, seed = prompts.embeddings, params.train.seed
         vectors = category_vectors(kind, embeddings, params.length, seed) if kind else None
         targets = multi_hot(task.manifest, task.subset("train").frame, prompts.names)
-        return cls(params, task.load_backbone(), prompts.names, vectors, torch.from_numpy(targets))
+        backbone = task.load_backbone()
+        require_size(backbone, params.images.size)
+        return cls(params, backbone, prompts.names, vectors, torch.from_numpy(targets))
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; a frozen backbone stays in eval mode, its BatchNorms too."""

@@ -30,7 +30,7 @@ from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.methods.frpt.model.stride import with_output_stride
-from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import pool
 
@@ -93,11 +93,12 @@ class Frpt(Method):
 
     @classmethod
     def build(cls, params: FrptParams, task: Task) -> Self:
-        """Start from the task's backbone. Raises UserError for a stage or stride that it does not have."""
+        """Start from the task's backbone. Raises UserError for a stage, stride or size that it does not have."""
         classes = len(task.subset("train").class_names)
         backbone = task.load_backbone()
         if params.own_stride:
             backbone = with_output_stride(backbone, params.own_stride)
+        require_size(backbone, params.images.size)
         method = cls(params, backbone, None if params.still else classes)
         if first_process():
             trained = sum(method.trainable.values())

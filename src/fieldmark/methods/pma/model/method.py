@@ -27,7 +27,7 @@ from fieldmark.methods.pma.model.phrases import (
     some_captions,
 )
 from fieldmark.methods.pma.model.stack import AttentionOptions, ProgressiveMaskAttention, Stage
-from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classes.json"
 TABLE = "encoder.table.weight"  # among the weights where phrases are CLIP's
@@ -100,9 +100,11 @@ class Pma(Method):
 
     @classmethod
     def build(cls, params: PmaParams, task: Task) -> Self:
-        """Start from the task's backbone and words. Raises UserError for a map that has no 2x2 blocks."""
+        """Start from the task's backbone and words. Raises UserError for a wrong size or a map without 2x2 blocks."""
         train, parts = task.subset("train"), params.parts
         backbone = task.load_backbone() if parts.image else None
+        if backbone:
+            require_size(backbone, params.images.size)
         if backbone and (options := params.attention):
             check_map(backbone, params.images.size, options)
         if not parts.language:
