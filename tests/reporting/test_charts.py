@@ -19,6 +19,7 @@ ROWS, LABELS = RNG.normal(size=(60, 12)), np.repeat(np.arange(6), 10)
 HISTOGRAMS = similarity_histograms(ROWS, LABELS)
 RECALL = ClassRecall(np.arange(6), np.linspace(0, 1, 6), np.full(6, 10))
 MEASURES = {"recall@1": Interval(0.5, 0.4, 0.6), "map@r": Interval(0.2, 0.2, 0.2)}
+MANY = list(map(str, range(12)))  # more than there are colours, dashes and markers
 CURVE = (range(50), RNG.normal(size=50))
 
 DRAW = {
@@ -40,6 +41,15 @@ DRAW = {
     ),
     "many classes": lambda path: charts.class_recall_bars(
         path, {"A": ClassRecall(np.arange(500), np.linspace(0, 1, 500), np.full(500, 2))}
+    ),
+    "many variants' energies": lambda path: charts.energy_curves(path, dict.fromkeys(MANY, np.ones(12))),
+    "many variants' curves": lambda path: charts.loss_curves(path, {"L": dict.fromkeys(MANY, CURVE)}),
+    "many variants' measures": lambda path: charts.measure_bars(
+        path, dict.fromkeys(MANY, MEASURES), ["recall@1"]
+    ),
+    "many variants' classes": lambda path: charts.class_recall_bars(path, dict.fromkeys(MANY, RECALL)),
+    "many variants' intervals": lambda path: charts.interval_curves(
+        path, dict.fromkeys(MANY, ([1.0, 2.0], [Interval(0.5, 0.4, 0.6)] * 2)), "steps", "recall@1"
     ),
 }
 

@@ -160,7 +160,7 @@ def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, s
         found = dict(zip(one.labels.tolist(), one.recall.tolist(), strict=True))
         marks: dict[str, Any] = {
             "linestyle": "none",
-            "marker": MARKERS[index],
+            "marker": MARKERS[index % len(MARKERS)],
             "markersize": 5,
             "markeredgecolor": "white",
         }
