@@ -45,7 +45,9 @@ def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures
         "variant_order": list(scored),
         "variant_titles": {name: _title(models[name].params) for name in scored},
         "headline": [first.recalls[0], "map@r", "r_precision", "trained_weights"],
-        "claims": [claim.as_dict() for claim in make_claims(scored, params.shots)],
+        "claims": [
+            claim.as_dict() for claim in make_claims(scored, params.shots, finer=params.source is not None)
+        ],
         "counts": counted(first, task),
         "parameters": {
             "descriptor": first.embeddings.shape[1],
