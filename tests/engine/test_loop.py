@@ -14,7 +14,7 @@ from fieldmark.datasets.samplers import ShuffledSampler
 from fieldmark.datasets.transforms import ImageParams
 from fieldmark.engine.averaging import AveragedWeights, move_towards
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.loop import _batches, pick_device
+from fieldmark.engine.loop import _batches, pick_device, pick_precision
 from fieldmark.engine.method import Losses, Trainable, decay_groups
 from fieldmark.engine.params import RuntimeParams, TrainParams
 from fieldmark.engine.schedule import learning_rate
@@ -190,3 +190,33 @@ def test_curves_are_written_and_read(tmp_path: Path) -> None:
     assert str(curves["L"]["b"]) == "[nan, 2.0]"
     write_curves(tmp_path / "none", {})
     assert read_curves(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "device", "processor", "expected"),
+    [
+        ("bf16", "cpu", "AVX512", "bf16-mixed"),
+        ("bf16", "cpu", "AVX2", "32-true"),
+        ("bf16", "cpu", "DEFAULT", "32-true"),
+        ("bf16", "cuda", "AVX2", "bf16-mixed"),
+        ("fp32", "cpu", "AVX512", "32-true"),
+        ("fp32", "cuda", "AVX2", "32-true"),
+    ],
+)
+def test_half_precision_where_the_hardware_has_it(
+    monkeypatch: pytest.MonkeyPatch, asked: str, device: str, processor: str, expected: str
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    own = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": asked})
+    assert pick_precision(own, device) == expected
+
+
+def test_a_processor_that_emulates_bf16_trains_in_fp32_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX0")
+    own = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": "bf16"})
+    for _ in range(3):
+        pick_precision(own, "cpu")
+    message = "precision bf16 would be emulated on this processor (AVX0): training in fp32\n"
+    assert capsys.readouterr().err == message

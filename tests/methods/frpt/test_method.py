@@ -232,7 +232,10 @@ def test_a_run_that_is_cut_and_taken_up_ends_like_a_whole_one(
 
 
 @pytest.mark.parametrize("variant", TRAINED)
-def test_trains_in_half_precision(params: Make, task: Task, variant: str) -> None:
+def test_trains_in_half_precision(
+    params: Make, task: Task, variant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")  # or it would be fp32
     method = trained(
         params, task, variant, train={"steps": 3, "batch_size": 6, "lr": 1e-2, "precision": "bf16"}
     )
