@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.files import atomic_folder, atomic_path, rounded, sha256_file, write_json
+from fieldmark.base.files import atomic_folder, atomic_path, rounded, sha256_file, write_json
 
 
 def fail(*_: object, **__: object) -> None:

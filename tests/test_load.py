@@ -9,12 +9,12 @@ from PIL import Image
 from support.tiny import SIDE, make_task
 
 import fieldmark
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.variants import save_model
-from fieldmark.errors import UserError
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import save_model
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.params import parse
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import Field, model_validator
 
-from fieldmark.errors import UserError
-from fieldmark.params import Block, nearest, parse, pick, read_yaml
+from fieldmark.base.blocks import Block, nearest, parse, pick, read_yaml
+from fieldmark.base.errors import UserError
 
 
 class Inner(Block):

@@ -8,13 +8,13 @@ import torch
 from support.tiny import SIDE, make_task
 
 import fieldmark
-from fieldmark.engine.variants import save_model
-from fieldmark.errors import UserError
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import save_model
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.params import parse
 from fieldmark.trained import Prediction
 
 

@@ -8,12 +8,12 @@ import pytest
 from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
-from fieldmark.engine.configuration import check_params, read_distillation, read_method
-from fieldmark.engine.variants import load_method
-from fieldmark.errors import UserError
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import load_method
 from fieldmark.language.extraction import check_phrases
-from fieldmark.params import read_yaml
-from fieldmark.presets import list_presets, require_given, with_presets, with_settings
+from fieldmark.preflight.check import check_params, read_distillation, read_method
+from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 from support.pipeline import ROOT
 
-from fieldmark.params import read_yaml
-from fieldmark.presets import list_presets
+from fieldmark.base.blocks import read_yaml
+from fieldmark.preflight.presets import list_presets
 from fieldmark.reporting.build import build_readme_block
 from fieldmark.reporting.summary import update_readme
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fieldmark.datasets.decoding import BadImageError, decode
-from fieldmark.datasets.transforms import evaluation_transform, to_tensor
-from fieldmark.engine.variants import load_model
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import load_model
+from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.datasets.preparing.decoding import BadImageError, decode
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray)

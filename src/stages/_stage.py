@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 try:
-    from fieldmark.errors import UserError
-    from fieldmark.params import read_yaml
+    from fieldmark.base.blocks import read_yaml
+    from fieldmark.base.errors import UserError
 except ModuleNotFoundError as absent:
     sys.exit(
         f"error: {absent.name} is not installed for {sys.executable}; "

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.splits import read_split, read_splits
-from fieldmark.datasets.store import ImageStore
+from fieldmark.base.blocks import pick
+from fieldmark.contract.method import MethodParams, Task
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.splitting.splits import read_split, read_splits
 from fieldmark.engine.checkpoint import fingerprint
-from fieldmark.engine.configuration import NO_TEXT, read_method, read_runtime, read_wiring
-from fieldmark.engine.method import MethodParams, Task
-from fieldmark.params import pick
+from fieldmark.preflight.check import NO_TEXT, read_method, read_runtime, read_wiring
 
 MODELS, TEXTS = Path("models"), Path("data/text")
 

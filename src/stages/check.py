@@ -5,10 +5,10 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
-from fieldmark.engine.configuration import check_params
-from fieldmark.files import write_text
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.files import write_text
 from fieldmark.language.extraction import check_phrases
-from fieldmark.params import read_yaml
+from fieldmark.preflight.check import check_params
 
 
 def main() -> None:

@@ -6,15 +6,15 @@ from typing import Any
 from _stage import run
 from _task import open_task, resume_key
 
+from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.clip.training import describe_clip, make_clip
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
-from fieldmark.engine.clips import describe_clip, make_clip
-from fieldmark.engine.configuration import read_clip
-from fieldmark.engine.processes import first_process
 from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation.crossmodal import cosines
-from fieldmark.files import atomic_folder, write_json
-from fieldmark.language.clip import save_clip
-from fieldmark.reporting.similarity import write_similarity
+from fieldmark.figures.similarity import write_similarity
+from fieldmark.preflight.check import read_clip
+from fieldmark.runtime.processes import first_process
+from fieldmark.towers.clip import save_clip
 
 
 def main(name: str, params: dict[str, Any]) -> None:

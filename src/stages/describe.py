@@ -5,11 +5,11 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.specimens import specimens
-from fieldmark.datasets.store import ImageStore
-from fieldmark.files import atomic_folder, write_json
-from fieldmark.reporting.overview import write_overview
+from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.datasets.describing.specimens import specimens
 
 MOST = 3000  # pictures looked at
 

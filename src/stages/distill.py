@@ -5,12 +5,12 @@ from typing import Any
 from _stage import run
 from _task import MODELS, open_task, resume_key
 
+from fieldmark.contract.distillation import load_distillation
+from fieldmark.contract.variants import clear_states
 from fieldmark.engine.checkpoint import RESUME
-from fieldmark.engine.configuration import read_distillation
-from fieldmark.engine.distillation import load_distillation
-from fieldmark.engine.processes import first_process, output_folder
-from fieldmark.engine.variants import clear_states
 from fieldmark.engine.watch import write_curves
+from fieldmark.preflight.check import read_distillation
+from fieldmark.runtime.processes import first_process, output_folder
 
 
 def main(name: str, params: dict[str, Any]) -> None:

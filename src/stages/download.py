@@ -5,7 +5,7 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.params import read_dataset
+from fieldmark.datasets.acquire.schema import read_dataset
 
 
 def main(name: str, params: dict[str, Any]) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 from _stage import run
 from _task import open_method
 
-from fieldmark.engine.distillation import load_students
-from fieldmark.engine.variants import load_evaluation, load_variants
-from fieldmark.files import atomic_folder, write_json
+from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.contract.distillation import load_students
+from fieldmark.contract.variants import load_evaluation, load_variants
 
 
 def main(name: str, params: dict[str, Any]) -> None:

@@ -5,14 +5,14 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.splits import read_split
-from fieldmark.files import atomic_folder, write_json
+from fieldmark.base.blocks import pick
+from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.splitting.splits import read_split
 from fieldmark.language.extraction import describe, extract
-from fieldmark.language.params import NO_CLIP, read_phrases_params
 from fieldmark.language.perceptron import require_tagger
-from fieldmark.language.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
-from fieldmark.params import pick
+from fieldmark.language.schema import NO_CLIP, read_phrases_params
+from fieldmark.texts.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
 
 NLTK_DATA = Path("data/nltk")
 CLIPS, CACHE = Path("models/clips"), Path("data/cache/phrases")

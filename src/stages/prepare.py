@@ -5,8 +5,8 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.params import read_dataset
-from fieldmark.datasets.prepare import prepare
+from fieldmark.datasets.acquire.schema import read_dataset
+from fieldmark.datasets.preparing.prepare import prepare
 
 
 def main(name: str, params: dict[str, Any]) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
-from fieldmark.engine.configuration import check_params
-from fieldmark.files import atomic_path
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.files import atomic_path
 from fieldmark.language.extraction import check_phrases
-from fieldmark.params import read_yaml
-from fieldmark.presets import list_presets, require_given, with_presets, with_settings
+from fieldmark.preflight.check import check_params
+from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
 
 PRESETS = Path("presets")
 

@@ -6,12 +6,12 @@ from typing import Any
 from _stage import run
 from _task import open_task, resume_key
 
+from fieldmark.base.files import write_json
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
-from fieldmark.engine.configuration import read_backbone
-from fieldmark.engine.pretraining import pretrain
-from fieldmark.engine.processes import first_process
 from fieldmark.engine.watch import write_curves
-from fieldmark.files import write_json
+from fieldmark.preflight.check import read_backbone
+from fieldmark.pretraining.backbones import pretrain
+from fieldmark.runtime.processes import first_process
 from fieldmark.vision.backbones import save_backbone
 
 

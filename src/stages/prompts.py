@@ -5,12 +5,12 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.store import ImageStore
-from fieldmark.engine.configuration import read_prompt, read_runtime
-from fieldmark.engine.prompting import describe_prompts, make_prompts
-from fieldmark.files import write_json
-from fieldmark.language.prompts import write_prompts
+from fieldmark.base.files import write_json
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.preflight.check import read_prompt, read_runtime
+from fieldmark.prompting.prompting import describe_prompts, make_prompts
+from fieldmark.texts.prompts import write_prompts
 
 CACHE = Path("data/cache/prompts")
 

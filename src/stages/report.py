@@ -5,8 +5,8 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
-from fieldmark.files import write_text
-from fieldmark.params import read_yaml
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.files import write_text
 from fieldmark.reporting.build import build_readme_block, build_report
 from fieldmark.reporting.summary import update_readme
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.longtail import make_longtail
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.splits import make_split, read_splits, write_split
-from fieldmark.params import pick
+from fieldmark.base.blocks import pick
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.splitting.longtail import make_longtail
+from fieldmark.datasets.splitting.splits import make_split, read_splits, write_split
 
 
 def main(name: str, params: dict[str, Any]) -> None:

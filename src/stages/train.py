@@ -6,10 +6,10 @@ from typing import Any
 from _stage import run
 from _task import open_method, resume_key
 
+from fieldmark.contract.variants import clear_states, train_variants
 from fieldmark.engine.checkpoint import RESUME
-from fieldmark.engine.processes import first_process, output_folder
-from fieldmark.engine.variants import clear_states, train_variants
 from fieldmark.engine.watch import write_curves
+from fieldmark.runtime.processes import first_process, output_folder
 
 
 def main(name: str, params: dict[str, Any]) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.params import read_dataset
-from fieldmark.datasets.splits import read_split, read_splits
-from fieldmark.datasets.validation import validate
-from fieldmark.files import write_json
+from fieldmark.base.files import write_json
+from fieldmark.datasets.acquire.schema import read_dataset
+from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.splitting.splits import read_split, read_splits
 
 
 def main(name: str, params: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.pipeline import ROOT, at, resolve
 
-from fieldmark.params import read_yaml
-from fieldmark.presets import with_settings
+from fieldmark.base.blocks import read_yaml
+from fieldmark.preflight.presets import with_settings
 
 from .imports import SRC, STAGES, closure
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from support.pipeline import ROOT
 
-from fieldmark.params import read_yaml
+from fieldmark.base.blocks import read_yaml
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.y*ml"))
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")

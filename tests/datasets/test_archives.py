@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from fieldmark.datasets.archives import unpack
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.archives import unpack
 
 
 def make_tar(path, names=(), members=(), mode="w:gz"):

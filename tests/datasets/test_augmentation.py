@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.datasets.transforms import Cutout, ImageParams, training_transform
+from fieldmark.datasets.data.transforms import Cutout, ImageParams, training_transform
 
 
 def covered(height: int, width: int, fraction: float, seed: int) -> np.ndarray:

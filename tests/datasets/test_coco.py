@@ -7,9 +7,9 @@ import pytest
 from support.multilabel import write_coco, write_lists
 from support.sources import fetched, refused
 
+from fieldmark.base.errors import UserError
 from fieldmark.datasets.sources import coco
 from fieldmark.datasets.sources.coco import Coco, CocoParams
-from fieldmark.errors import UserError
 
 TRAIN = "train2017/000000000000.jpg 0 2 \ntrain2017/000000000002.jpg 3 0 \n"
 TEST = "val2017/000000000001.jpg\nval2017/000000000002.jpg 2\n"

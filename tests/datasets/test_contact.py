@@ -6,8 +6,8 @@ import pandas as pd
 from PIL import Image
 from support.tiny import make_task
 
-from fieldmark.datasets.contact import contact_sheet
-from fieldmark.datasets.specimens import Specimen, specimens
+from fieldmark.datasets.describing.contact import contact_sheet
+from fieldmark.datasets.describing.specimens import Specimen, specimens
 
 
 def birds() -> list[Specimen]:

@@ -5,12 +5,12 @@ import pytest
 from support.pictures import dataset, write_cub
 from support.sources import fetched, refused, validated
 
-from fieldmark.datasets import captions
-from fieldmark.datasets.captions import read_captions
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire import captions
+from fieldmark.datasets.acquire.captions import read_captions
 from fieldmark.datasets.sources import cub200
 from fieldmark.datasets.sources.cub200 import Cub200, Cub200Params
-from fieldmark.datasets.splits import SplitParams
-from fieldmark.errors import UserError
+from fieldmark.datasets.splitting.splits import SplitParams
 
 
 @pytest.fixture
@@ -145,6 +145,6 @@ def test_a_consent_page_in_place_of_the_captions_is_one_line_that_says_where_to_
         assert "resourcekey=" in url
         part.write_text("<!doctype html><html>Sign in</html>")
 
-    monkeypatch.setattr("fieldmark.datasets.download._fetch", page)
+    monkeypatch.setattr("fieldmark.datasets.acquire.download._fetch", page)
     with refused(r"a web page .* put it at .*cvpr2016_cub\.tar\.gz"):
         captions.download_captions("cvpr2016_cub.tar.gz", tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.pictures import encoded, noise
 
-from fieldmark.datasets.decoding import FORMATS, BadImageError, decode, decode_mask
+from fieldmark.datasets.preparing.decoding import FORMATS, BadImageError, decode, decode_mask
 
 PIXELS = noise(0)
 PICTURE = Image.fromarray(PIXELS)

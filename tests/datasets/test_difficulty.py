@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fieldmark.datasets import difficulty
-from fieldmark.datasets.difficulty import (
+from fieldmark.datasets.describing import difficulty
+from fieldmark.datasets.describing.difficulty import (
     colour_histograms,
     measure_difficulty,
     nearest_recall,
     pixel_features,
 )
-from fieldmark.datasets.specimens import Specimen
+from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.datasets.world.base import make_kinds
 from fieldmark.datasets.world.render import render_all
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.datasets import download as module
-from fieldmark.datasets.download import download
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire import download as module
+from fieldmark.datasets.acquire.download import download
 
 BODY = bytes(range(256)) * 4000  # about 1 MB
 KEPT = 5 * module.CHUNK_BYTES

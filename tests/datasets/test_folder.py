@@ -4,9 +4,9 @@ import pytest
 from support.pictures import dataset, encoded, noise
 from support.sources import fetched, refused
 
-from fieldmark.datasets.prepare import prepare
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.sources.folder import Folder, FolderParams
-from fieldmark.errors import UserError
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import pytest
 from support.multilabel import multilabel_manifest
 from support.pictures import dataset
 
-from fieldmark.datasets.facts import has_labels, label_balance
-from fieldmark.datasets.longtail import make_longtail
-from fieldmark.datasets.splits import SplitParams
-from fieldmark.datasets.validation import validate
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.checking.facts import has_labels, label_balance
+from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.splitting.longtail import make_longtail
+from fieldmark.datasets.splitting.splits import SplitParams
 
 KIND = SplitParams(dataset="d", kind="longtail", test_fraction=0.4, head=60, tail=10)
 

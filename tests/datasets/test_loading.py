@@ -7,9 +7,9 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.datasets.loading import PictureDataset, TrainingSlices, loader, sequential_slices
-from fieldmark.datasets.samplers import ClassBalancedSampler, ShuffledSampler
-from fieldmark.datasets.transforms import ImageParams, evaluation_transform, training_transform
+from fieldmark.datasets.data.loading import PictureDataset, TrainingSlices, loader, sequential_slices
+from fieldmark.datasets.data.samplers import ClassBalancedSampler, ShuffledSampler
+from fieldmark.datasets.data.transforms import ImageParams, evaluation_transform, training_transform
 
 
 def test_balanced_batches_hold_k_of_each_class() -> None:

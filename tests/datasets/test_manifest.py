@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 from support.pictures import manifest
 
-from fieldmark.datasets.manifest import COLUMNS, read_manifest, write_manifest
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.manifest import COLUMNS, read_manifest, write_manifest
 
 
 def test_reads_back_what_was_written(tmp_path):

@@ -9,15 +9,15 @@ from PIL import Image
 from support.pictures import dataset, encoded, noise
 from support.sources import fetched, refused
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.pictures import process
-from fieldmark.datasets.prepare import prepare
-from fieldmark.datasets.records import MaskLabels, Record
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.preparing.pictures import process
+from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.sources import ade20k
-from fieldmark.datasets.splits import SplitParams, make_split
-from fieldmark.datasets.store import ImageStore
-from fieldmark.datasets.validation import validate
-from fieldmark.errors import UserError
+from fieldmark.datasets.splitting.splits import SplitParams, make_split
 
 LABELS = ["sky", "road", "car"]
 

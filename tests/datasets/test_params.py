@@ -1,8 +1,8 @@
 import pytest
 
-from fieldmark.datasets.params import read_dataset, read_datasets
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.schema import read_dataset, read_datasets
 from fieldmark.datasets.sources.folder import FolderParams
-from fieldmark.errors import UserError
 
 FOLDER = {"source": "folder", "folder": {"path": "photos"}}
 

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 from support.pictures import dataset, encoded, noise, record
 
-from fieldmark.datasets import prepare as prepare_module
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.pictures import clip_box, resized_shape
-from fieldmark.datasets.prepare import MANIFEST, ordered_map, prepare
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.store import ImageStore
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.preparing import prepare as prepare_module
+from fieldmark.datasets.preparing.pictures import clip_box, resized_shape
+from fieldmark.datasets.preparing.prepare import MANIFEST, ordered_map, prepare
 
 
 def run(tmp_path, records, **params):
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_no_output_and_keeps_the_old_one(tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if place == "store":
-        monkeypatch.setattr("fieldmark.datasets.store._Packer._flush", full)
+        monkeypatch.setattr("fieldmark.datasets.data.store._Packer._flush", full)
     else:
         monkeypatch.setattr(prepare_module, "write_manifest", full)
     with pytest.raises(OSError, match="No space"):

@@ -4,8 +4,16 @@ import pytest
 from support.pictures import SHARED
 from support.sources import refused
 
-from fieldmark.datasets.multilabel import frequency_groups
-from fieldmark.datasets.published import COCO_LT, VOC_LT, Facts, count_labels, difference, named, read_list
+from fieldmark.datasets.acquire.published import (
+    COCO_LT,
+    VOC_LT,
+    Facts,
+    count_labels,
+    difference,
+    named,
+    read_list,
+)
+from fieldmark.datasets.data.multilabel import frequency_groups
 
 LISTS = SHARED / "longtail"  # the four lists of the LMPT repository, to be put there by hand
 VOC_HEAD, VOC_TAIL = [4, 6, 8, 10, 14, 15], [0, 2, 3, 5, 9, 12, 16, 18]

@@ -3,7 +3,8 @@ import pandas as pd
 import pytest
 from support.pictures import manifest
 
-from fieldmark.datasets.splits import (
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.splitting.splits import (
     SplitParams,
     chance,
     few_shot,
@@ -12,7 +13,6 @@ from fieldmark.datasets.splits import (
     read_splits,
     write_split,
 )
-from fieldmark.errors import UserError
 
 CLASSES = {"a": 10, "b": 20, "c": 7, "d": 2}
 

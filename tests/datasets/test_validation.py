@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 from support.pictures import dataset, manifest
 
-from fieldmark.datasets.facts import manifest_facts
-from fieldmark.datasets.splits import SplitParams, make_split
-from fieldmark.datasets.validation import validate
-from fieldmark.errors import UserError
-from fieldmark.files import write_json
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import write_json
+from fieldmark.datasets.checking.facts import manifest_facts
+from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.splitting.splits import SplitParams, make_split
 
 KINDS = {
     "retrieval": SplitParams(dataset="d", kind="retrieval"),
@@ -191,7 +191,7 @@ def test_facts_measure_sides_and_aspect():
 
 def test_only_validation_pays_for_great_expectations():
     code = (
-        "import sys, fieldmark.datasets.prepare, fieldmark.datasets.splits, fieldmark.datasets.facts;"
+        "import sys, fieldmark.datasets.preparing.prepare, fieldmark.datasets.splitting.splits, fieldmark.datasets.checking.facts;"
         "sys.exit('great_expectations' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,11 +6,11 @@ import pytest
 from support.multilabel import write_lists, write_voc
 from support.sources import fetched, refused
 
-from fieldmark.datasets.params import read_dataset
-from fieldmark.datasets.published import VOC_LT
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.published import VOC_LT
+from fieldmark.datasets.acquire.schema import read_dataset
 from fieldmark.datasets.sources import voc
 from fieldmark.datasets.sources.voc import Voc, VocParams
-from fieldmark.errors import UserError
 
 TRAIN = "VOCdevkit/VOC2012/JPEGImages/2012_trainval_0.jpg 14 1\nVOCdevkit/VOC2012/JPEGImages/2012_trainval_2.jpg 11 \n"
 TEST = "VOCdevkit/VOC2007/JPEGImages/2007_test_1.jpg 11 14\nVOCdevkit/VOC2007/JPEGImages/2007_test_2.jpg"
@@ -80,7 +80,7 @@ def test_downloaded_lists_must_be_the_published_ones(tmp_path, twin, monkeypatch
         path.parent.mkdir(parents=True)
         path.write_text(TRAIN)
 
-    monkeypatch.setattr("fieldmark.datasets.published.download", fake_download)
+    monkeypatch.setattr("fieldmark.datasets.acquire.published.download", fake_download)
     with pytest.raises(UserError, match="is not the published list of VOC-LT: 2 pictures, not 1142"):
         records_of(tmp_path, path=str(twin), lists="published")
 

@@ -14,13 +14,13 @@ from support.clips import CONFIG, SIDE, tiny_clip
 from support.tiny import make_task
 from torch.nn.functional import normalize
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.clip.contrastive import MOST_SCALE, ContrastiveClip, contrastive_loss
+from fieldmark.clip.schema import ClipParams
+from fieldmark.clip.training import describe_clip, make_clip, sentences_of
+from fieldmark.contract.method import Task
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.clip_params import ClipParams
-from fieldmark.engine.clips import describe_clip, make_clip, sentences_of
-from fieldmark.engine.contrastive import MOST_SCALE, ContrastiveClip, contrastive_loss
-from fieldmark.engine.method import Task
-from fieldmark.errors import UserError
-from fieldmark.params import parse
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ["red", "green", "blue", "yellow"]
@@ -225,7 +225,7 @@ import sys
 sys.path[:0] = [{src!r}]
 import torch
 import torch.distributed as dist
-from fieldmark.engine.contrastive import contrastive_loss
+from fieldmark.clip.contrastive import contrastive_loss
 
 here, rank = sys.argv[1], int(sys.argv[2])
 dist.init_process_group("gloo", init_method=f"file://{{here}}/meeting", rank=rank, world_size=2)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fieldmark.engine.configuration import check_params
-from fieldmark.errors import UserError
-from fieldmark.params import read_yaml
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.errors import UserError
+from fieldmark.preflight.check import check_params
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

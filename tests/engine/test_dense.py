@@ -13,11 +13,16 @@ from support.tiny import SIDE, tiny_vit
 from torch.autograd import gradcheck
 from torch.nn.functional import cross_entropy, interpolate
 
-from fieldmark.datasets.loading import Slice, sequential_slices
-from fieldmark.datasets.store import MASK_NAMES
-from fieldmark.datasets.transforms import ImageParams, training_transform
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.loading import Slice, sequential_slices
+from fieldmark.datasets.data.store import MASK_NAMES
+from fieldmark.datasets.data.transforms import ImageParams, training_transform
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.dense import (
+from fieldmark.engine.params import DenseParams, ProbeParams, TrainParams
+from fieldmark.evaluation import mean_iou
+from fieldmark.protocols.dense import (
     LinearDecoder,
     Segmenter,
     feature_maps,
@@ -28,12 +33,7 @@ from fieldmark.engine.dense import (
     predict,
     strided,
 )
-from fieldmark.engine.method import Task
-from fieldmark.engine.pairs import PairDataset, Pairs
-from fieldmark.engine.params import DenseParams, ProbeParams, TrainParams
-from fieldmark.errors import UserError
-from fieldmark.evaluation import mean_iou
-from fieldmark.params import parse
+from fieldmark.protocols.pairs import PairDataset, Pairs
 
 
 @pytest.fixture

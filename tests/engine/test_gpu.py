@@ -7,13 +7,13 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
+from fieldmark.base.blocks import parse
+from fieldmark.contract.variants import train_on
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.inference import run_over
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.engine.variants import train_on
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.params import parse
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,17 +10,17 @@ import torch
 from support.tiny import SIDE, make_task
 from torch import Tensor, nn
 
-from fieldmark.datasets.samplers import ShuffledSampler
-from fieldmark.datasets.transforms import ImageParams
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Losses, Trainable, decay_groups
+from fieldmark.contract.variants import train_on
+from fieldmark.datasets.data.samplers import ShuffledSampler
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.engine.averaging import AveragedWeights, move_towards
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.loop import _batches, pick_device, pick_precision
-from fieldmark.engine.method import Losses, Trainable, decay_groups
 from fieldmark.engine.params import RuntimeParams, TrainParams
 from fieldmark.engine.schedule import learning_rate
-from fieldmark.engine.variants import train_on
 from fieldmark.engine.watch import read_curves, write_curves
-from fieldmark.errors import UserError
 
 
 class Linear(Trainable):

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 from support.tiny import SIDE, VIT, make_task
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.method import Task
 from fieldmark.engine.params import BackboneParams
-from fieldmark.engine.pretraining import pretrain
-from fieldmark.errors import UserError
-from fieldmark.params import parse
+from fieldmark.pretraining.backbones import pretrain
 from fieldmark.vision.backbones import NetworkParams, contiguous, create_backbone
 
 

@@ -13,11 +13,11 @@ sys.path[:0] = [{tests!r}, {src!r}]
 from pathlib import Path
 import torch
 from support.tiny import SIDE, make_task
-from fieldmark.datasets.transforms import ImageParams
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import RuntimeParams, TrainParams
-from fieldmark.engine.processes import first_process
-from fieldmark.engine.variants import train_on
+from fieldmark.runtime.processes import first_process
+from fieldmark.contract.variants import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 import dataclasses

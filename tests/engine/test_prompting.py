@@ -10,15 +10,15 @@ import torch
 from sklearn.metrics import average_precision_score
 from support.clips import SIDE, tiny_clip
 
-from fieldmark.datasets.store import ImageStore, StoreWriter
-from fieldmark.engine.clip_params import PromptParams
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.clip.schema import PromptParams
+from fieldmark.datasets.data.store import ImageStore, StoreWriter
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.engine.prompting import class_texts, describe_prompts, make_prompts
-from fieldmark.engine.zero_shot import zero_shot
-from fieldmark.errors import UserError
-from fieldmark.language.clip import save_clip
-from fieldmark.language.prompts import Prompts
-from fieldmark.params import parse
+from fieldmark.prompting.prompting import class_texts, describe_prompts, make_prompts
+from fieldmark.scoring.zero_shot import zero_shot
+from fieldmark.texts.prompts import Prompts
+from fieldmark.towers.clip import save_clip
 
 RUNTIME = RuntimeParams(device="cpu", workers=0)
 

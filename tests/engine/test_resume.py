@@ -12,10 +12,10 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.datasets.transforms import ImageParams
+from fieldmark.contract.variants import train_on
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder, fingerprint
 from fieldmark.engine.params import TrainParams
-from fieldmark.engine.variants import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 

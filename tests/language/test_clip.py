@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.clips import CONFIG, SIDE, tiny_clip
 
-from fieldmark.errors import UserError
-from fieldmark.language.clip import CONFIG as CONFIG_FILE
-from fieldmark.language.clip import WEIGHTS, Clip, content_key, create_clip, load_clip, save_clip
+from fieldmark.base.errors import UserError
+from fieldmark.towers.clip import CONFIG as CONFIG_FILE
+from fieldmark.towers.clip import WEIGHTS, Clip, content_key, create_clip, load_clip, save_clip
 
 TEXTS = ["a photo of a duck.", "a photo of a traffic light."]
 

@@ -7,10 +7,10 @@ from safetensors.numpy import save_file
 from support.clips import tiny_clip
 from torch.nn.functional import normalize
 
-from fieldmark.errors import UserError
-from fieldmark.language.clip import save_clip
+from fieldmark.base.errors import UserError
 from fieldmark.language.embedding import embed_phrases
-from fieldmark.language.phrases import PhraseVectors, read_vectors, write_vectors
+from fieldmark.texts.phrases import PhraseVectors, read_vectors, write_vectors
+from fieldmark.towers.clip import save_clip
 
 FOUND = [["red wings", "small bill"], [], ["small bill", "éye"]]
 

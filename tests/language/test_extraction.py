@@ -12,13 +12,13 @@ from support.clips import tiny_clip
 from support.pictures import manifest
 from support.pipeline import ROOT
 
-from fieldmark.datasets.manifest import write_manifest
-from fieldmark.datasets.splits import SplitParams, make_split, write_split
-from fieldmark.errors import UserError
-from fieldmark.language.clip import save_clip
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.manifest import write_manifest
+from fieldmark.datasets.splitting.splits import SplitParams, make_split, write_split
 from fieldmark.language.extraction import check_phrases, describe, extract
-from fieldmark.language.params import PhrasesParams, read_phrases_params
-from fieldmark.language.phrases import read_phrases, read_vectors
+from fieldmark.language.schema import PhrasesParams, read_phrases_params
+from fieldmark.texts.phrases import read_phrases, read_vectors
+from fieldmark.towers.clip import save_clip
 
 CAPTIONS = [
     ["a red bill and a long tail", "this bird has a red bill"],

@@ -11,8 +11,8 @@ import nltk.downloader
 import pytest
 from support.pictures import SHARED
 
-from fieldmark.datasets.captions import read_captions
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.captions import read_captions
 from fieldmark.language.builtin import BuiltinTagger
 from fieldmark.language.chunking import Chunker
 from fieldmark.language.nouns import Extractor

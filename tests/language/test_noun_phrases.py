@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.language import noun_phrases
 from fieldmark.language.builtin import BuiltinTagger
 from fieldmark.language.chunking import Chunker
@@ -107,7 +107,7 @@ def test_captions_of_a_picture_share_phrases_and_are_capped():
 
 
 def test_reading_phrases_needs_no_nltk():
-    code = "import sys, fieldmark.language.phrases; sys.exit('nltk' in sys.modules)"
+    code = "import sys, fieldmark.texts.phrases; sys.exit('nltk' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     with pytest.raises(ImportError):
         exec("from fieldmark.language import verb_phrases")

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import torch
 
-from fieldmark.errors import UserError
-from fieldmark.language.phrases import Phrases, build_vocabulary, encode, read_phrases, write_phrases
+from fieldmark.base.errors import UserError
+from fieldmark.texts.phrases import Phrases, build_vocabulary, encode, read_phrases, write_phrases
 
 WORDS = ["<pad>", "<unk>", "bill", "short", "orange"]
 

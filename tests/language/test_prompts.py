@@ -4,8 +4,8 @@ import pytest
 import torch
 from support.clips import tiny_clip
 
-from fieldmark.errors import UserError
-from fieldmark.language.prompts import TENSORS, Prompts, TextCache, read_prompts, write_prompts
+from fieldmark.base.errors import UserError
+from fieldmark.texts.prompts import TENSORS, Prompts, TextCache, read_prompts, write_prompts
 
 TEMPLATES = ["a photo of a {}.", "a drawing of a {}."]
 
@@ -82,7 +82,7 @@ def test_a_kill_while_writing_leaves_the_cache_of_before(tmp_path, encode, monke
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fieldmark.language.prompts.save_file", killed)
+    monkeypatch.setattr("fieldmark.texts.prompts.save_file", killed)
     with pytest.raises(KeyboardInterrupt):
         TextCache(tmp_path, "key").embed(["{}"], ["gull"], encode)
     monkeypatch.undo()

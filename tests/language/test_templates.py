@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldmark.language.templates import fields, fill, prompt
+from fieldmark.towers.templates import fields, fill, prompt
 
 
 def test_a_prompt_has_the_final_dot_and_no_underscores():

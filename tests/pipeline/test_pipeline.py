@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.pipeline import ROOT
 
-from fieldmark.presets import with_settings
+from fieldmark.preflight.presets import with_settings
 
 PARAMS = """\
 runtime: {device: cpu, workers: 0}

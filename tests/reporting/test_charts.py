@@ -10,9 +10,9 @@ from reporting.example import HOSTILE
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.confusions import ClassRecall
 from fieldmark.evaluation.geometry import SimilarityHistograms, principal_energy, similarity_histograms
-from fieldmark.reporting import charts
-from fieldmark.reporting.similarity import similarity_table
-from fieldmark.reporting.style import COLOURS, canvas, legend_above
+from fieldmark.figures import charts
+from fieldmark.figures.similarity import similarity_table
+from fieldmark.figures.style import COLOURS, canvas, legend_above
 
 RNG = np.random.default_rng(0)
 ROWS, LABELS = RNG.normal(size=(60, 12)), np.repeat(np.arange(6), 10)

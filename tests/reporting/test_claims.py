@@ -3,7 +3,7 @@
 import pytest
 
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.reporting.claims import claim_difference, verdict
+from fieldmark.results.claims import claim_difference, verdict
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from reporting.example import PARAMS, method_metrics, write
 
 from fieldmark.reporting.build import build_report
 from fieldmark.reporting.comparison import comparisons
-from fieldmark.reporting.results import MethodResult
+from fieldmark.results.schema import MethodResult
 
 
 def result(method, split, **measures):

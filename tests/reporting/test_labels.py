@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fieldmark.datasets.contact import labelled_sheet
-from fieldmark.datasets.difficulty import neighbour_votes
-from fieldmark.datasets.specimens import Specimen
+from fieldmark.datasets.describing.contact import labelled_sheet
+from fieldmark.datasets.describing.difficulty import neighbour_votes
+from fieldmark.datasets.describing.labels import co_occurrence_chart, measure_label_difficulty
+from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.reporting.datasets import dataset_view
-from fieldmark.reporting.labels import co_occurrence_chart, measure_label_difficulty
-from fieldmark.reporting.overview import write_overview
-from fieldmark.reporting.results import DatasetResult
+from fieldmark.results.schema import DatasetResult
 
 
 def scenes(count=24):

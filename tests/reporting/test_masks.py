@@ -4,11 +4,11 @@ import numpy as np
 from PIL import Image
 from support.masked import NAMES
 
-from fieldmark.datasets.specimens import Specimen
+from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.reporting.masks import coloured_labels, framed, label_colours, label_key
-from fieldmark.reporting.overview import write_overview
-from fieldmark.reporting.trends import trend_panels
+from fieldmark.figures.masks import coloured_labels, framed, label_colours, label_key
+from fieldmark.figures.trends import trend_panels
 
 
 def test_every_label_of_a_usual_data_set_has_a_colour_of_its_own():

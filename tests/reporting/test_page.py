@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import pytest
 from reporting.example import HOSTILE, PARAMS, method_metrics, write
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.reporting.build import build_report
 from fieldmark.reporting.page import data_uri, fingerprint, measure_table
-from fieldmark.reporting.results import MethodResult
+from fieldmark.results.schema import MethodResult
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

@@ -7,12 +7,12 @@ from reporting.sheet import picture, rows_in, texts
 
 from fieldmark.evaluation.confusions import hardest_confusions
 from fieldmark.evaluation.retrieval import rank_queries
-from fieldmark.reporting.pictures import (
+from fieldmark.figures.pictures import (
     confusion_pairs,
     neighbour_gallery,
     representative_queries,
 )
-from fieldmark.reporting.style import RIGHT, WRONG
+from fieldmark.figures.style import RIGHT, WRONG
 
 
 def at(degrees):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from reporting.example import PARAMS, method_metrics, write
 
-from fieldmark.errors import UserError
-from fieldmark.reporting.results import FigureEntry, read_figures, read_results, write_figures_index
+from fieldmark.base.errors import UserError
+from fieldmark.results.schema import FigureEntry, read_figures, read_results, write_figures_index
 
 
 def read(root):

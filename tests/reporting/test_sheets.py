@@ -6,7 +6,7 @@ import numpy as np
 from reporting.example import HOSTILE
 from reporting.sheet import SVG, nodes, picture, pictures_in, rows_in, texts
 
-from fieldmark.reporting.sheets import TONES, Cell, picture_sheet, tinted
+from fieldmark.figures.sheets import TONES, Cell, picture_sheet, tinted
 
 
 def test_every_picture_has_a_place_of_its_own(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from reporting.example import HOSTILE, PARAMS
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.reporting.build import build_readme_block, build_report
 from fieldmark.reporting.formatting import markdown
 from fieldmark.reporting.summary import update_readme

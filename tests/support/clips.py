@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from fieldmark.language.clip import Clip, create_clip
+from fieldmark.towers.clip import Clip, create_clip
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 8,

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fieldmark.datasets.store import MASK_NAMES, ImageStore, StoreWriter
-from fieldmark.engine.method import Task
+from fieldmark.base.files import write_json
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.store import MASK_NAMES, ImageStore, StoreWriter
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.files import write_json
 from fieldmark.vision.backbones import save_backbone
 from support.tiny import tiny_vit
 

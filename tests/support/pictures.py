@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from fieldmark.datasets.params import DatasetParams, read_dataset
-from fieldmark.datasets.records import Record
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.schema import DatasetParams, read_dataset
 
 Pixels = NDArray[np.uint8]
 SHARED = Path(__file__).parents[3] / "shared" / "data"  # real photographs; tests skip without them

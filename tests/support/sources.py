@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from fieldmark.datasets.manifest import read_manifest
-from fieldmark.datasets.params import DatasetParams
-from fieldmark.datasets.prepare import prepare
-from fieldmark.datasets.records import Record
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.sources import Source
-from fieldmark.datasets.splits import SplitParams, make_split
-from fieldmark.datasets.validation import validate
-from fieldmark.errors import UserError
+from fieldmark.datasets.splitting.splits import SplitParams, make_split
 
 
 def fetched(source: Source, raw: Path) -> list[Record]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.vision.backbones import (
     NetworkParams,
     contiguous,

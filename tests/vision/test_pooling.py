@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import generalised_mean, pool
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from fieldmark.base.blocks import read_yaml
 from fieldmark.benchmarks import cprfl, frpt, irt, loca, pma
-from fieldmark.params import read_yaml
 
 BENCHMARKS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca}
 

@@ -9,15 +9,15 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.optim import AdamW
 
+from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.engine.configuration import read_runtime, wired_backbone
 from fieldmark.engine.loop import Stepper
 from fieldmark.evaluation.multilabel import multilabel_map
 from fieldmark.methods.cprfl.model.losses import asymmetric_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
-from fieldmark.params import parse
+from fieldmark.preflight.check import read_runtime, wired_backbone
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fieldmark.datasets.store import ImageStore, StoreWriter
-from fieldmark.engine.method import Task
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.store import ImageStore, StoreWriter
 from fieldmark.engine.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, save_backbone
 

@@ -6,15 +6,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.datasets.transforms import to_tensor
-from fieldmark.engine.configuration import read_runtime, wired_backbone
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.transforms import to_tensor
 from fieldmark.engine.loop import Stepper
-from fieldmark.engine.method import Task
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.params import parse
+from fieldmark.preflight.check import read_runtime, wired_backbone
 from fieldmark.vision.backbones import Backbone, create_backbone
 
 ROUNDS = 12

@@ -9,17 +9,17 @@ from PIL import Image
 from torch import Tensor
 from torch.optim import AdamW
 
+from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader
-from fieldmark.datasets.transforms import to_tensor, training_transform
-from fieldmark.engine.configuration import read_runtime, wired_backbone
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import make_sampler
+from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader
+from fieldmark.datasets.data.transforms import to_tensor, training_transform
 from fieldmark.engine.loop import Stepper
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import make_sampler
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.params import parse
+from fieldmark.preflight.check import read_runtime, wired_backbone
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12

@@ -7,18 +7,18 @@ import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
+from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.datasets.transforms import to_tensor
-from fieldmark.engine.configuration import read_runtime
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.transforms import to_tensor
 from fieldmark.engine.loop import Stepper, pick_device
-from fieldmark.engine.method import Task
 from fieldmark.methods.loca.model.encoder import build_encoder, encode
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import choose_patches
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import NUMBERS, draws, make_views
-from fieldmark.params import parse
+from fieldmark.preflight.check import read_runtime
 from fieldmark.vision.backbones import Backbone
 
 ROUNDS = 12

@@ -9,18 +9,18 @@ import pandas as pd
 from torch import Tensor
 from torch.optim import AdamW
 
+from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader
-from fieldmark.datasets.transforms import training_transform
-from fieldmark.engine.configuration import read_runtime, wired_backbone
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import make_sampler
+from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader
+from fieldmark.datasets.data.transforms import training_transform
 from fieldmark.engine.loop import Stepper
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import make_sampler
-from fieldmark.language.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams, Variant
-from fieldmark.params import parse
+from fieldmark.preflight.check import read_runtime, wired_backbone
+from fieldmark.texts.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 6

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fieldmark.files import atomic_path, sha256_file
+from fieldmark.base.files import atomic_path, sha256_file
 
 RESUME = Path(".resume")
 SOURCE = Path(__file__).resolve().parents[1]

@@ -13,16 +13,16 @@ import torch
 from lightning_fabric import Fabric
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from fieldmark.datasets.loading import Batch, PictureDataset, TrainingSlices, loader, mix
-from fieldmark.datasets.samplers import Sampler
+from fieldmark.base.errors import UserError
+from fieldmark.base.progress import progress
+from fieldmark.contract.method import Losses, Trainable
+from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader, mix
+from fieldmark.datasets.data.samplers import Sampler
 from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.method import Losses, Trainable
 from fieldmark.engine.params import RuntimeParams, TrainParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.watch import WINDOW, LiveCurve, LossWatch, Point, no_curve
-from fieldmark.errors import UserError
-from fieldmark.progress import progress
 from fieldmark.vision.backbones import freeze_batchnorm
 
 BF16_PROCESSORS = ("AVX512", "AVX10")  # others emulate bf16, 15 times slower than fp32 as measured with AVX2

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fieldmark.datasets.transforms import ImageParams
-from fieldmark.params import Block
+from fieldmark.base.blocks import Block
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.vision.backbones import NetworkParams
 from fieldmark.vision.pooling import Pooling
 

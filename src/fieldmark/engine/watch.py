@@ -9,8 +9,8 @@ import torch
 from dvclive.live import Live
 from torch import Tensor, nn
 
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_folder
 
 WINDOW = 10  # steps per point of the training curve
 EXPLOSION = 1e3  # a loss this many times its first level has exploded

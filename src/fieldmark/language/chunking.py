@@ -6,8 +6,8 @@ from functools import lru_cache
 from nltk import RegexpParser
 from nltk.tree import Tree
 
-from fieldmark.errors import UserError
-from fieldmark.language.params import GRAMMAR
+from fieldmark.base.errors import UserError
+from fieldmark.language.schema import GRAMMAR
 from fieldmark.language.tagging import Tagged
 
 DETERMINERS = ("DT", "PDT", "WDT", "PRP$", "WP$")

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 
-from fieldmark.language.clip import content_key, load_clip
-from fieldmark.language.phrases import PhraseVectors
-from fieldmark.language.prompts import TextCache
+from fieldmark.texts.phrases import PhraseVectors
+from fieldmark.texts.prompts import TextCache
+from fieldmark.towers.clip import content_key, load_clip
 
 AS_IT_STANDS = "{}"  # the template of a phrase
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pandas as pd
 
+from fieldmark.base.progress import progress
 from fieldmark.language.chunking import Chunker
 from fieldmark.language.nouns import Extractor
-from fieldmark.language.params import PhrasesParams, read_phrases_params
-from fieldmark.language.phrases import Phrases, build_vocabulary
+from fieldmark.language.schema import PhrasesParams, read_phrases_params
 from fieldmark.language.tagging import open_tagger
-from fieldmark.progress import progress
+from fieldmark.texts.phrases import Phrases, build_vocabulary
 
 MANY = 20_000  # captions from which on several processes are worth their start
 CHUNK = 200  # pictures that a process takes at a time

@@ -6,7 +6,7 @@ from functools import cache
 
 from fieldmark.language.builtin import BuiltinTagger
 from fieldmark.language.chunking import Chunker
-from fieldmark.language.params import GENERIC
+from fieldmark.language.schema import GENERIC
 from fieldmark.language.tagging import Tagged, Tagger
 from fieldmark.language.tokens import sentences, words
 

@@ -10,8 +10,8 @@ from typing import Any
 from nltk.downloader import Downloader
 from nltk.tag.perceptron import PerceptronTagger
 
-from fieldmark.errors import UserError
-from fieldmark.files import sha256_file, write_json
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import sha256_file, write_json
 from fieldmark.language.tagging import Tagged
 
 PACKAGE = "averaged_perceptron_tagger_eng"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from fieldmark.language.params import TaggerName
+from fieldmark.language.schema import TaggerName
 
 Tagged = list[tuple[str, str]]  # (word, tag of the Penn Treebank)
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from fieldmark.reporting.results import MethodResult
+from fieldmark.results.schema import MethodResult
 
 
 def comparisons(methods: Sequence[MethodResult]) -> list[MethodResult]:

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from fieldmark.reporting.results import ClaimRow, Measure
+from fieldmark.results.schema import ClaimRow, Measure
 
 MISSING = "–"
 

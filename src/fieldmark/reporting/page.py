@@ -16,7 +16,7 @@ from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING
 from fieldmark.reporting.phrases import phrases_view
-from fieldmark.reporting.results import ClaimRow, FigureEntry, FigureFile, Measure, MethodResult, Results
+from fieldmark.results.schema import ClaimRow, FigureEntry, FigureFile, Measure, MethodResult, Results
 
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pillow", "pyarrow")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fieldmark.reporting.formatting import plain, words
-from fieldmark.reporting.results import PhrasesResult
+from fieldmark.results.schema import PhrasesResult
 
 TAGGERS = {"builtin": "built-in lexicon", "nltk": "NLTK averaged perceptron"}
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.formatting import markdown
 from fieldmark.reporting.page import VERDICTS, CellView, fingerprint, measure_table
-from fieldmark.reporting.results import ClaimRow, MethodResult, Results
+from fieldmark.results.schema import ClaimRow, MethodResult, Results
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 

@@ -11,9 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder, write_json
-from fieldmark.params import Block
+from fieldmark.base.blocks import Block
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"

@@ -13,7 +13,7 @@ from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 
 Library = Literal["timm", "torchvision", "open_clip"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -4,7 +4,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.vision.libraries import Features
 
 Pooling = Literal["cls", "cls_distilled", "average", "max", "gem"]

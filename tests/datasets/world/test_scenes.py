@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import sha256_file
 from fieldmark.datasets.sources import world as source
 from fieldmark.datasets.sources.world import World
 from fieldmark.datasets.world.accounts import tell_scene
@@ -14,9 +17,6 @@ from fieldmark.datasets.world.randomness import stream
 from fieldmark.datasets.world.render import SEEN, render_scene
 from fieldmark.datasets.world.scenes import BUILDS, CATEGORIES, HABITATS, MOST, category_names, make_scene
 from fieldmark.datasets.world.staging import seen, stage
-from fieldmark.errors import UserError
-from fieldmark.files import sha256_file
-from fieldmark.params import parse
 
 ALL = len(CATEGORIES)
 TINY = {"part": "scenes", "classes": ALL, "genera": 3, "photographs": 4, "side": 64, "captions": 2}

@@ -5,11 +5,11 @@ import io
 import pytest
 from PIL import Image
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import sha256_file
 from fieldmark.datasets.sources import world as source
 from fieldmark.datasets.sources.world import SOURCE, World
-from fieldmark.errors import UserError
-from fieldmark.files import sha256_file
-from fieldmark.params import parse
 
 TINY = {"classes": 4, "genera": 2, "photographs": 3, "side": 32, "captions": 2}
 

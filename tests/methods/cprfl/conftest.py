@@ -8,12 +8,12 @@ import pytest
 import torch
 from support.tiny import SIDE, tiny_resnet
 
-from fieldmark.datasets.store import ImageStore, StoreWriter
-from fieldmark.engine.method import Task
+from fieldmark.base.blocks import parse
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.store import ImageStore, StoreWriter
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.language.prompts import Prompts, write_prompts
 from fieldmark.methods.cprfl.model.params import CprflParams
-from fieldmark.params import parse
+from fieldmark.texts.prompts import Prompts, write_prompts
 from fieldmark.vision.backbones import save_backbone
 
 NAMES = ["crow", "finch", "heron", "wren"]

@@ -10,11 +10,10 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score, label_ranking_average_precision_score
 
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Task
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
 from fieldmark.engine.watch import write_curves
-from fieldmark.errors import UserError
-from fieldmark.language.prompts import read_prompts, write_prompts
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.cprfl.evaluation import evaluate
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.looking import (
@@ -27,7 +26,8 @@ from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.reporting.results import MethodResult
+from fieldmark.results.schema import MethodResult
+from fieldmark.texts.prompts import read_prompts, write_prompts
 
 Make = Callable[..., CprflParams]
 NAMES = ["crow", "finch", "heron", "wren"]

@@ -10,11 +10,11 @@ import torch
 from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 import fieldmark
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
 from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
-from fieldmark.errors import UserError
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead
 from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
 from fieldmark.methods.cprfl.model.method import Cprfl

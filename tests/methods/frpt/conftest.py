@@ -5,9 +5,9 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task, tiny_resnet
 
-from fieldmark.engine.method import Task
+from fieldmark.base.blocks import parse
+from fieldmark.contract.method import Task
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.params import parse
 from fieldmark.vision.backbones import save_backbone
 
 

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import load_model, train_variants
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model, train_variants
 from fieldmark.engine.watch import write_curves
-from fieldmark.errors import UserError
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.evaluation.warps import chosen_queries
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.reporting.results import MethodResult
+from fieldmark.results.schema import MethodResult
 
 Make = Callable[..., FrptParams]
 

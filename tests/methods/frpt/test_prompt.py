@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch.nn.functional import conv2d, grid_sample, interpolate
 
+from fieldmark.base.blocks import parse
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt, large_convolution
 from fieldmark.methods.frpt.model.sampler import saliency_grid
-from fieldmark.params import parse
 
 
 def prompt(channels: int = 4, **changes: object) -> Prompt:

@@ -9,15 +9,15 @@ import pytest
 import torch
 from support.tiny import SIDE, VIT, make_task
 
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Task
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
 from fieldmark.engine.watch import write_curves
-from fieldmark.errors import UserError
 from fieldmark.evaluation import retrieval_metrics
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.evaluation import evaluate
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.params import parse
 from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 

@@ -6,13 +6,13 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
-from fieldmark.errors import UserError
 from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
-from fieldmark.params import parse
 
 
 def params(**changes: object) -> IrtParams:

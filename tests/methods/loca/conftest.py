@@ -5,9 +5,9 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.engine.method import Task
+from fieldmark.base.blocks import parse
+from fieldmark.contract.method import Task
 from fieldmark.methods.loca.model.params import LocaParams
-from fieldmark.params import parse
 
 TINY = {
     "arch": "vit_tiny_patch16_224",

@@ -13,9 +13,7 @@ from support.masked import CLASSES, NAMES, masked_task
 from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
-from fieldmark.engine.dense import feature_maps, fit_probe
-from fieldmark.engine.method import Task
-from fieldmark.engine.pairs import Pairs
+from fieldmark.contract.method import Task
 from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
@@ -24,7 +22,9 @@ from fieldmark.methods.loca.evaluation.positions import Positions, predict_posit
 from fieldmark.methods.loca.evaluation.sheets import GREEN, RED, pasted, principal_colours
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
-from fieldmark.reporting.results import MethodResult
+from fieldmark.protocols.dense import feature_maps, fit_probe
+from fieldmark.protocols.pairs import Pairs
+from fieldmark.results.schema import MethodResult
 
 DENSE = {
     "images": {"size": SIDE},

@@ -9,18 +9,18 @@ import pytest
 import torch
 from support.tiny import SIDE
 
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.method import Task
 from fieldmark.engine.schedule import learning_rate
-from fieldmark.engine.variants import load_model, load_variants, save_model, train_on, train_variants
-from fieldmark.errors import UserError
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
 from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.method import Loca, teacher_momentum
 from fieldmark.methods.loca.model.params import MODES, LocaParams
-from fieldmark.params import parse
 from fieldmark.vision.backbones import load_backbone
 
 Make = Callable[..., LocaParams]

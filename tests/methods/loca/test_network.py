@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from fieldmark.errors import UserError
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches, position_table
 from fieldmark.methods.loca.model.heads import CrossAttention, ProjectionHead
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Network, choose_patches, visible_count
 from fieldmark.methods.loca.model.params import HeadParams, LocaParams
-from fieldmark.params import parse
 
 Make = Callable[..., LocaParams]
 BASE = {"images": {"size": 224}, "train": {"steps": 1, "lr": 1e-3}}

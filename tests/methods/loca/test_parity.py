@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from fieldmark.base.blocks import parse
+from fieldmark.contract.method import Losses
 from fieldmark.engine.loop import Stepper
-from fieldmark.engine.method import Losses
 from fieldmark.engine.params import RuntimeParams
 from fieldmark.methods.loca.model import encoder
 from fieldmark.methods.loca.model.encoder import build_encoder
@@ -16,7 +17,6 @@ from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Chosen
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import View, Views
-from fieldmark.params import parse
 
 FIXTURE = Path(__file__).parent / "parity" / "step.npz"
 FIELDS = {

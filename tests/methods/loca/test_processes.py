@@ -17,11 +17,11 @@ import torch
 from support.tiny import SIDE, make_task
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.engine.processes import first_process
-from fieldmark.engine.variants import train_on
+from fieldmark.runtime.processes import first_process
+from fieldmark.contract.variants import train_on
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
-from fieldmark.params import parse
+from fieldmark.base.blocks import parse
 
 here, devices = Path(sys.argv[1]), int(sys.argv[2])
 runtime = RuntimeParams(device="cpu", devices=devices, workers=0, checkpoint_seconds=100)

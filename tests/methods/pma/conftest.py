@@ -7,8 +7,10 @@ import pytest
 import torch
 from support.tiny import RESNET, SIDE, make_task
 
-from fieldmark.engine.method import Task
-from fieldmark.language.phrases import (
+from fieldmark.base.blocks import parse
+from fieldmark.contract.method import Task
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.texts.phrases import (
     Phrases,
     PhraseVectors,
     build_vocabulary,
@@ -16,8 +18,6 @@ from fieldmark.language.phrases import (
     write_phrases,
     write_vectors,
 )
-from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.params import parse
 from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone, save_backbone
 
 COLOURS = ("red", "blue", "green", "white", "black", "grey")

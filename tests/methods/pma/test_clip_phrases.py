@@ -10,17 +10,17 @@ from support.tiny import SIDE
 from torch import Tensor
 
 import fieldmark
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import load_model, save_model, train_variants
-from fieldmark.errors import UserError
-from fieldmark.language.phrases import PhraseVectors, read_vectors, write_vectors
+from fieldmark.base.blocks import parse
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model, save_model, train_variants
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.evaluation import evaluate
 from fieldmark.methods.pma.evaluation.predictions import predict
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import ClipPhrases
-from fieldmark.params import parse
+from fieldmark.texts.phrases import PhraseVectors, read_vectors, write_vectors
 
 Make = Callable[..., PmaParams]
 

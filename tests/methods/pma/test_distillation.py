@@ -8,18 +8,18 @@ import pytest
 import torch
 from support.tiny import SIDE
 
+from fieldmark.base.blocks import parse, read_yaml
+from fieldmark.base.errors import UserError
+from fieldmark.contract.distillation import load_distillation, load_students
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import train_on, train_variants
 from fieldmark.engine import loop
-from fieldmark.engine.configuration import read_distillation
-from fieldmark.engine.distillation import load_distillation, load_students
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import train_on, train_variants
-from fieldmark.errors import UserError
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.distillation.losses import distillation_losses, soft_cross_entropy
 from fieldmark.methods.pma.distillation.students import Distillation, load_teacher, teacher_logits
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.params import parse, read_yaml
+from fieldmark.preflight.check import read_distillation
 
 Make = Callable[..., DistillParams]
 WIRING = {

@@ -10,11 +10,11 @@ import torch
 from support.tiny import SIDE, tiny_vit
 from torch.nn.functional import cross_entropy
 
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model, save_model, train_on, train_variants
 from fieldmark.engine import loop
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.method import Task
-from fieldmark.engine.variants import load_model, save_model, train_on, train_variants
-from fieldmark.errors import UserError
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams, Variant
 from fieldmark.vision.backbones import save_backbone

@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 import torch
 
-from fieldmark.engine.method import Subset, Task
-from fieldmark.errors import UserError
-from fieldmark.language.phrases import Phrases
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Subset, Task
 from fieldmark.methods.pma.model.phrases import (
     PhraseEncoder,
     phrase_table,
     read_task_phrases,
     some_captions,
 )
+from fieldmark.texts.phrases import Phrases
 
 WORDS = ["<pad>", "<unk>", "red", "wings", "bill", "long"]
 

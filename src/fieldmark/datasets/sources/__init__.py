@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
-from fieldmark.datasets.records import Record
-from fieldmark.errors import UserError
-from fieldmark.params import Block, nearest
+from fieldmark.base.blocks import Block, nearest
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.records import Record
 
 
 class Source(Protocol):

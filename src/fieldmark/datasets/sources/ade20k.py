@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.official import Contents, Official, OfficialParams
-from fieldmark.datasets.records import MaskLabels, Record
-from fieldmark.datasets.tables import read_lines, warn_of_other_counts
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.official import Contents, Official, OfficialParams
+from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.acquire.tables import read_lines, warn_of_other_counts
 
 URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
 MD5 = "7328b3957e407ddae1d3cbf487f149ef"

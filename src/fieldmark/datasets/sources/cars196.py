@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.matlab import read_mat, scalar
-from fieldmark.datasets.official import ByHand, Contents, OfficialParams
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import from_corners, warn_of_other_splits
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.matlab import read_mat, scalar
+from fieldmark.datasets.acquire.official import ByHand, Contents, OfficialParams
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import from_corners, warn_of_other_splits
 
 TWO_WORDS = ("AM", "Aston", "Land")  # makers of two words: AM General, Aston Martin, Land Rover
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")

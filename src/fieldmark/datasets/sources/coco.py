@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fieldmark.datasets import published
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import existing_folder, official_layout, require_pictures
-from fieldmark.datasets.official import LongTailable, LongTailableParams
-from fieldmark.datasets.published import COCO_LT
-from fieldmark.datasets.records import Record
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire import published
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import existing_folder, official_layout, require_pictures
+from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
+from fieldmark.datasets.acquire.published import COCO_LT
+from fieldmark.datasets.acquire.records import Record
 
 URL = "http://images.cocodataset.org"
 ARCHIVES = {  # size, MD5

@@ -6,12 +6,12 @@ belong to their photographers.
 
 from pathlib import Path
 
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.captions import Captioned, CaptionedParams, read_captions
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import read_box, read_table
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.captions import Captioned, CaptionedParams, read_captions
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import read_box, read_table
 
 URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 SIZE = 1_150_585_339

@@ -5,15 +5,15 @@ The captions are those of Reed et al. (CVPR 2016). No terms are stated; take it 
 
 from pathlib import Path
 
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.captions import Captioned, CaptionedParams, read_captions
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.matlab import read_mat
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import warn_of_other_splits
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_folder
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.captions import Captioned, CaptionedParams, read_captions
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.matlab import read_mat
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import warn_of_other_splits
 
 URL = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 MD5 = {

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.listing import check_listing, existing_folder, few, is_picture, write_listing
-from fieldmark.datasets.records import Record
-from fieldmark.errors import UserError
-from fieldmark.params import Block
+from fieldmark.base.blocks import Block
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.listing import check_listing, existing_folder, few, is_picture, write_listing
+from fieldmark.datasets.acquire.records import Record
 
 SPLITS = ("train", "test", "val", "query", "gallery")
 log = logging.getLogger(__name__)

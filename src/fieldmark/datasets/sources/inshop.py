@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.official import ByHand, Contents, OfficialParams
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import read_lines, read_rows, warn_of_other_splits
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.official import ByHand, Contents, OfficialParams
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import read_lines, read_rows, warn_of_other_splits
 
 PAGE = "http://mmlab.ie.cuhk.edu.hk/projects/DeepFashion/InShopRetrieval.html"
 LIST = "Eval/list_eval_partition.txt"

@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from fieldmark.datasets.listing import (
+from fieldmark.base.blocks import Block
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.listing import (
     check_listing,
     existing_folder,
     few,
@@ -14,10 +16,8 @@ from fieldmark.datasets.listing import (
     require_pictures,
     write_listing,
 )
-from fieldmark.datasets.records import NO_LABEL, MaskLabels, Record
-from fieldmark.datasets.tables import read_lines
-from fieldmark.errors import UserError
-from fieldmark.params import Block
+from fieldmark.datasets.acquire.records import NO_LABEL, MaskLabels, Record
+from fieldmark.datasets.acquire.tables import read_lines
 
 Role = Literal["train", "test", "val"]
 Pair = tuple[str, str]  # of a picture and its mask, relative to the folder

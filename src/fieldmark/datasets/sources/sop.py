@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import require_pictures
-from fieldmark.datasets.official import Contents, Official, OfficialParams
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import read_rows, warn_of_other_counts
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.official import Contents, Official, OfficialParams
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import read_rows, warn_of_other_counts
 
 URL = (
     "https://drive.usercontent.google.com/download"

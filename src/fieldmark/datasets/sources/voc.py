@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import ClassVar
 from xml.etree import ElementTree
 
-from fieldmark.datasets import published
-from fieldmark.datasets.archives import unpack
-from fieldmark.datasets.download import download
-from fieldmark.datasets.listing import existing_folder, require_pictures
-from fieldmark.datasets.official import LongTailable, LongTailableParams
-from fieldmark.datasets.published import VOC_LT
-from fieldmark.datasets.records import Record
-from fieldmark.datasets.tables import read_lines
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire import published
+from fieldmark.datasets.acquire.archives import unpack
+from fieldmark.datasets.acquire.download import download
+from fieldmark.datasets.acquire.listing import existing_folder, require_pictures
+from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
+from fieldmark.datasets.acquire.published import VOC_LT
+from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.tables import read_lines
 
 URL = "https://thor.robots.ox.ac.uk/pascal/VOC"
 ARCHIVES = {  # size, MD5

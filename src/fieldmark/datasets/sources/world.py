@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Literal, Self
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from fieldmark.datasets.records import MaskLabels, Record
+from fieldmark.base.blocks import Block
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_folder
+from fieldmark.base.progress import progress
+from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
 from fieldmark.datasets.world.parts import PARTS
 from fieldmark.datasets.world.render import Shot, render_all, render_scenes
 from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, category_names
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_folder
-from fieldmark.params import Block
-from fieldmark.progress import progress
 
 FILE = "photographs.arrow"
 BATCH = 256

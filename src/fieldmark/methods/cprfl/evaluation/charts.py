@@ -9,8 +9,8 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from fieldmark.evaluation.arrays import Array
-from fieldmark.reporting.charts import chart
-from fieldmark.reporting.style import COLOURS, FAINT_RIGHT, GRID, INK, MARKERS, MUTED, canvas, legend_above
+from fieldmark.figures.charts import chart
+from fieldmark.figures.style import COLOURS, FAINT_RIGHT, GRID, INK, MARKERS, MUTED, canvas, legend_above
 
 DRAWN_NAMES = 50  # past so many categories their names are left out
 SHOWN = 5  # highest scores of a picture

@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from fieldmark.datasets.transforms import evaluation_transform, to_tensor
-from fieldmark.engine.method import Task
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
 from fieldmark.evaluation.arrays import Array
+from fieldmark.figures.sheets import Cell, tinted
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.reporting.sheets import Cell, tinted
 
 OF_EACH = 3  # categories shown for a picture
 

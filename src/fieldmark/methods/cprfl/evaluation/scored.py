@@ -9,17 +9,17 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fieldmark.datasets.multilabel import multi_hot, training_counts
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Subset, Task
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Subset, Task
+from fieldmark.datasets.data.multilabel import multi_hot, training_counts
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.multilabel import frequency_masks, mean_intervals, multilabel_map, resampled_ap
 from fieldmark.evaluation.thresholds import label_scores
-from fieldmark.language.prompts import Prompts
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.texts.prompts import Prompts
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from fieldmark.engine.method import Task
-from fieldmark.language.prompts import Prompts, read_prompts
+from fieldmark.contract.method import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth, read_truth, score, zero_shot
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
+from fieldmark.texts.prompts import Prompts, read_prompts
 
 ZERO_SHOT = "zero-shot"
 TITLES = {

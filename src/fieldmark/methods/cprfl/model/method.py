@@ -11,12 +11,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from fieldmark.datasets.multilabel import multi_hot
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.base.files import atomic_path, write_json
+from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.datasets.data.multilabel import multi_hot
 from fieldmark.engine.params import TrainParams
-from fieldmark.files import atomic_path, write_json
-from fieldmark.language.prompts import read_prompts
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead, Widths
 from fieldmark.methods.cprfl.model.losses import (
     Balance,
@@ -27,6 +26,7 @@ from fieldmark.methods.cprfl.model.losses import (
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.methods.cprfl.model.vectors import category_vectors
+from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "classifier.json"

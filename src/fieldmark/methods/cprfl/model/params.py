@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.engine.method import MethodParams
-from fieldmark.params import Block
+from fieldmark.base.blocks import Block
+from fieldmark.contract.method import MethodParams
 
 Variant = Literal[
     "BCE", "focal", "DB", "ASL", "random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fieldmark.engine.retrieval import Scored, recall_difference
-from fieldmark.reporting.claims import Claim, claim_difference
+from fieldmark.protocols.retrieval import Scored, recall_difference
+from fieldmark.results.claims import Claim, claim_difference
 
 
 class Statement(NamedTuple):

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.retrieval import Scored, score
-from fieldmark.engine.variants import load_model
+from fieldmark.contract.method import Task
+from fieldmark.contract.variants import load_model
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FOLLOWED, FrptParams
+from fieldmark.protocols.retrieval import Scored, score
 
 Curve = tuple[list[float], list[Interval]]
 

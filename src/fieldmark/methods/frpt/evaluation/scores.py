@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.retrieval import INTERVALS, Scored, counted, measured, score
+from fieldmark.contract.method import Task
 from fieldmark.evaluation.bootstrap import paired_difference
 from fieldmark.methods.frpt.evaluation.claims import make_claims
 from fieldmark.methods.frpt.evaluation.figures import write_figures
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.protocols.retrieval import INTERVALS, Scored, counted, measured, score
 
 TITLES = {
     "plain": "backbone as it comes, with its own stride, not trained",

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fieldmark.datasets.transforms import evaluation_transform, to_tensor
-from fieldmark.engine.method import Subset, Task
-from fieldmark.engine.retrieval import Scored
+from fieldmark.contract.method import Subset, Task
+from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
 from fieldmark.evaluation.retrieval import RetrievalResults
+from fieldmark.figures.sheets import Cell, picture_sheet, tinted
 from fieldmark.methods.frpt.model.method import Frpt
-from fieldmark.reporting.sheets import Cell, picture_sheet, tinted
+from fieldmark.protocols.retrieval import Scored
 
 OF_EACH = 3
 

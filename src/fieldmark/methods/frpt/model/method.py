@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
-from fieldmark.datasets.splits import few_shot
-from fieldmark.engine.method import (
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_path, write_json
+from fieldmark.contract.method import (
     SNAPSHOTS,
     Losses,
     Method,
@@ -22,14 +23,13 @@ from fieldmark.engine.method import (
     Task,
     decay_groups,
 )
+from fieldmark.datasets.splitting.splits import few_shot
 from fieldmark.engine.params import TrainParams
-from fieldmark.engine.processes import first_process
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_path, write_json
 from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.methods.frpt.model.stride import with_output_stride
+from fieldmark.runtime.processes import first_process
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import pool

@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.datasets.transforms import ImageParams
-from fieldmark.engine.method import MethodParams
+from fieldmark.contract.method import MethodParams
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.vision.pooling import Pooling
 
 Variant = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.vision.backbones import Backbone, backbone_from_spec
 
 

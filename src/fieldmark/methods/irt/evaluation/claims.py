@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fieldmark.engine.retrieval import Scored, recall_difference
 from fieldmark.evaluation.geometry import components_difference
-from fieldmark.reporting.claims import Claim, claim_difference
+from fieldmark.protocols.retrieval import Scored, recall_difference
+from fieldmark.results.claims import Claim, claim_difference
 
 
 def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:

@@ -4,19 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.retrieval import Scored, picture_reader
+from fieldmark.contract.method import Task
 from fieldmark.engine.watch import curves_by_loss, read_curves
 from fieldmark.evaluation.confusions import class_recall, hardest_confusions
-from fieldmark.reporting.charts import (
+from fieldmark.figures.charts import (
     class_recall_bars,
     energy_curves,
     loss_curves,
     measure_bars,
     similarity_panels,
 )
-from fieldmark.reporting.pictures import confusion_pairs, neighbour_gallery, representative_queries
-from fieldmark.reporting.results import FigureEntry, write_figures_index
+from fieldmark.figures.pictures import confusion_pairs, neighbour_gallery, representative_queries
+from fieldmark.protocols.retrieval import Scored, picture_reader
+from fieldmark.results.schema import FigureEntry, write_figures_index
 
 
 def write_figures(scored: Mapping[str, Scored], task: Task, folder: Path) -> None:

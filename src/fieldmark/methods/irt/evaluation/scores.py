@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.retrieval import INTERVALS, Scored, counted, measured, score
+from fieldmark.contract.method import Task
 from fieldmark.methods.irt.evaluation.claims import make_claims
 from fieldmark.methods.irt.evaluation.figures import write_figures
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.protocols.retrieval import INTERVALS, Scored, counted, measured, score
 
 BOTH = "+dist"
 

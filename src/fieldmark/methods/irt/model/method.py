@@ -11,17 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_path, write_json
+from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
 from fieldmark.engine.averaging import move_towards
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
 from fieldmark.engine.params import TrainParams
-from fieldmark.engine.processes import gather
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_path, write_json
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.model.descriptor import Descriptor
 from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.runtime.processes import gather
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, contiguous, require_size
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "descriptor.json"

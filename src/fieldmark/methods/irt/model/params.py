@@ -4,9 +4,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.engine.method import MethodParams
+from fieldmark.base.blocks import Block
+from fieldmark.contract.method import MethodParams
 from fieldmark.methods.irt.model.losses import Reduction
-from fieldmark.params import Block
 from fieldmark.vision.pooling import Pooling
 
 Variant = Literal["O", "L", "R"]

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fieldmark.datasets.loading import PictureDataset, loader, sequential_slices
-from fieldmark.datasets.transforms import evaluation_transform
-from fieldmark.engine.inference import INFERENCE_BATCH
+from fieldmark.contract.method import Subset, Task
+from fieldmark.datasets.data.loading import PictureDataset, loader, sequential_slices
+from fieldmark.datasets.data.transforms import evaluation_transform
 from fieldmark.engine.loop import pick_device
-from fieldmark.engine.method import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
+from fieldmark.inference.batches import INFERENCE_BATCH
 from fieldmark.methods.loca.model.method import Loca, Pretext
 
 MOST = 256  # pictures looked at

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
-from fieldmark.engine.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
-from fieldmark.engine.inference import run_over
-from fieldmark.engine.pairs import Pairs
 from fieldmark.engine.params import DenseParams
 from fieldmark.evaluation.segmentation import Overlaps
+from fieldmark.inference.batches import run_over
 from fieldmark.methods.loca.model.method import Loca
+from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
+from fieldmark.protocols.pairs import Pairs
 from fieldmark.vision.backbones import Backbone
 
 FINE_TUNED = ("random", "supervised", "LOCA")  # the comparison that the paper is about

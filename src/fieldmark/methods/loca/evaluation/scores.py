@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.pairs import Pairs
+from fieldmark.contract.method import Task
 from fieldmark.engine.watch import read_curves
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import Overlaps, miou_interval
@@ -17,6 +16,7 @@ from fieldmark.methods.loca.evaluation.probes import Dense, judge
 from fieldmark.methods.loca.model.alarms import diagnosis
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.protocols.pairs import Pairs
 
 TITLES = {
     "random": "random weights",

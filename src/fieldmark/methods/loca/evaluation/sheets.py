@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from fieldmark.engine.dense import predict
-from fieldmark.engine.pairs import Pairs
+from fieldmark.figures.masks import coloured_labels, framed, label_key
+from fieldmark.figures.sheets import Cell, picture_sheet
 from fieldmark.methods.loca.evaluation.positions import Positions
 from fieldmark.methods.loca.evaluation.probes import Dense, shown
 from fieldmark.methods.loca.model.method import Loca
-from fieldmark.reporting.masks import coloured_labels, framed, label_key
-from fieldmark.reporting.sheets import Cell, picture_sheet
+from fieldmark.protocols.dense import predict
+from fieldmark.protocols.pairs import Pairs
 
 PICTURES = 5  # in the sheet of positions
 BLUE, ORANGE, GREEN, RED = (0, 114, 178), (230, 130, 0), (19, 128, 74), (200, 50, 31)

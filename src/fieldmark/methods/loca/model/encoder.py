@@ -8,7 +8,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
-from fieldmark.errors import UserError
+from fieldmark.base.errors import UserError
 from fieldmark.methods.loca.model.params import OWN_OPTIONS, LocaParams
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec
 from fieldmark.vision.libraries import IMAGENET

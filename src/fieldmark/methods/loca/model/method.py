@@ -13,12 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_path
+from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task
 from fieldmark.engine.averaging import move_towards
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Task
 from fieldmark.engine.params import TrainParams
-from fieldmark.engine.processes import first_process, process_rank
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_path
 from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
 from fieldmark.methods.loca.model.losses import feature_loss, position_loss, sinkhorn
@@ -31,6 +30,7 @@ from fieldmark.methods.loca.model.network import (
 )
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
+from fieldmark.runtime.processes import first_process, process_rank
 from fieldmark.vision.backbones import Backbone, contiguous, load_backbone, save_backbone
 from fieldmark.vision.pooling import pool
 

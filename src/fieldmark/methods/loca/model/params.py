@@ -5,9 +5,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from fieldmark.engine.method import MethodParams
+from fieldmark.base.blocks import Block
+from fieldmark.contract.method import MethodParams
 from fieldmark.engine.params import DenseParams
-from fieldmark.params import Block
 
 Mode = Literal["random", "supervised", "position", "feature", "LOCA", "zhai"]
 MODES: tuple[Mode, ...] = ("random", "supervised", "position", "feature", "LOCA", "zhai")

@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.engine.distillation import DistillWiring
-from fieldmark.engine.method import MethodParams
+from fieldmark.contract.distillation import DistillWiring
+from fieldmark.contract.method import MethodParams
 from fieldmark.methods.pma.model.params import PARTS, PmaParams, Variant
 
 Student = Literal["student", "twin"]

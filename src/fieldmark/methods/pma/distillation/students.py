@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Losses, ParameterGroup, Task, Trainable
+from fieldmark.contract.variants import load_model, save_model, train_on
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.inference import run_batches
-from fieldmark.engine.method import Losses, ParameterGroup, Task, Trainable
 from fieldmark.engine.params import TrainParams
-from fieldmark.engine.variants import load_model, save_model, train_on
 from fieldmark.engine.watch import Point
-from fieldmark.errors import UserError
+from fieldmark.inference.batches import run_batches
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.method import Pma, check_map

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fieldmark.evaluation.bootstrap import Interval, paired_difference
 from fieldmark.methods.pma.evaluation.predictions import MISSING, OWN, Predicted
-from fieldmark.reporting.claims import Claim, claim_difference, verdict
+from fieldmark.results.claims import Claim, claim_difference, verdict
 
 FULL = "PMA"
 NEARLY = 0.02  # a student this close to its teacher nearly matches it

@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fieldmark.datasets.transforms import evaluation_transform, to_tensor
-from fieldmark.engine.method import Task
+from fieldmark.contract.method import Task
+from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.figures.sheets import Cell, Tone
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.stack import Stage
-from fieldmark.reporting.sheets import Cell, Tone
 
 SHOWN_PHRASES = 5
 Line = tuple[str, Tone]

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.datasets.loading import Batch
-from fieldmark.datasets.transforms import ImageParams
-from fieldmark.engine.inference import run_batches
-from fieldmark.engine.method import Subset, Task
+from fieldmark.contract.method import Subset, Task
+from fieldmark.datasets.data.loading import Batch
+from fieldmark.datasets.data.transforms import ImageParams
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.classification import correct_in_top
+from fieldmark.inference.batches import run_batches
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.phrases import PhraseTable
 

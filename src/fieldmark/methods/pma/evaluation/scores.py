@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.engine.method import Task
-from fieldmark.engine.retrieval import INTERVALS
+from fieldmark.contract.method import Task
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.classification import group_accuracies, log_loss, reliability
 from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of
@@ -13,6 +12,7 @@ from fieldmark.methods.pma.evaluation.figures import write_figures
 from fieldmark.methods.pma.evaluation.predictions import OWN, WRONG, Predicted, predict
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.protocols.retrieval import INTERVALS
 
 TITLES = {
     "plain": "backbone alone",

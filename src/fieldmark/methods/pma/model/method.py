@@ -11,10 +11,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout
 
-from fieldmark.engine.method import Losses, Method, MethodParams, ParameterGroup, Subset, Task, decay_groups
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_path, write_json
+from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Subset, Task, decay_groups
 from fieldmark.engine.params import TrainParams
-from fieldmark.errors import UserError
-from fieldmark.files import atomic_path, write_json
 from fieldmark.methods.pma.model.attention import SelfAttentionScore, masked_softmax
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import (

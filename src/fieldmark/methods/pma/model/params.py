@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from fieldmark.engine.method import MethodParams
+from fieldmark.base.blocks import Block
+from fieldmark.contract.method import MethodParams
 from fieldmark.methods.pma.model.attention import Relation
 from fieldmark.methods.pma.model.stack import MOST_STAGES, AttentionOptions, PartProjection
-from fieldmark.params import Block
 
 Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
 

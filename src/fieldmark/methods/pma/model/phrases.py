@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fieldmark.engine.method import Subset, Task
-from fieldmark.errors import UserError
-from fieldmark.language.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Subset, Task
 from fieldmark.methods.pma.model.params import NO_PHRASES, NO_VECTORS, NONE
+from fieldmark.texts.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""Typed parameter blocks: `params.yaml` in, frozen models out, one-line errors for what is wrong."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from fieldmark.base.errors import UserError
+
+
+class Block(BaseModel):
+    """A block of `params.yaml`. Unknown keys are refused; instances cannot be changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+B = TypeVar("B", bound=Block)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML 1.2 mapping (`1e-4` is a float). Raises UserError when absent or malformed."""
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run from the repository root") from None
+    except YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold a mapping of blocks, it holds {type(value).__name__}")
+    return value
+
+
+def parse(block_class: type[B], mapping: Any, where: str) -> B:
+    """Turn the mapping found at `where` (a dotted name) into its block. Raises UserError, one line."""
+    try:
+        return block_class.model_validate(mapping, strict=None)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(_explain(block_class, first, where)) from None
+
+
+def pick(mapping: dict[str, Any], key: str, where: str) -> Any:
+    """Return `mapping[key]`; an absent key is refused with the nearest one that exists."""
+    if key not in mapping:
+        raise UserError(f"{where} has no '{key}'{nearest(key, list(mapping))}")
+    return mapping[key]
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return a clause that names the nearest known word, or lists all when none is near."""
+    close = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; it knows: {', '.join(sorted(known))}"
+
+
+def _explain(block_class: type[Block], error: Any, where: str) -> str:
+    location = [str(part) for part in error["loc"]]
+    dotted = ".".join([where, *location])
+    if error["type"] == "extra_forbidden":
+        owner = _block_at(block_class, location[:-1])
+        known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+        return f"unknown parameter {dotted}{nearest(location[-1], known) if known else ''}"
+    if error["type"] == "missing":
+        return f"parameter {dotted} is missing"
+    wrong, value = error["msg"].removeprefix("Value error, "), error["input"]
+    # A mapping's beginning says nothing of a mistake that concerns the whole block.
+    shown = "" if isinstance(value, dict) else f" (it is {value!r:.80})"
+    return f"parameter {dotted}: {wrong[0].lower()}{wrong[1:]}{shown}"
+
+
+def _block_at(block_class: type[Block], path: list[str]) -> type[Block] | None:
+    """Follow nested blocks down `path`; None where the path leaves the blocks."""
+    for name in path:
+        fields = {field.alias or key: field for key, field in block_class.model_fields.items()}
+        annotation = fields[name].annotation if name in fields else None
+        if not (isinstance(annotation, type) and issubclass(annotation, Block)):
+            return None
+        block_class = annotation
+    return block_class

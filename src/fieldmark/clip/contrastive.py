@@ -1,0 +1,75 @@
+"""Training a CLIP: pictures against their captions, across all processes."""
+
+import math
+from collections.abc import Sequence
+from itertools import accumulate, chain
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+
+from fieldmark.contract.method import Losses, Trainable
+from fieldmark.datasets.data.loading import mix
+from fieldmark.runtime.processes import gather
+from fieldmark.towers.clip import Clip
+
+MOST_SCALE = math.log(100.0)  # the inverse temperature is kept below 100, as in CLIP
+
+
+def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
+    """Symmetric cross-entropy of pictures (B, m) against texts (B, m) of the same order; pairs are positive.
+
+    `scale` is the inverse temperature. A. Radford et al. 2021, arXiv 2103.00020, figure 3. Rows of all
+    processes are gathered, so two processes with half a batch give the loss of one with the whole batch.
+    """
+    pictures, sentences = (normalize(gather(rows.float()), dim=1) for rows in (images, texts))
+    logits = scale * pictures @ sentences.T
+    own = torch.arange(len(logits), device=logits.device)
+    return 0.5 * (cross_entropy(logits, own) + cross_entropy(logits.T, own))
+
+
+class ContrastiveClip(Trainable):
+    """A CLIP with the captions of its training pictures; each step draws one caption per picture.
+
+    `captions` has one list per training picture, in the order of the batch's `indices`; none may be empty.
+    """
+
+    tokens: Tensor
+    first: Tensor
+    counts: Tensor
+
+    def __init__(self, clip: Clip, captions: Sequence[Sequence[str]], seed: int) -> None:
+        super().__init__()
+        if not captions or not all(captions):
+            raise ValueError("every training picture needs a caption")
+        counts = [len(own) for own in captions]
+        self.clip, self.seed, self.step = clip, seed, 0
+        for name, table in {
+            "tokens": clip.tokenize(list(chain.from_iterable(captions))),
+            "first": torch.tensor(list(accumulate(counts, initial=0))[:-1]),
+            "counts": torch.tensor(counts),
+        }.items():
+            self.register_buffer(name, table, persistent=False)
+
+    def before_step(self, step: int) -> None:
+        """Remember the step, on which the captions depend."""
+        self.step = step
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Contrastive loss of the batch's pictures and the captions drawn for them."""
+        chosen = self.chosen(batch["indices"])
+        images = self.clip.encode_images(batch["images"])
+        texts = self.clip.encode_tokens(self.tokens[chosen])
+        loss = contrastive_loss(images, texts, self.clip.logit_scale.exp())
+        return {"contrastive": loss, "loss": loss}
+
+    def chosen(self, indices: Tensor) -> Tensor:
+        """Rows of `tokens` drawn for training pictures (B,): a function of seed, step and picture alone."""
+        generator = torch.Generator().manual_seed(mix(self.seed, self.step))
+        shares = torch.rand(len(self.counts), generator=generator).to(indices.device)[indices]
+        return self.first[indices] + (shares * self.counts[indices]).long()
+
+    def after_step(self, step: int) -> None:
+        """Keep the temperature from vanishing."""
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(max=MOST_SCALE)

@@ -1,0 +1,43 @@
+"""The MATLAB files that some data sets keep their annotation in."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fieldmark.base.errors import UserError
+
+
+def read_mat(path: Path, *names: str) -> list[Any]:
+    """Return the variables `names` of a MATLAB file (up to version 7.2), each flat: (N,).
+
+    Raises UserError when the file is no such file or lacks one of them.
+    """
+    import scipy.io  # takes its time: only sources with such files wait
+
+    try:
+        found = scipy.io.loadmat(str(path))
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        NotImplementedError,
+        EOFError,
+        IndexError,
+        scipy.io.matlab.MatReadError,
+    ) as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise UserError(f"{path} is no MATLAB file that can be read ({reason}); copy it again") from None
+    for name in names:
+        if name not in found:
+            raise UserError(f"{path} has no variable '{name}'; it is not the published file")
+    return [found[name].reshape(-1) for name in names]
+
+
+def scalar(value: Any, path: Path) -> Any:
+    """Return the one element of a cell, which MATLAB wraps in arrays. Raises UserError when it is not one."""
+    while isinstance(value, np.ndarray):
+        if value.size != 1:
+            raise UserError(f"{path}: a cell holds {value.size} values, it should hold one; copy it again")
+        value = value.reshape(-1)[0]
+    return value

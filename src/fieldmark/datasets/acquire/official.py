@@ -1,0 +1,135 @@
+"""What the sources of published data sets have in common: they are downloaded, or read where the user has them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from fieldmark.base.blocks import Block
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_folder
+from fieldmark.datasets.acquire.download import download_folder
+from fieldmark.datasets.acquire.listing import check_listing, existing_folder, official_layout, write_listing
+from fieldmark.datasets.acquire.published import LongTailed, fetch_lists
+from fieldmark.datasets.acquire.records import Record
+
+Contents = tuple[Sequence[Path], Iterable[Record]]
+
+
+class OfficialParams(Block):
+    """`path` is a folder in the official layout; None downloads, where that is allowed."""
+
+    path: str | None = None
+
+
+class Official(ABC):
+    """A data set in the layout of its makers: `title` names it, `name` its block in `params.yaml`.
+
+    The files and folders `needed` lie in the folder of the layout, which is a given one or `inner` in it.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    inner: ClassVar[str]
+    needed: ClassVar[tuple[str, ...]]
+
+    def __init__(self, params: OfficialParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing."""
+        if self.params.path is None:
+            self._download(download_folder(destination), destination)
+            return
+        folder = self._folder(destination)
+        files, _ = self._read(folder, destination)
+        write_listing(folder, files, destination)
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs in the order of the official lists."""
+        folder = self._folder(raw)
+        files, records = self._read(folder, raw)
+        if self.params.path is not None:
+            check_listing(folder, files, raw)
+        return iter(list(records))
+
+    @abstractmethod
+    def _download(self, downloads: Path, destination: Path) -> None:
+        """Download archives into the folder `downloads` and unpack them as `destination`."""
+
+    @abstractmethod
+    def _read(self, folder: Path, raw: Path) -> Contents:
+        """Return the files that the records are made of, in a fixed order, and the records.
+
+        Raises UserError for what is missing or damaged. Records that are made as they are asked for cost
+        `fetch` nothing, which needs the files alone.
+        """
+
+    def _folder(self, raw: Path) -> Path:
+        path = self.params.path
+        return self._layout(raw if path is None else existing_folder(path, f"{self.name}.path"))
+
+    def _layout(self, outer: Path) -> Path:
+        """Return the folder of the layout in `outer`. Raises UserError when there is none."""
+        return official_layout(outer, self.inner, self.needed, self.title)
+
+
+class ByHand(Official):
+    """A data set that is not downloaded: `advice` says what to get and which folder to name."""
+
+    advice: ClassVar[str]
+
+    def _download(self, downloads: Path, destination: Path) -> None:
+        self._folder(destination)  # refuses
+
+    def _folder(self, raw: Path) -> Path:
+        if self.params.path is None:
+            raise UserError(f"{self.name}.path: {self.advice}")
+        return super()._folder(raw)
+
+
+class LongTailableParams(OfficialParams):
+    """`lists` cuts the data set to its long-tailed lists: `published` downloads them, or a folder holds them."""
+
+    lists: str | None = None
+
+
+class LongTailable(ABC):
+    """A data set of several labels per picture, whole or as its long-tailed lists cut it."""
+
+    name: ClassVar[str]
+    longtailed: ClassVar[LongTailed]
+
+    def __init__(self, params: LongTailableParams) -> None:
+        self.params = params
+
+    def fetch(self, destination: Path) -> None:
+        """Download and unpack, or check the named folder and record its listing; fetch the lists."""
+        p = self.params
+        with atomic_folder(destination) as folder:
+            if p.lists is not None:
+                fetch_lists(self.longtailed, p.lists, destination, folder, f"{self.name}.lists")
+            if p.path is None:
+                self._download(download_folder(destination), folder)
+            records = self._read(folder)
+            if p.path is not None:
+                write_listing(*self._listed(folder, records), folder / "listing")
+
+    def records(self, raw: Path) -> Iterator[Record]:
+        """Yield the photographs, in the order of the official sets or of the lists."""
+        records = self._read(raw)
+        if self.params.path is not None:
+            check_listing(*self._listed(raw, records), raw / "listing")
+        return iter(records)
+
+    @abstractmethod
+    def _download(self, downloads: Path, folder: Path) -> None:
+        """Download into the folder `downloads` what is needed and unpack it in `folder`, which has the lists."""
+
+    @abstractmethod
+    def _read(self, raw: Path) -> list[Record]:
+        """Return the records. Raises UserError for what is missing or damaged."""
+
+    @abstractmethod
+    def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, Sequence[Path]]:
+        """Return the folder of the layout and the files in it that the records are made of."""

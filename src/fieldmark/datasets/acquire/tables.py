@@ -1,0 +1,106 @@
+"""The blank-separated lists of pictures that published data sets come with."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.records import Record
+
+Box = tuple[float, float, float, float]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a file says of every id; a message shows an id in the form `shown`."""
+
+    path: Path
+    values: Mapping[str, str]
+    shown: str = "'{}'"
+
+    def look_up(self, key: str) -> str:
+        """Return the value of an id. Raises UserError when the file has none."""
+        if key not in self.values:
+            raise UserError(f"{self.path} has no line for {self.shown.format(key)}")
+        return self.values[key]
+
+
+def read_lines(path: Path) -> list[str]:
+    """Return the lines of a text file. Raises UserError when it is no text in UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text in UTF-8") from None
+
+
+def read_rows(path: Path, columns: Sequence[str], before: int = 0) -> list[dict[str, str]]:
+    """Read the rows under the header `columns`, which `before` lines precede; empty lines are skipped.
+
+    Raises UserError when the header is another, a row has another number of values, or there is no row.
+    """
+    lines = read_lines(path)[before:]
+    if not lines or lines[0].split() != list(columns):
+        raise UserError(f"{path}: line {before + 1} should be '{' '.join(columns)}'")
+    rows = []
+    for number, line in enumerate(lines[1:], start=before + 2):
+        values = line.split()
+        if values and len(values) != len(columns):
+            raise UserError(f"{path}: line {number} should have {len(columns)} values, it is '{line[:60]}'")
+        if values:
+            rows.append(dict(zip(columns, values, strict=True)))
+    if not rows:
+        raise UserError(f"{path} names no picture")
+    return rows
+
+
+def read_table(path: Path, key: str = "image id", shown: str = "'{}'") -> Table:
+    """Read lines of `<key> <value, perhaps with blanks>`; empty lines are skipped.
+
+    Raises UserError for a line of another form or a key that comes twice.
+    """
+    values: dict[str, str] = {}
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip():
+            continue
+        name, _, value = line.strip().partition(" ")
+        if not value or name in values:
+            raise UserError(
+                f"{path}: line {number} should be '<{key}> <value>' with a new id, it is '{line[:60]}'"
+            )
+        values[name] = value.strip()
+    return Table(path, values, shown)
+
+
+def read_box(text: str, whose: str, path: Path) -> Box:
+    """Return the four numbers of a box. Raises UserError when they are none."""
+    try:
+        one, two, three, four = (float(part) for part in text.split())
+    except ValueError:
+        raise UserError(f"{path}: the box of {whose} should be four numbers, it is '{text}'") from None
+    return one, two, three, four
+
+
+def from_corners(left: float, top: float, right: float, bottom: float) -> Box:
+    """Return x, y, width, height of a box given as its first and last pixels, counted from 1."""
+    return left - 1.0, top - 1.0, right - left + 1.0, bottom - top + 1.0
+
+
+def warn_of_other_splits(
+    path: Path, records: Sequence[Record], official: Mapping[str, tuple[int, int]]
+) -> None:
+    """Log for every role of which the records have other counts than `official`, (pictures, classes) by role."""
+    for role, counts in official.items():
+        found = [record.class_name for record in records if record.split == role]
+        warn_of_other_counts(path, role, (len(found), len(set(found))), counts)
+
+
+def warn_of_other_counts(path: Path, role: str, found: tuple[int, int], official: tuple[int, int]) -> None:
+    """Log when a list names another number of (pictures, classes) than the published one does."""
+    if found != official:
+        log.warning(
+            "%s: %d pictures of %d classes for %s, the published list has %d of %d; "
+            "results cannot be compared with published ones",
+            *(path, *found, role, *official),
+        )

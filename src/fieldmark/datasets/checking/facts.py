@@ -1,0 +1,147 @@
+"""What expectations are about: plain columns derived from a manifest or a split, one row per picture."""
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.preparing.pictures import resized_shape
+
+FAR_OUTSIDE = 1e9  # stands for a box without area or with numbers that are none
+
+
+def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
+    """Return id, row, sha256, sides and aspect of the original, and what is wrong with label, box, captions.
+
+    `label_error` is the distance from the index among the sorted class names, `box_past_edge` is in pixels of
+    the stored picture (NaN without a box), `captions`, `blank_captions`, `labels` and `odd_labels` (blank or
+    repeated ones) are counts.
+    """
+    sides = manifest[["width", "height"]]
+    return pd.DataFrame(
+        {
+            "id": manifest["id"],
+            "row": manifest["row"],
+            "sha256": manifest["sha256"],
+            "shorter_side": sides.min(axis=1),
+            "longer_side": sides.max(axis=1),
+            "aspect": sides.max(axis=1) / sides.min(axis=1),
+            "label_error": (manifest["label"] - _index_in_sorted(manifest["class_name"])).abs(),
+            "captions": manifest["captions"].map(len),
+            "blank_captions": manifest["captions"].map(lambda texts: sum(not text.strip() for text in texts)),
+            "has_box": manifest["box"].notna().astype(int),
+            "box_past_edge": _past_edge(manifest, params.size),
+            "mask_row": manifest["mask_row"],
+            "labels": manifest["labels"].map(len),
+            "odd_labels": manifest["labels"].map(_odd),
+        }
+    )
+
+
+def has_labels(manifest: pd.DataFrame) -> bool:
+    """Say whether this is a set with several labels per picture."""
+    return bool((manifest["labels"].map(len) > 0).any())
+
+
+def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return id, role and what must agree with the manifest, for a split of pictures with several labels.
+
+    `row_error` and `content_roles` are those of `split_facts`; `label_error` is the distance from -1, for the
+    labels are in the manifest; `untrained` counts the labels of a picture that no training picture has.
+    """
+    known = manifest.set_index("id")
+    labels = split["id"].map(known["labels"]).map(lambda found: found if isinstance(found, list) else [])
+    trained = {name for found in labels[split["role"] == "train"] for name in found}
+    return pd.DataFrame(
+        {
+            "id": split["id"],
+            "role": split["role"],
+            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
+            "label_error": (split["label"] + 1).abs(),
+            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
+            "untrained": labels.map(lambda found: len(set(found) - trained)),
+        }
+    )
+
+
+def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """Return id, role and, per picture, what must agree with the manifest and with the other pictures.
+
+    `row_error` is NaN for a picture that the manifest lacks; `class_sides` is 2 when its class is both trained
+    on and evaluated; `content_roles` counts the roles of its content; `test_pictures` counts the test pictures
+    of its class (NaN outside the test); `unseen` is 1 when its class has no training picture.
+    """
+    known = manifest.set_index("id")
+    sha256 = split["id"].map(known["sha256"])
+    train = split["role"] == "train"
+    names = split["class_name"]
+    trained, evaluated = names.isin(names[train]), names.isin(names[~train])
+    tests = names.where(split["role"] == "test")
+    expected = _index_in_sorted(names)
+    if kind == "retrieval":
+        expected = _index_in_sorted(names.where(train)).where(train, _index_in_sorted(names.mask(train)))
+    return pd.DataFrame(
+        {
+            "id": split["id"],
+            "role": split["role"],
+            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
+            "label_error": (split["label"] - expected).abs(),
+            "class_sides": trained.astype(int) + evaluated.astype(int),
+            "content_roles": split["role"].groupby(sha256).transform("nunique"),
+            "test_pictures": tests.map(tests.value_counts()),
+            "unseen": (~trained).astype(int),
+        }
+    )
+
+
+def class_balance(names: pd.Series) -> dict[str, Any]:
+    """Return how many pictures and classes there are, and the largest class over the smallest."""
+    counts = names.value_counts()
+    if not len(counts):
+        return {"pictures": len(names), "classes": 0}
+    least, most = int(counts.min()), int(counts.max())
+    return {
+        "pictures": len(names),
+        "classes": len(counts),
+        "pictures_per_class": {"least": least, "most": most},
+        "imbalance": most / least,
+    }
+
+
+def label_balance(labels: pd.Series) -> dict[str, Any]:
+    """Return `class_balance` for pictures with several labels each, how many they have, and the counts."""
+    balance = class_balance(labels.explode().dropna())
+    counts = labels.explode().dropna().value_counts()
+    return {
+        **balance,
+        "pictures": len(labels),
+        "labels_per_picture": float(labels.map(len).mean()),
+        "unlabelled": int((labels.map(len) == 0).sum()),
+        "counts": {str(name): int(count) for name, count in sorted(counts.items())},
+    }
+
+
+def _odd(labels: list[str]) -> int:
+    return len(labels) - len({name for name in labels if name.strip()})
+
+
+def _index_in_sorted(names: pd.Series) -> pd.Series:
+    order = {name: index for index, name in enumerate(sorted(names.dropna().unique()))}
+    return names.map(order).fillna(-1).astype("int64")
+
+
+def _past_edge(manifest: pd.DataFrame, size: int | None) -> pd.Series:
+    """Return by how many pixels each box passes the edge of its stored picture: negative inside."""
+    values = [
+        float("nan") if box is None else _box_past_edge(box, *resized_shape(height, width, size))
+        for box, height, width in zip(manifest["box"], manifest["height"], manifest["width"], strict=True)
+    ]
+    return pd.Series(values, index=manifest.index, dtype=float)
+
+
+def _box_past_edge(box: list[float], height: int, width: int) -> float:
+    x, y, w, h = box
+    if not all(math.isfinite(value) for value in box) or w <= 0 or h <= 0:
+        return FAR_OUTSIDE
+    return max(-x, -y, x + w - width, y + h - height)

@@ -1,0 +1,126 @@
+"""Batches from the image store: prefetched by workers, yet a pure function of seed and step."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Sampler as TorchSampler
+from torchvision.transforms import v2
+
+from fieldmark.datasets.data.samplers import Sampler
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.transforms import to_tensor
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of one global batch: the item at `indices[i]` stands at `first + i` of batch `step`."""
+
+    step: int
+    first: int
+    indices: tuple[int, ...]
+
+
+class PictureDataset(Dataset[Batch]):
+    """Assembles whole batches {"images", "labels", "indices"} from rows of an image store.
+
+    With a seed, the transform's randomness depends on (seed, step, place in the global batch) alone:
+    neither workers, resuming nor the number of processes changes what is drawn.
+    """
+
+    def __init__(
+        self,
+        store: ImageStore,
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        transform: v2.Compose,
+        seed: int = 0,
+    ) -> None:
+        self.store, self.rows, self.labels = store, rows, labels
+        self.transform, self.seed = transform, seed
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: Slice) -> Batch:
+        with torch.random.fork_rng(devices=[]):
+            images = [self._image(part, place) for place in range(len(part.indices))]
+        chosen = np.array(part.indices, np.int64)
+        return {
+            "images": torch.stack(images),
+            "labels": torch.from_numpy(self.labels[chosen]),
+            "indices": torch.from_numpy(chosen),
+        }
+
+    def _image(self, part: Slice, place: int) -> Tensor:
+        torch.manual_seed(mix(self.seed, part.step, part.first + place))
+        image: Tensor = self.transform(to_tensor(self.store[int(self.rows[part.indices[place]])]))
+        return image
+
+
+class TrainingSlices(TorchSampler[Slice]):
+    """This process's parts of the global batches from step `start` up to `stop`.
+
+    Each global batch is cut into `processes` x `micro_batches` equal parts.
+    """
+
+    def __init__(
+        self, sampler: Sampler, start: int, stop: int, rank: int = 0, processes: int = 1, micro: int = 1
+    ) -> None:
+        if sampler.batch_size % (processes * micro):
+            raise ValueError(
+                f"batch_size {sampler.batch_size} cannot be cut into {processes} processes x {micro} parts"
+            )
+        self.sampler, self.start, self.stop, self.micro = sampler, start, stop, micro
+        self.rank, self.length = rank, sampler.batch_size // (processes * micro)
+
+    def __len__(self) -> int:
+        return (self.stop - self.start) * self.micro
+
+    def __iter__(self) -> Iterator[Slice]:
+        for step in range(self.start, self.stop):
+            indices = self.sampler.batch(step)
+            for micro in range(self.micro):
+                first = (self.rank * self.micro + micro) * self.length
+                part = indices[first : first + self.length]
+                yield Slice(step, first, tuple(int(index) for index in part))
+
+
+def sequential_slices(size: int, batch_size: int) -> list[Slice]:
+    """Return the slices that visit 0..size-1 once, in order."""
+    return [
+        Slice(n, 0, tuple(range(first, min(first + batch_size, size))))
+        for n, first in enumerate(range(0, size, batch_size))
+    ]
+
+
+def loader(
+    dataset: PictureDataset, slices: list[Slice] | TrainingSlices, workers: int, pin: bool = False
+) -> Iterator[Batch]:
+    """Iterate over the batches of `slices` in order, prefetched by `workers` processes (0: none)."""
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=slices,
+            num_workers=min(workers, len(slices)),
+            prefetch_factor=4 if workers and slices else None,
+            pin_memory=pin,
+            worker_init_fn=_single_thread,
+        )
+    )
+
+
+def mix(*numbers: int) -> int:
+    """Hash whole numbers into one 63-bit seed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _single_thread(worker: int) -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,56 @@
+"""Pictures with several labels: their classes in a fixed order, as rows of zeros and ones, and how many of each."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from fieldmark.base.errors import UserError
+
+TRAINING = ("train", "val")  # `val` is a part of the training pictures
+
+
+def label_names(manifest: pd.DataFrame) -> list[str]:
+    """Return every label of a manifest, sorted: the order of the classes wherever they have one.
+
+    Raises UserError when no picture has any label.
+    """
+    names = sorted({name for labels in manifest["labels"] for name in labels})
+    if not names:
+        raise UserError(
+            "the data set has no picture with labels; a long-tailed split and its method need them"
+        )
+    return names
+
+
+def multi_hot(manifest: pd.DataFrame, frame: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.float32]:
+    """Return the labels of the pictures of `frame` (any rows of a split), (N, C): 1 where a class is present.
+
+    Columns follow `classes`, rows follow `frame`, whose `id` is looked up in the manifest. Raises UserError
+    for a picture that the manifest lacks and for a label that is not among `classes`.
+    """
+    of_id = dict(zip(manifest["id"], manifest["labels"], strict=True))
+    column = {name: index for index, name in enumerate(classes)}
+    table = np.zeros((len(frame), len(classes)), dtype=np.float32)
+    for row, key in enumerate(frame["id"]):
+        if key not in of_id:
+            raise UserError(f"the manifest has no picture '{key}'; run `split` again")
+        for name in of_id[key]:
+            if name not in column:
+                raise UserError(f"picture '{key}' has the label '{name}', which is not among the classes")
+            table[row, column[name]] = 1.0
+    return table
+
+
+def training_counts(manifest: pd.DataFrame, split: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Return in how many training pictures (train and val) of a split each class is present, (C,)."""
+    training = split[split["role"].isin(TRAINING)]
+    counts: NDArray[np.int64] = multi_hot(manifest, training, classes).sum(axis=0).astype(np.int64)
+    return counts
+
+
+def frequency_groups(counts: Any, head: int = 100, tail: int = 20) -> list[str]:
+    """Name the group of each class by its training pictures: "head" from `head` on, "tail" below `tail`."""
+    return ["head" if n >= head else "tail" if n < tail else "medium" for n in np.asarray(counts).tolist()]

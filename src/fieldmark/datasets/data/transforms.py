@@ -1,0 +1,97 @@
+"""Turning a stored picture into a network input: the training and the test geometry."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torchvision.transforms import v2
+
+from fieldmark.base.blocks import Block
+
+MAGNITUDES = 10  # of a random operation: 0 changes nothing
+
+
+class ImageParams(Block):
+    """How pictures become network inputs. Lengths are in pixels."""
+
+    size: int = Field(128, ge=16, le=2048)  # side of the square network input
+    resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `size`
+    shape: Literal["square", "shorter_side"] = "square"  # what `resize` does to the aspect ratio
+    crop: Literal["random", "random_resized", "centre"] = (
+        "random_resized"  # in training; tests crop the centre
+    )
+    scale: tuple[float, float] = (0.3, 1.0)  # area of the random resized crop, as a fraction
+    flip: bool = True
+    jitter: float = Field(0.0, ge=0.0, le=1.0)  # strength of brightness, contrast and saturation changes
+    erase: float = Field(0.0, ge=0.0, le=1.0)  # probability of erasing a rectangle
+    cutout: float = Field(0.0, ge=0.0, le=1.0)  # sides of a rectangle of one random colour, as a fraction
+    augment: int = Field(0, ge=0)  # how many random operations may follow, each with probability 0.5
+
+
+def training_transform(params: ImageParams) -> v2.Compose:
+    """Return the random transform of training: uint8 (3, H, W) -> uint8 (3, size, size)."""
+    steps: list[torch.nn.Module] = []
+    if params.crop == "random_resized":
+        steps.append(v2.RandomResizedCrop(params.size, scale=params.scale, antialias=True))
+    else:
+        crop = v2.RandomCrop if params.crop == "random" else v2.CenterCrop
+        steps += [_resize(params), crop(params.size)]
+    if params.flip:
+        steps.append(v2.RandomHorizontalFlip())
+    if params.jitter:
+        steps.append(v2.ColorJitter(params.jitter, params.jitter, params.jitter))
+    if params.erase:
+        steps.append(v2.RandomErasing(params.erase))
+    if params.cutout:
+        steps.append(Cutout(params.cutout))
+    steps += [_random_operation() for _ in range(params.augment)]
+    return v2.Compose(steps)
+
+
+class Cutout(torch.nn.Module):
+    """Covers a rectangle around a random place with one random colour; what reaches past the edge is clipped.
+
+    Uint8 (3, H, W) -> the same shape; the rectangle's sides are `fraction` of H and W.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__()
+        self.fraction = fraction
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return a copy with the rectangle in it."""
+        bounds = []
+        for side in image.shape[-2:]:
+            reach = self.fraction * side
+            start = float(torch.rand(())) * side - reach / 2
+            bounds.append(slice(max(0, round(start)), max(0, round(start + reach))))
+        covered = image.clone()
+        covered[:, bounds[0], bounds[1]] = torch.randint(0, 256, (3, 1, 1), dtype=image.dtype)
+        return covered
+
+
+def _random_operation() -> v2.RandomApply:
+    """Return one operation of RandAugment (arXiv 1909.13719) at a magnitude of 1 to 9, drawn anew each time."""
+    strengths = [
+        v2.RandAugment(num_ops=1, magnitude=magnitude, num_magnitude_bins=MAGNITUDES)
+        for magnitude in range(1, MAGNITUDES)
+    ]
+    return v2.RandomApply([v2.RandomChoice(strengths)], p=0.5)
+
+
+def evaluation_transform(params: ImageParams) -> v2.Compose:
+    """Return the fixed transform of evaluation: resize, then centre crop; uint8 in, uint8 out."""
+    return v2.Compose([_resize(params), v2.CenterCrop(params.size)])
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Turn (H, W, 3) uint8 pixels into a (3, H, W) uint8 tensor."""
+    return torch.from_numpy(np.array(pixels, copy=True)).permute(2, 0, 1)
+
+
+def _resize(params: ImageParams) -> v2.Resize:
+    side = max(params.resize or params.size, params.size)
+    target = [side, side] if params.shape == "square" else [side]
+    return v2.Resize(target, antialias=True)

@@ -1,0 +1,94 @@
+"""A data set of pictures with several labels at a glance: its sheet, what meets in one picture, how hard it is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from fieldmark.datasets.describing.contact import labelled_sheet
+from fieldmark.datasets.describing.difficulty import colour_histograms, neighbour_votes, pixel_features
+from fieldmark.datasets.describing.specimens import Specimen
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.multilabel import multilabel_map
+from fieldmark.figures.charts import chart
+from fieldmark.figures.style import canvas
+from fieldmark.results.schema import FigureEntry, write_figures_index
+
+SHEET, TOGETHER = "contact.webp", "co-occurrence.svg"
+SHOWN = 40  # most frequent classes in the chart of co-occurrence
+MANY = 1000  # pictures whose neighbours are looked for
+
+
+def write_label_overview(pictures: Sequence[Specimen], folder: Path) -> dict[str, float]:
+    """Write the sheet, the chart of co-occurrence and their index into `folder`; return the difficulty.
+
+    The difficulty is the mAP of the labels of the ten nearest other pictures, by raw pixels and by colours,
+    and the mAP of chance.
+    """
+    names = sorted({name for one in pictures for name in one.labels})
+    targets = np.array([[name in one.labels for name in names] for one in pictures], dtype=np.float32)
+    labelled_sheet(pictures).save(folder / SHEET, "WEBP", quality=60, method=6)
+    co_occurrence_chart(folder / TOGETHER, names, targets)
+    difficulty = measure_label_difficulty(pictures, targets)
+    title = "What meets in one picture"
+    figures = [
+        FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True),
+        FigureEntry(file=TOGETHER, title=title, caption=_meeting(names), wide=True),
+    ]
+    write_figures_index(folder, figures)
+    return difficulty
+
+
+def measure_label_difficulty(pictures: Sequence[Specimen], targets: Array) -> dict[str, float]:
+    """Return the mAP of nearest neighbours by pixels and by colours, and of chance; of many pictures, some."""
+    chosen = np.linspace(0, len(pictures) - 1, min(len(pictures), MANY)).astype(int)
+    some, truth = [pictures[one].picture for one in chosen], targets[chosen]
+    pixels = neighbour_votes(pixel_features(some), truth)
+    colours = neighbour_votes(colour_histograms(some), truth, metric="intersection")
+    return {
+        "pixels_map": multilabel_map(pixels, truth)["map"],
+        "colours_map": multilabel_map(colours, truth)["map"],
+        "chance_map": float(truth.mean(axis=0)[truth.any(axis=0)].mean()),
+    }
+
+
+@chart
+def co_occurrence_chart(names: Sequence[str], targets: Array) -> Canvas:
+    """Draw which share of the pictures of a class (row) holds another one (column); targets are (N, C).
+
+    Classes stand in the order of their pictures, the most frequent first.
+    """
+    counts = targets.sum(axis=0)
+    order = np.argsort(-counts, kind="stable")[:SHOWN]
+    order = order[counts[order] > 0]
+    share = (targets.T @ targets / np.maximum(counts, 1)[:, None])[np.ix_(order, order)]
+    np.fill_diagonal(share, np.nan)
+    side = max(3.4, 1.6 + 0.2 * len(order))
+    figure = canvas(side + 0.8, side)
+    axes = figure.subplots()
+    drawn = axes.pcolormesh(
+        share, cmap="Blues", vmin=0.0, vmax=max(0.1, float(np.nanmax(share, initial=0.0)))
+    )
+    shown = [names[one] for one in order]
+    axes.set_xticks(np.arange(len(order)) + 0.5, shown, rotation=90, fontsize=8)
+    axes.set_yticks(np.arange(len(order)) + 0.5, shown, fontsize=8)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    figure.colorbar(drawn, ax=axes, label="share of the row's pictures", shrink=0.7)
+    return figure
+
+
+def _caption(found: dict[str, float]) -> str:
+    pixels, colours, chance = (
+        f"{100 * found[name]:.1f} %" for name in ("pixels_map", "colours_map", "chance_map")
+    )
+    return (
+        f"The labels of the ten nearest pictures reach a mAP of {pixels} by raw pixels and of {colours} by colour "
+        f"histogram (chance: {chance})."
+    )
+
+
+def _meeting(names: Sequence[str]) -> str:
+    cut = f", the {SHOWN} most frequent of {len(names)}" if len(names) > SHOWN else ""
+    return f"Classes from the most to the least frequent{cut}; dark where the class of the column is often there too."

@@ -1,0 +1,143 @@
+"""One record to what the store and the manifest keep of it: the work that `prepare` does in parallel."""
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from fieldmark.datasets.acquire.records import NO_LABEL, VALUES, MaskLabels, Record
+from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.data.store import Encoded, Encoding, encode
+from fieldmark.datasets.preparing.decoding import BadImageError, Decoded, Pixels, decode, decode_mask
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A usable picture, encoded for the store.
+
+    `width`, `height` and `mode` are the original's, less what was cut off.
+    """
+
+    image: Encoded
+    mask: Encoded | None
+    box: Box | None
+    box_clipped: bool
+    width: int
+    height: int
+    mode: str
+    sha256: str
+
+
+def process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> Picture | BadImageError:
+    """Decode, check, resize and encode one record; a picture that cannot be used comes back as its reason."""
+    try:
+        return _process(record, params, mask_encoding)
+    except BadImageError as error:
+        return error
+
+
+def resized_shape(height: int, width: int, size: int | None) -> tuple[int, int]:
+    """Return (height, width) with the shorter side at `size`, the other one in proportion."""
+    if size is None:
+        return height, width
+    scale = size / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def clip_box(box: Box, width: int, height: int, overreach: float) -> Box:
+    """Cut off what passes the edge by at most `overreach` pixels; a worse box stays for `validate`."""
+    x, y, w, h = box
+    past = max(-x, -y, x + w - width, y + h - height)
+    if not (all(math.isfinite(value) for value in box) and 0 < past <= overreach):
+        return box
+    left, top = max(x, 0.0), max(y, 0.0)
+    return left, top, min(x + w, float(width)) - left, min(y + h, float(height)) - top
+
+
+def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> Picture:
+    data = _read(record.image)
+    decoded = _cut(decode(data), record.cut_below)
+    height, width = decoded.pixels.shape[:2]
+    if min(height, width) < params.expect.min_side:
+        raise BadImageError(f"{width} x {height} pixels; a side must have at least {params.expect.min_side}")
+    shape = resized_shape(height, width, params.size)
+    if decoded.verbatim and params.encoding == "jpeg" and shape == (height, width):
+        image = Encoded(data, height, width)  # the photograph's own bytes: nothing is lost twice
+    else:
+        image = encode(_resize(decoded.pixels, shape), params.encoding)
+    box = None if record.box is None else clip_box(record.box, width, height, params.expect.box_overreach)
+    return Picture(
+        image=image,
+        mask=_mask(record, (height, width), shape, mask_encoding),
+        box=None if box is None else _scale(box, shape[1] / width, shape[0] / height),
+        box_clipped=box != record.box,
+        width=width,
+        height=height,
+        mode=decoded.mode,
+        sha256=decoded.content_hash,
+    )
+
+
+def _cut(decoded: Decoded, rows: int) -> Decoded:
+    """Leave out so many rows of pixels at the bottom."""
+    if not rows:
+        return decoded
+    if decoded.pixels.shape[0] <= rows:
+        raise BadImageError(
+            f"it has {decoded.pixels.shape[0]} rows of pixels, of which {rows} are to be cut off"
+        )
+    return replace(decoded, pixels=decoded.pixels[:-rows], verbatim=False)
+
+
+def _read(image: bytes | Path) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    try:
+        return image.read_bytes()
+    except OSError as error:
+        raise BadImageError(f"cannot be read: {error.strerror}") from None
+
+
+def _resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """Resize with an anti-aliasing bicubic filter."""
+    if pixels.shape[:2] == shape:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(shape[::-1], Image.Resampling.BICUBIC))
+
+
+def _mask(
+    record: Record, original: tuple[int, int], shape: tuple[int, int], encoding: Encoding
+) -> Encoded | None:
+    """Decode the mask, check that it fits the picture and resize it without mixing labels."""
+    if record.mask is None:
+        return None
+    mask = decode_mask(_read(record.mask))
+    if record.mask_labels is not None:
+        mask = _stored_values(mask, record.mask_labels)
+    if mask.shape != original:
+        raise BadImageError(
+            f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "
+            f"the picture {original[1]} x {original[0]}"
+        )
+    if shape != original:
+        mask = np.asarray(Image.fromarray(mask).resize(shape[::-1], Image.Resampling.NEAREST))
+    return encode(mask, encoding)
+
+
+def _stored_values(mask: Pixels, labels: MaskLabels) -> Pixels:
+    """Bring the values of a mask file to those of the store. Raises BadImageError for one without a name."""
+    stored = np.frombuffer(labels.stored or bytes(range(VALUES)), np.uint8)
+    unnamed = (stored >= len(labels.names)) & (stored != NO_LABEL)
+    found = np.flatnonzero(unnamed & (np.bincount(mask.ravel(), minlength=VALUES) > 0))
+    if found.size:
+        raise BadImageError(f"the mask holds the value {found[0]}, which none of its labels names")
+    return stored[mask]
+
+
+def _scale(box: Box, across: float, down: float) -> Box:
+    x, y, w, h = box
+    return x * across, y * down, w * across, h * down

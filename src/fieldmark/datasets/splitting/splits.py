@@ -1,0 +1,287 @@
+"""Splits: which picture plays which role in a task. Pure functions from a manifest to a table.
+
+A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`,
+`role`, `label` and `class_name` (-1 and "" in a long-tailed split, whose pictures have several labels). Roles
+are "train" and "test", or "train", "query" and "gallery"; a long-tailed split has "val" besides, and so may a
+source's own. Chance is a hash of the seed with the picture's content or id, so that a split does not depend
+on the order of the rows.
+"""
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from fieldmark.base.blocks import Block, nearest, parse
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.schema import named_items
+from fieldmark.datasets.data.manifest import read_table, write_table
+
+COLUMNS = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("row", pa.int64(), nullable=False),  # index in the image store
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("label", pa.int64(), nullable=False),
+        pa.field("class_name", pa.string(), nullable=False),
+    ]
+)
+# A picture found in several roles keeps the first of these and leaves the others.
+ROLES = ("test", "query", "gallery", "val", "train")
+ANY_CLASS = "picture"  # the class of all in a dense split
+LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: longtail
+log = logging.getLogger(__name__)
+
+
+class SplitParams(Block):
+    """One item of `splits:`.
+
+    `by` says what decides. "classes" (default for retrieval): the first `train_classes` of the sorted class
+    names, a share or a number, are for training and the others for the test. "source": the source's own
+    split. "images": `test_fraction` of each class is the test, drawn with `seed`. The default for
+    classification, dense and fewshot is "source" where the source has a split and "images" where it has none.
+    `dense` is for work on masks: it takes every picture, whether it has a class or not, as of one class.
+    `fewshot` is the classification split of the same options with `shots` training pictures per class.
+    `ks` are the k for which evaluation reports recall@k; they change no split.
+    A longtail split is of pictures with several labels. `imbalance` thins the training pictures until the
+    frequency of the classes falls by a power law, that many times from the first to the last; None keeps
+    them. `val_fraction` of the training pictures is for choosing thresholds. A class is of the `head` from so
+    many training pictures on, of the tail below `tail`, in between of the middle.
+    """
+
+    dataset: str
+    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense"]
+    by: Literal["classes", "source", "images"] | None = None
+    seed: int = 0
+    train_classes: int | float = 0.5
+    test_fraction: float = Field(default=0.5, gt=0.0, lt=1.0)
+    shots: int | None = Field(default=None, ge=1)
+    ks: tuple[int, ...] = (1, 2, 4, 8)
+    imbalance: float | None = Field(default=None, gt=1.0)
+    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
+    head: int = Field(default=100, ge=2)
+    tail: int = Field(default=20, ge=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SplitParams":
+        share = self.train_classes
+        if not (0 < share < 1 if isinstance(share, float) else share >= 1):
+            raise ValueError("train_classes must be a share between 0 and 1 or a whole number of classes")
+        if (self.kind == "retrieval" and self.by == "images") or (
+            self.kind != "retrieval" and self.by == "classes"
+        ):
+            raise ValueError(f"by: {self.by} does not go with kind: {self.kind}")
+        if (self.kind == "fewshot") != (self.shots is not None):
+            raise ValueError("shots must be given for kind: fewshot, and only there")
+        other = sorted(self.model_fields_set & LONGTAIL) if self.kind != "longtail" else []
+        if other:
+            raise ValueError(f"{other[0]} goes with kind: longtail only")
+        if self.tail > self.head:
+            raise ValueError(f"tail ({self.tail}) must not exceed head ({self.head})")
+        return self
+
+
+def read_splits(params: dict[str, Any]) -> dict[str, SplitParams]:
+    """Return every item of `splits:`. Raises UserError, also for a data set that `datasets:` lacks."""
+    datasets = list(named_items(params, "datasets"))
+    splits = {
+        name: parse(SplitParams, item, f"splits.{name}")
+        for name, item in named_items(params, "splits").items()
+    }
+    for name, split in splits.items():
+        if split.dataset not in datasets:
+            raise UserError(
+                f"splits.{name}.dataset: there is no data set '{split.dataset}'"
+                f"{nearest(split.dataset, datasets)}"
+            )
+    return splits
+
+
+def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+    """Return the split of `manifest` that `params` describes.
+
+    Pictures without a class take no part. Pictures of equal content never have two roles: the copy nearer to
+    training is left out. A class with a single test picture is left out of a retrieval test, where it could
+    find nothing. Labels count from 0 over the sorted class names: over all of them in classification, where
+    roles share the classes, and in retrieval over those of train and those of the test separately.
+    Raises UserError when there is nothing to train on or to test on.
+    """
+    classless = params.kind == "dense"
+    frame = _with_classes(manifest.assign(class_name=ANY_CLASS) if classless else manifest).sort_values("row")
+    if params.kind == "retrieval":
+        frame["role"] = by_source(frame) if params.by == "source" else _by_classes(frame, params)
+        return _finish_retrieval(without_leaks(frame))
+    frame["role"] = by_source(frame) if source_decides(frame, params) else _by_images(frame, params)
+    split = _finish_classification(without_leaks(frame))
+    return split if params.shots is None else few_shot(split, params.shots, params.seed)
+
+
+def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
+    """Return `split` with `shots` training pictures per class, drawn with `seed`; other roles are unchanged.
+
+    More shots contain fewer: the pictures of 1 shot are among those of 5. Raises UserError when a class has
+    fewer than `shots` training pictures.
+    """
+    train = split[split["role"] == "train"]
+    counts = train["class_name"].value_counts()
+    short = sorted(counts.index[counts < shots])
+    if short:
+        raise UserError(
+            f"shots: {shots} is more than the training pictures of {len(short)} classes: {few_names(short)}"
+        )
+    order = train["id"].map(lambda key: chance(seed, key))
+    place = order.groupby(train["class_name"]).rank(method="first")
+    return split.drop(index=train.index[place > shots]).reset_index(drop=True)
+
+
+def chance(seed: int, key: str) -> float:
+    """Return a number in [0, 1) that depends on `seed` and `key` alone, on any machine."""
+    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
+    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
+
+
+def write_split(split: pd.DataFrame, path: Path) -> None:
+    """Write a split atomically as Parquet; the same rows give the same bytes."""
+    write_table(split, COLUMNS, path)
+
+
+def read_split(path: Path) -> pd.DataFrame:
+    """Read a split. Raises UserError when it is absent or of another version."""
+    frame: pd.DataFrame = read_table(path, COLUMNS, "run `split` first").to_pandas()
+    return frame
+
+
+def _with_classes(manifest: pd.DataFrame) -> pd.DataFrame:
+    named = manifest["class_name"].notna()
+    if not named.any():
+        raise UserError("the data set names no classes; a split needs them")
+    if not named.all():
+        log.warning("%d pictures without a class take no part in the split", (~named).sum())
+    return manifest.loc[named, ["id", "row", "class_name", "split", "sha256"]]
+
+
+def _by_classes(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
+    if frame["split"].notna().all() and not _shared_classes(frame.assign(role=frame["split"])):
+        log.info("the source brings a class-disjoint split of its own; `by: source` would use it")
+    names = sorted(frame["class_name"].unique())
+    share = params.train_classes
+    count = int(share * len(names) + 1e-9) if isinstance(share, float) else share
+    train = frame["class_name"].isin(names[:count])
+    return train.map({True: "train", False: "test"})
+
+
+def by_source(frame: pd.DataFrame) -> pd.Series:
+    """Return the source's own roles. Raises UserError when it gives none to a picture."""
+    missing = frame.loc[frame["split"].isna(), "id"].tolist()
+    if missing:
+        raise UserError(
+            f"by: source, but {len(missing)} pictures have no split of their own: {few_names(missing)}"
+        )
+    return frame["split"]
+
+
+def _by_images(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
+    """Draw the test by content within each class, so that copies of a picture stay together."""
+    order = frame["sha256"].map(lambda key: chance(params.seed, key))
+    by_class = order.groupby(frame["class_name"])
+    contents = by_class.transform("nunique")
+    tests = (contents * params.test_fraction).round().clip(upper=contents - 1)
+    return (by_class.rank(method="dense") <= tests).map({True: "test", False: "train"})
+
+
+def source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
+    """Say whether the roles are the source's: `by`, or else whether it gives them to every picture."""
+    if params.by is not None:
+        return params.by == "source"
+    given = frame["split"].notna()
+    if given.any() and not given.all():
+        raise UserError(
+            f"{(~given).sum()} of {len(frame)} pictures have no split of their own; complete it, "
+            "or set by: images"
+        )
+    return bool(given.all())
+
+
+def without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
+    """Leave out copies of a picture that stand in another, less protected role than another copy does."""
+    unknown = sorted(set(frame["role"]) - set(ROLES))
+    if unknown:
+        raise UserError(f"the source's split holds '{unknown[0]}'; it may hold {', '.join(sorted(ROLES))}")
+    rank = frame["role"].map(ROLES.index)
+    leaks = rank > rank.groupby(frame["sha256"]).transform("min")
+    if leaks.any():
+        log.warning(
+            "%d copies of pictures in another role left out: %s", leaks.sum(), few_names(frame["id"][leaks])
+        )
+    return frame[~leaks]
+
+
+def _finish_retrieval(frame: pd.DataFrame) -> pd.DataFrame:
+    shared = _shared_classes(frame)
+    if shared:
+        raise UserError(
+            "a retrieval split needs other classes in the test than in train, "
+            f"but {len(shared)} are in both: {few_names(shared)}; set by: classes"
+        )
+    frame = _without_single_tests(frame)
+    train = frame["role"] == "train"
+    require_role(train, "train", len(frame))
+    require_role(frame["role"].isin(["test", "gallery"]), "test or gallery", len(frame))
+    names = frame["class_name"]
+    frame["label"] = _labels(names.where(train)).where(train, _labels(names.mask(train)))
+    return in_columns(frame)
+
+
+def _finish_classification(frame: pd.DataFrame) -> pd.DataFrame:
+    train = frame["role"] == "train"
+    require_role(train, "train", len(frame))
+    require_role(frame["role"] == "test", "test", len(frame))
+    unseen = sorted(set(frame["class_name"][~train]) - set(frame["class_name"][train]))
+    if unseen:
+        raise UserError(
+            f"{len(unseen)} test classes have no training picture: {few_names(unseen)}; set by: images to draw "
+            "the test from every class"
+        )
+    frame["label"] = _labels(frame["class_name"])
+    return in_columns(frame)
+
+
+def _without_single_tests(frame: pd.DataFrame) -> pd.DataFrame:
+    tests = frame.loc[frame["role"] == "test", "class_name"]
+    counts = tests.value_counts()
+    single = sorted(counts.index[counts == 1])
+    if single:
+        log.warning("%d test classes with a single picture left out: %s", len(single), few_names(single))
+    return frame[~((frame["role"] == "test") & frame["class_name"].isin(single))].copy()
+
+
+def _shared_classes(frame: pd.DataFrame) -> list[str]:
+    train = frame["role"] == "train"
+    return sorted(set(frame["class_name"][train]) & set(frame["class_name"][~train]))
+
+
+def _labels(names: pd.Series) -> pd.Series:
+    """Return the index of each name among the sorted names, -1 where there is none."""
+    order = {name: index for index, name in enumerate(sorted(names.dropna().unique()))}
+    return names.map(order).fillna(-1).astype("int64")
+
+
+def require_role(chosen: pd.Series, role: str, pictures: int) -> None:
+    """Raise UserError when no picture of `pictures` was chosen for a role."""
+    if not chosen.any():
+        raise UserError(f"the split leaves no picture of {pictures} for {role}; change its parameters")
+
+
+def in_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame in the columns of a split, numbered anew."""
+    return frame[list(COLUMNS.names)].reset_index(drop=True)
+
+
+def few_names(names: Any) -> str:
+    """Show the first few names."""
+    names = list(names)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

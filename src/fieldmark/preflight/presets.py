@@ -1,0 +1,148 @@
+"""Presets: a published recipe, or one's own data, laid over `params.yaml` without losing its comments."""
+
+import copy
+import io
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import YAMLError
+
+from fieldmark.base.blocks import nearest, read_yaml
+from fieldmark.base.errors import UserError
+
+NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names
+DERIVED = ("clips", "prompts", "phrases", "distill")  # likewise; emptied by a preset with its own data sets
+WANTED = "???"  # a value that only the user can give
+PLAIN_LENGTH = 4096  # lines are not folded
+
+
+def list_presets(folder: Path) -> dict[str, str]:
+    """Return the presets in `folder`, each with what its first comment line says."""
+    lines = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in folder.glob("*.yaml")}
+    return {name: line.lstrip("# ") if line.startswith("#") else "" for name, line in sorted(lines.items())}
+
+
+def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
+    """Return the parameters `text` with the presets `names` laid over them, together.
+
+    Of several presets, a later one adds to the earlier ones and wins where both say something. A block that they
+    have replaces that of `text`, so that nothing is left of a preset laid over it before; what is made from data
+    sets goes with them. Raises UserError for an unknown preset.
+    """
+    preset = CommentedMap()
+    for name in names:
+        one = _read(name, folder)
+        for key in one:
+            _merge(preset, key, one[key])
+    params = _load(text)
+    if "datasets" in preset:
+        params.update({key: CommentedMap() for key in DERIVED if key in params})
+    params.update(preset)
+    return _dump(params)
+
+
+def _read(name: str, folder: Path) -> CommentedMap:
+    known = list_presets(folder)
+    if name not in known:
+        shown = "; ".join(f"{one} ({title})" if title else one for one, title in known.items())
+        raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
+    path = folder / f"{name}.yaml"
+    read_yaml(path)  # refuses what is no YAML or no mapping
+    return _load(path.read_text(encoding="utf-8"))
+
+
+def with_settings(text: str, settings: Sequence[str]) -> str:
+    """Return the parameters `text` with each `key.path=value` applied; a value is YAML (`1e-4`, `[1, 2]`, `null`).
+
+    Raises UserError, naming the nearest name, for a path that leads nowhere. The last name of a path may be
+    one that `text` lacks: whether it exists is for the schema to say.
+    """
+    params = _load(text)
+    for setting in settings:
+        path, sign, value = setting.partition("=")
+        if not (sign and path and value.strip()):
+            raise UserError(f"'{setting}' is no setting; write irt.lambda=0.3, or irt.dim=null for none")
+        *parents, last = path.split(".")
+        block: Any = params
+        for depth, parent in enumerate(parents):
+            block = _child(block, parent, parents[:depth])
+        _require_place(block, last, parents)
+        block[last] = _value(setting, value)
+    return _dump(params)
+
+
+def require_given(text: str, names: Sequence[str]) -> None:
+    """Raise UserError when a value that one of the presets `names` wants of the user was not given."""
+    wanted = list(_wanted(_load(text)))
+    if wanted:
+        given = " ".join(f"{path}=..." for path in wanted)
+        it = "it" if len(wanted) == 1 else "them"
+        which = " and ".join(names)
+        raise UserError(f"preset {which} needs {' and '.join(wanted)}; give {it} with SET='{given}'")
+
+
+def _merge(into: CommentedMap, key: str, value: Any) -> None:
+    """Set `into[key]`; where both sides are mappings, only the keys that `value` has."""
+    if isinstance(value, Mapping) and isinstance(into.get(key), Mapping):
+        for inner in value:
+            _merge(into[key], inner, value[inner])
+    else:
+        into[key] = copy.deepcopy(value)
+
+
+def _child(block: Any, name: str, above: list[str]) -> Any:
+    """Return `block[name]`, made empty where it is null, or absent and may be."""
+    _require_place(block, name, above)
+    if block.get(name) is None:
+        block[name] = CommentedMap()
+    return block[name]
+
+
+def _require_place(block: Any, name: str, above: list[str]) -> None:
+    """Raise UserError unless `name` may stand in `block`: top-level blocks and the user's own names must exist."""
+    path = ".".join([*above, name])
+    if not isinstance(block, Mapping):
+        raise UserError(f"unknown parameter {path}: {'.'.join(above)} is a value, not a block")
+    if name not in block and (not above or above in [[section] for section in (*NAMED, *DERIVED)]):
+        raise UserError(f"unknown parameter {path}{nearest(name, list(block))}")
+
+
+def _value(setting: str, text: str) -> Any:
+    try:
+        return _yaml().load(text)
+    except YAMLError:
+        raise UserError(f"the value of '{setting}' is not valid YAML; quote it") from None
+
+
+def _wanted(block: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _wanted(value, f"{above}{key}.")
+        elif value == WANTED:
+            yield f"{above}{key}"
+
+
+def _load(text: str) -> CommentedMap:
+    params: CommentedMap = _yaml().load(text)
+    return params
+
+
+def _dump(params: CommentedMap) -> str:
+    stream = io.StringIO()
+    _yaml().dump(params, stream)
+    # A replaced section takes the empty line that followed it along: put one before every top-level block.
+    return re.sub(r"(\n[^#\n][^\n]*)\n(?=\w)", r"\1\n\n", stream.getvalue())
+
+
+def _yaml() -> YAML:
+    yaml = YAML()  # round trip
+    yaml.width = PLAIN_LENGTH
+    yaml.preserve_quotes = True
+    yaml.representer.add_representer(
+        type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return yaml

@@ -1,0 +1,107 @@
+"""The classes of a data set in the text space of a CLIP, and its pictures in the image space."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+from fieldmark.base.errors import UserError
+from fieldmark.clip.schema import PromptParams
+from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.engine.loop import pick_device
+from fieldmark.engine.params import RuntimeParams
+from fieldmark.evaluation.crossmodal import cosines
+from fieldmark.inference.batches import run_rows
+from fieldmark.scoring.zero_shot import classes_of, has_several_labels, zero_shot
+from fieldmark.texts.prompts import Prompts, TextCache
+from fieldmark.towers.clip import Clip, content_key, load_clip
+from fieldmark.towers.templates import fields, fill
+
+
+def class_texts(manifest: pd.DataFrame, template: str) -> dict[str, str]:
+    """Return what stands for each class, by name in sorted order.
+
+    Classes are the labels of pictures with several, else the class names. `template` may name `name` and
+    every attribute that all pictures of a class share. Raises UserError for one that a class lacks.
+    """
+    texts = {}
+    for name, values in _class_values(manifest, attributes=fields(template) != ["name"]).items():
+        text = fill(template, values)
+        if text is None:
+            lacking = next(one for one in fields(template) if one not in values)
+            known = ", ".join(sorted(values))
+            raise UserError(
+                f"text: class '{name}' has no '{lacking}' that all its pictures share; it has {known}"
+            )
+        texts[name] = text
+    if not texts:
+        raise UserError("the data set names no classes to make prompts of")
+    return texts
+
+
+@torch.inference_mode()
+def make_prompts(
+    params: PromptParams,
+    folder: Path,
+    store: ImageStore,
+    manifest: pd.DataFrame,
+    runtime: RuntimeParams,
+    cache: Path,
+) -> tuple[Prompts, dict[str, str]]:
+    """Embed the classes of `manifest` with the CLIP in `folder`; return them and the text of each class."""
+    texts = class_texts(manifest, params.text)
+    clip = load_clip(folder).to(torch.device(pick_device(runtime)))
+    known = TextCache(cache, content_key(folder))
+    per_template = known.embed(params.templates, list(texts.values()), clip.encode_texts)
+    pictures = None
+    if params.zero_shot:
+        rows = manifest.sort_values("row")["row"].to_numpy()
+        pictures = run_rows(clip, clip.encode_images, store, rows, _geometry(clip), runtime, "pictures")
+    return Prompts(list(texts), per_template.mean(0), per_template, pictures), texts
+
+
+def describe_prompts(prompts: Prompts, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Return how alike the classes' texts are, and what they are worth without training.
+
+    Similarities are cosines between different classes. `zero-shot` needs the features of the pictures; see
+    `zero_shot`.
+    """
+    names = prompts.names
+    found: dict[str, Any] = {"classes": len(names), "templates": len(prompts.per_template)}
+    if len(names) > 1:
+        table = cosines(prompts.embeddings, prompts.embeddings)
+        first, second = torch.triu_indices(len(names), len(names), 1).numpy()
+        pairs = table[first, second]
+        most = int(pairs.argmax())
+        found["mean similarity"] = float(pairs.mean())
+        found["highest similarity"] = float(pairs[most])
+        found["most alike"] = [names[first[most]], names[second[most]]]
+    if prompts.image_embeddings is not None:
+        rows = manifest.sort_values("row")
+        found["zero-shot"] = zero_shot(prompts.image_embeddings, prompts.embeddings, names, rows)
+    return found
+
+
+def _class_values(manifest: pd.DataFrame, attributes: bool) -> dict[str, dict[str, str]]:
+    """Return, for each class, its name and (where asked) the attributes that all its pictures share."""
+    values = {name: {"name": name} for name in classes_of(manifest)}
+    if attributes and not has_several_labels(manifest):
+        for name, own in manifest.dropna(subset="class_name").groupby("class_name")["attributes"]:
+            values[str(name)] |= _shared([json.loads(one) for one in own.unique()])
+    return values
+
+
+def _shared(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    first, *others = found
+    return {
+        key: str(value) for key, value in first.items() if all(other.get(key) == value for other in others)
+    }
+
+
+def _geometry(clip: Clip) -> ImageParams:
+    """Return how the CLIP's pictures are made."""
+    return ImageParams(size=clip.spec.size, shape="square" if clip.spec.squash else "shorter_side")

@@ -1,0 +1,179 @@
+"""Dense prediction: a linear decoder on patch features, trained with or without the backbone, and its scores.
+
+The decoder is the linear one of Segmenter (R. Strudel et al., ICCV 2021, section 3.2): each patch's features
+to one score a class, scores brought to the picture's size bilinearly. It is trained on a frozen backbone (a
+linear probe, its features computed once) or together with the backbone (fine-tuning).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from fieldmark.contract.method import Losses, Trainable
+from fieldmark.contract.variants import LIVE
+from fieldmark.datasets.acquire.records import NO_LABEL
+from fieldmark.datasets.data.samplers import ShuffledSampler
+from fieldmark.datasets.data.transforms import ImageParams, training_transform
+from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.loop import pick_device, train
+from fieldmark.engine.params import DenseParams, ProbeParams
+from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.watch import Point
+from fieldmark.evaluation.segmentation import Overlaps, confusion_matrix
+from fieldmark.inference.batches import run_over
+from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
+from fieldmark.vision.backbones import Backbone
+
+SCORED_AT_ONCE = 2**25  # scores at full size in memory
+STD_FLOOR = 1e-6
+UNSEEN = -1e4  # score of a label that no training mask holds
+
+
+class LinearDecoder(nn.Module):
+    """Features (B, D, h, w) -> scores (B, C, h, w); features are standardised by channel first.
+
+    `seen` (C,) says which labels any training mask holds: the others are never predicted, since nothing could
+    teach when.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+    penalty: Tensor
+
+    def __init__(self, dim: int, seen: Tensor) -> None:
+        super().__init__()
+        self.head = nn.Linear(dim, len(seen))
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("mean", torch.zeros(dim, 1, 1))
+        self.register_buffer("deviation", torch.ones(dim, 1, 1))
+        self.register_buffer("penalty", torch.where(seen, 0.0, UNSEEN))
+
+    def standardise_by(self, maps: Tensor) -> None:
+        """Take mean and deviation of the channels from features (N, D, h, w)."""
+        deviation, mean = torch.std_mean(maps, dim=(0, 2, 3), correction=0)
+        self.mean.copy_(mean[:, None, None])
+        self.deviation.copy_(deviation.clamp(min=STD_FLOOR)[:, None, None])
+
+    def forward(self, maps: Tensor) -> Tensor:
+        patches = ((maps - self.mean) / self.deviation).permute(0, 2, 3, 1)
+        out: Tensor = (self.head(patches) + self.penalty).permute(0, 3, 1, 2)
+        return out
+
+
+class Segmenter(Trainable):
+    """A backbone and a linear decoder that learn together."""
+
+    def __init__(self, backbone: Backbone, seen: Tensor, loss_stride: int) -> None:
+        super().__init__()
+        self.backbone, self.loss_stride = backbone, loss_stride
+        self.decoder = LinearDecoder(backbone.spec.dim, seen)
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Cross-entropy over the labelled pixels of batch["masks"]."""
+        loss = pixel_loss(self.scores(batch["images"]), strided(batch["masks"], self.loss_stride))
+        return {"cross_entropy": loss, "loss": loss}
+
+    def scores(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> scores (B, C, h, w) at the places of the backbone's map."""
+        out: Tensor = self.decoder(self.backbone(images).map)
+        return out
+
+
+def strided(masks: Tensor, stride: int) -> Tensor:
+    """Return every `stride`-th pixel of masks (B, H, W) along each side, from the middle of the first on."""
+    return masks[:, stride // 2 :: stride, stride // 2 :: stride]
+
+
+def pixel_loss(scores: Tensor, masks: Tensor) -> Tensor:
+    """Cross-entropy of scores (B, C, h, w), brought to the size of `masks` (B, H, W), over labelled pixels.
+
+    255 is no label; without any labelled pixel the loss is 0.
+    """
+    fine = interpolate(scores.float(), masks.shape[-2:], mode="bilinear", align_corners=False)
+    summed = cross_entropy(fine, masks.long(), ignore_index=NO_LABEL, reduction="sum")
+    return summed / (masks != NO_LABEL).sum().clamp(min=1)
+
+
+def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: ProbeParams) -> LinearDecoder:
+    """Train a linear decoder on features (N, D, h, w) with masks (N, H, W); batch n follows from the seed.
+
+    The result lies on the device of the features.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(params.seed)
+        decoder = LinearDecoder(maps.shape[1], labels_in(masks, classes).cpu()).to(maps.device)
+    decoder.standardise_by(maps)
+    sampler = ShuffledSampler(len(maps), min(params.batch_size, len(maps)), params.seed)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=params.lr, weight_decay=params.weight_decay)
+    for step in range(params.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(params.schedule, step)
+        chosen = torch.from_numpy(sampler.batch(step)).to(maps.device)
+        loss = pixel_loss(decoder(maps[chosen]), masks[chosen])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+    return decoder.eval()
+
+
+def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: str) -> Tensor:
+    """Return the maps of whole pictures through a frozen backbone, (N, D, h, w) on the task's device."""
+    maps = run_over(backbone, lambda x: backbone(x).map, pairs.task, pairs.subset, images, desc)
+    return maps.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
+
+
+def fine_tune(
+    backbone: Backbone, pairs: Pairs, params: DenseParams, checkpoints: CheckpointFolder, run: str
+) -> tuple[Segmenter, list[Point]]:
+    """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve."""
+    recipe = params.finetune
+    if recipe is None:
+        raise ValueError("these parameters ask for no fine-tuning")
+    task = pairs.task
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = Segmenter(backbone, pairs.seen(), params.loss_stride)
+    dataset = PairDataset(
+        task.store, pairs.subset.rows, pairs.mask_rows, training_transform(params.images), recipe.seed
+    )
+    sampler = ShuffledSampler(len(pairs), recipe.batch_size, recipe.seed)
+    curve = train(model, dataset, sampler, recipe, task.runtime, checkpoints, LIVE / run)
+    return model.eval(), curve
+
+
+@torch.inference_mode()
+def predict(scores: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Bring scores (B, C, h, w) to (H, W) and take the best class of each pixel: (B, H, W) on the CPU."""
+    # With the classes last the largest is found several times faster.
+    last = scores.float().contiguous(memory_format=torch.channels_last)
+    fine = interpolate(last, shape, mode="bilinear", align_corners=False)
+    return fine.permute(0, 2, 3, 1).argmax(-1).cpu()
+
+
+def overlaps(scores: Tensor, pairs: Pairs) -> Overlaps:
+    """Compare scores (N, C, h, w) with the masks of `pairs`, at the size in which each is stored."""
+    masks = [pairs.mask(index) for index in range(len(pairs))]
+    confusions = np.zeros((len(masks), pairs.classes, pairs.classes), np.int64)
+    for first, last in _runs([mask.shape for mask in masks], pairs.classes):
+        guesses = predict(scores[first:last], masks[first].shape)
+        for index in range(first, last):
+            confusions[index] = confusion_matrix(
+                guesses[index - first], masks[index], pairs.classes, NO_LABEL
+            )
+    return Overlaps.of(confusions)
+
+
+def _runs(shapes: Sequence[tuple[int, ...]], classes: int) -> list[tuple[int, int]]:
+    """Cut 0..N into runs of equal shapes that are not too large to be scored at once."""
+    runs: list[tuple[int, int]] = []
+    for index, shape in enumerate(shapes):
+        most = max(SCORED_AT_ONCE // (shape[0] * shape[1] * classes), 1)
+        if runs and shapes[runs[-1][0]] == shape and index - runs[-1][0] < most:
+            runs[-1] = runs[-1][0], index + 1
+        else:
+            runs.append((index, index + 1))
+    return runs

@@ -1,0 +1,125 @@
+"""Scoring the variants of a retrieval method side by side: what every such method's evaluation shares."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Subset, Task
+from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
+from fieldmark.evaluation.geometry import (
+    SimilarityHistograms,
+    components_for,
+    principal_energy,
+    similarity_histograms,
+)
+from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
+from fieldmark.inference.batches import run_over
+
+NEIGHBOURS = 10
+ENERGY_SHARE = 0.9
+INTERVALS = "Intervals resample classes and tell nothing of other training seeds."
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one variant makes of the test pictures."""
+
+    queries: Subset
+    gallery: Subset | None  # None: each query is searched among the others
+    embeddings: Tensor  # (N, D) of the queries
+    gallery_embeddings: Tensor | None  # (G, D)
+    results: RetrievalResults
+    ks: tuple[int, ...]
+
+    @property
+    def clusters(self) -> NDArray[np.int64]:
+        """The class of each query that has a positive, for resampling."""
+        return self.queries.labels[self.results.valid]
+
+    def per_query(self, measure: str) -> NDArray[np.float64]:
+        """Values of a measure over the queries that have a positive."""
+        values: NDArray[np.float64] = self.results.values(self.ks)[measure][self.results.valid]
+        return values
+
+    @cached_property
+    def measures(self) -> dict[str, Interval]:
+        """Every retrieval measure with its interval."""
+        return {name: interval(self.per_query(name), self.clusters) for name in self.results.values(self.ks)}
+
+    @property
+    def recalls(self) -> list[str]:
+        """Names of the recalls, as `measures` has them."""
+        return [f"recall@{k}" for k in self.ks]
+
+    @cached_property
+    def energy(self) -> NDArray[np.float64]:
+        """Cumulative share of the variance of the queries' descriptors, (D,)."""
+        energy: NDArray[np.float64] = principal_energy(self.embeddings)
+        return energy
+
+    @property
+    def components(self) -> int:
+        """How many principal components hold 90 % of that variance."""
+        return components_for(self.energy, ENERGY_SHARE)
+
+    @property
+    def histograms(self) -> SimilarityHistograms:
+        """Similarities of positive and of negative pairs."""
+        gallery = self.gallery.labels if self.gallery else None
+        return similarity_histograms(self.embeddings, self.queries.labels, self.gallery_embeddings, gallery)
+
+
+def score(name: str, model: Any, images: ImageParams, task: Task) -> Scored:
+    """Describe the test pictures with one variant and rank them. Raises UserError for NaN descriptors."""
+    queries, gallery = task.subset("test", "query"), task.subset("gallery")
+    embeddings = run_over(model, model.embed, task, queries, images, f"{name} queries")
+    others = run_over(model, model.embed, task, gallery, images, f"{name} gallery") if len(gallery) else None
+    try:
+        results = rank_queries(
+            embeddings, queries.labels, others, gallery.labels if len(gallery) else None, NEIGHBOURS
+        )
+    except ValueError as error:
+        raise UserError(f"variant {name} cannot be scored: {error}") from None
+    return Scored(queries, gallery if len(gallery) else None, embeddings, others, results, task.ks)
+
+
+def measured(scored: Scored) -> dict[str, Any]:
+    """Return a variant's row of the metrics file: every measure with its interval, and the components."""
+    rows = {name: one.as_dict() for name, one in scored.measures.items()}
+    return {**rows, "components_90": scored.components}
+
+
+def counted(scored: Scored, task: Task) -> dict[str, int]:
+    """Return the `counts` of the metrics file; they are those of any variant."""
+    valid = scored.results.valid
+    return {
+        "queries": int(valid.sum()),
+        "skipped": int((~valid).sum()),
+        "classes": len(np.unique(scored.queries.labels)),
+        "training pictures": len(task.subset("train")),
+    }
+
+
+def recall_difference(scored: Mapping[str, Scored], first: str, second: str) -> Interval:
+    """Return recall at the first k of variant `first` minus that of `second`, on the same queries."""
+    measure = scored[first].recalls[0]
+    return paired_difference(
+        scored[first].per_query(measure), scored[second].per_query(measure), scored[first].clusters
+    )
+
+
+def picture_reader(task: Task, subset: Subset) -> Callable[[int], NDArray[Any]]:
+    """Return a function from an index within `subset` to its stored picture (H, W, 3)."""
+    rows = subset.rows
+
+    def picture(index: int) -> NDArray[Any]:
+        return task.store[int(rows[index])]
+
+    return picture

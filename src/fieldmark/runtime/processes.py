@@ -1,0 +1,46 @@
+"""Looking across processes: with one process, every function here is the identity."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.nn.functional import all_gather
+
+from fieldmark.base.files import atomic_folder
+
+
+def gather(rows: Tensor) -> Tensor:
+    """Concatenate equal numbers of rows from all processes, in rank order; gradients flow back."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return rows
+    if rows.requires_grad:
+        return torch.cat(all_gather(rows))
+    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
+def process_rank() -> int:
+    """Return this process's number among those that train together, from 0."""
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def first_process() -> bool:
+    """Tell whether this process writes the results; launchers number processes from 0."""
+    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Yield the folder to write `path` through: atomic for the first process, thrown away for others."""
+    if first_process():
+        with atomic_folder(path) as folder:
+            yield folder
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)
