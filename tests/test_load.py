@@ -12,14 +12,14 @@ import fieldmark
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import save_model
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.runtime.inference import run_over
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    own = parse(IrtParams, {"images": {"size": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
+    own = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
     method = Irt.build(own, make_task(tmp_path / "task"))
     save_model(method, "irt", own, tmp_path / "model")
     return tmp_path / "model"

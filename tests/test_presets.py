@@ -10,7 +10,7 @@ from support.pipeline import ROOT, at, resolve
 
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import load_method
+from fieldmark.contract.registry import load_method
 from fieldmark.language.extraction import check_phrases
 from fieldmark.preflight.check import check_params, read_distillation, read_method
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
@@ -75,7 +75,7 @@ splits:
 irt:                      # a paper
   lambda: 0.7             # weight
   dim: null               # none
-  images: {size: 128, jitter: 0.2}
+  images: {side: 128, jitter: 0.2}
   train:
     lr: 1e-4
 """
@@ -85,7 +85,7 @@ SMALL = """\
 datasets:
   photos: {source: folder, folder: {path: "???"}}
 irt:
-  images: {size: 64}
+  images: {side: 64}
   dim: 5
 """
 
@@ -110,7 +110,7 @@ def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
     assert with_presets(TEXT, ["small"], presets) == TEXT.replace(
         "  birds:                  # birds\n    source: world\n    world: {part: species}\n",
         '  photos: {source: folder, folder: {path: "???"}}\n',
-    ).replace(TEXT[TEXT.index("  lambda") :], "  images: {size: 64}\n  dim: 5\n")
+    ).replace(TEXT[TEXT.index("  lambda") :], "  images: {side: 64}\n  dim: 5\n")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_several_presets_add_up_and_the_last_wins(presets):
     photos = {"source": "folder", "folder": {"path": "???", "csv": "a.csv"}}
     assert both["datasets"] == {"photos": photos, "others": {"source": "sop"}}
     assert both["irt"]["dim"] == 7
-    assert both["irt"]["images"] == {"size": 64}
+    assert both["irt"]["images"] == {"side": 64}
 
 
 def test_two_methods_share_ones_own_photographs(tmp_path):
@@ -169,8 +169,8 @@ def test_an_unknown_preset_lists_all_with_their_first_line(presets):
         ("irt.lambda=null", "lambda: null            # weight"),
         ("irt.lambda=[1, 2]", "lambda: [1, 2]          # weight"),
         ("irt.lambda=/my photos/a=b", "lambda: /my photos/a=b  # weight"),
-        ("irt.images.size=64", "images: {size: 64, jitter: 0.2}"),
-        ("irt.images.erase=0.1", "images: {size: 128, jitter: 0.2, erase: 0.1}"),  # absent: a default so far
+        ("irt.images.side=64", "images: {side: 64, jitter: 0.2}"),
+        ("irt.images.erase=0.1", "images: {side: 128, jitter: 0.2, erase: 0.1}"),  # absent: a default so far
     ],
 )
 def test_settings_are_yaml_and_keep_comments(setting, line):
@@ -183,15 +183,15 @@ def test_a_setting_may_open_an_optional_block():
     changed = with_settings(TEXT, ["irt.memory.start=7", "datasets.birds.expect.min_side=9"])
     assert "  memory:\n    start: 7\n" in changed
     assert "    expect:\n      min_side: 9\n" in changed
-    null = with_settings("frpt:\n  source: null  # none\n", ["frpt.source.size=300"])
-    assert YAML(typ="safe", pure=True).load(null) == {"frpt": {"source": {"size": 300}}}
+    null = with_settings("frpt:\n  source: null  # none\n", ["frpt.source.side=300"])
+    assert YAML(typ="safe", pure=True).load(null) == {"frpt": {"source": {"side": 300}}}
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         ("rit.lambda=1", "unknown parameter rit; did you mean 'irt'?"),
-        ("datasets.bird.size=1", "unknown parameter datasets.bird; did you mean 'birds'?"),
+        ("datasets.bird.side=1", "unknown parameter datasets.bird; did you mean 'birds'?"),
         ("splits.other={}", "unknown parameter splits.other"),
         ("irt.lambda.value=1", "unknown parameter irt.lambda.value: irt.lambda is a value, not a block"),
         ("lambda", "'lambda' is no setting; write irt.lambda=0.3"),
@@ -275,7 +275,7 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     assert (train.steps, train.batch_size, train.optimizer) == (steps, 64, "adamw")
     assert (train.lr, train.weight_decay, train.schedule, train.warmup_steps) == (3e-5, 5e-4, "constant", 0)
     assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
-    assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
+    assert (images.resize, images.shape, images.crop, images.side) == (256, "square", "random", 224)
     assert (images.flip, images.jitter, images.erase) == (True, 0.0, 0.0)
     assert (irt.lambda_, irt.margin, irt.pooling, irt.dim) == (0.7, 0.5, "cls", None)
     assert (irt.memory.fraction, irt.memory.start, irt.memory.momentum) == memory
@@ -300,7 +300,7 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
     assert (train.steps, train.drop_every) == (500 * pictures // 32, 50 * pictures // 32)
     assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
-    assert (images.resize, images.shape, images.crop, images.size) == (256, "square", "random", 224)
+    assert (images.resize, images.shape, images.crop, images.side) == (256, "square", "random", 224)
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
@@ -338,7 +338,7 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
         assert (train.optimizer, train.lr, own.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
         assert (train.steps, train.warmup_steps) == (100 * pictures // 16, 5 * pictures // 16)
         assert (train.schedule, train.batch_size, train.precision) == ("cosine", 16, "fp32")
-        assert (images.size, images.resize, images.crop, images.flip) == (448, 512, "random", True)
+        assert (images.side, images.resize, images.crop, images.flip) == (448, 512, "random", True)
         assert images.jitter == 0
     assert student.teacher == ("PMA" if reads else "vision")
     assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
@@ -418,7 +418,7 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
     assert train.steps == -(-30 * pictures // 32)
     assert (train.schedule, train.rise, train.final, train.warmup_steps) == ("onecycle", 0.1, 4e-6, 0)
     assert (train.ema, train.accumulate, train.clip_norm, train.freeze_batchnorm) == (0.998, 1, None, False)
-    assert (images.size, images.resize, images.shape, images.crop) == (448, 448, "square", "centre")
+    assert (images.side, images.resize, images.shape, images.crop) == (448, 448, "square", "centre")
     assert (images.flip, images.cutout, images.augment, images.jitter, images.erase) == (False, 0.5, 2, 0, 0)
     assert (cprfl.dim, cprfl.tau, cprfl.heads, cprfl.head_dim, cprfl.mlp_dim, cprfl.depth) == (
         2048,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model
-from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
 from fieldmark.datasets.preparing.decoding import BadImageError, decode
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]

@@ -1,15 +1,17 @@
-"""What every stage script shares: one argument, the parameters, opened data, one-line errors."""
+"""What every stage script shares: one argument, the parameters, one-line errors."""
 
 import argparse
 import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+sys.path.insert(
+    0, str(Path(__file__).resolve().parents[1])
+)  # the code beside this script, wherever it was copied
 try:
-    from fieldmark.base.blocks import read_yaml
     from fieldmark.base.errors import UserError
+    from fieldmark.configuration.configuration import Configuration
 except ModuleNotFoundError as absent:
     sys.exit(
         f"error: {absent.name} is not installed for {sys.executable}; "
@@ -19,12 +21,12 @@ except ModuleNotFoundError as absent:
 PARAMS = Path("params.yaml")
 
 
-def run(stage: Callable[[str, dict[str, Any]], None], description: str, name_help: str) -> None:
-    """Parse `name`, read `params.yaml` and call `stage(name, params)`; a UserError becomes one line."""
+def run(stage: Callable[[str, Configuration], None], description: str, name_help: str) -> None:
+    """Parse `name`, read `params.yaml` and call `stage(name, configuration)`; a UserError becomes one line."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("name", help=name_help)
     arguments = parser.parse_args()
-    guarded(lambda: stage(arguments.name, read_yaml(PARAMS)))
+    guarded(lambda: stage(arguments.name, Configuration.read(PARAMS)))
 
 
 def guarded(action: Callable[[], None]) -> None:

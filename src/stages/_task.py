@@ -1,50 +1,68 @@
-"""Opening what training and evaluation stages read."""
+"""Opening what training and scoring stages read."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from fieldmark.base.blocks import pick
-from fieldmark.contract.method import MethodParams, Task
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.splitting.splits import read_split, read_splits
-from fieldmark.engine.checkpoint import fingerprint
-from fieldmark.preflight.check import NO_TEXT, read_method, read_runtime, read_wiring
+from fieldmark.base.blocks import Block, read_yaml
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.configuration.wiring import NO_TEXT, Wiring, check_split
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.data.roles.splits import SplitParams, read_split
+from fieldmark.engine.checkpoint import RESUME, StateKey
+from fieldmark.engine.task import Task
+from fieldmark.runtime.params import RuntimeParams
 
-MODELS, TEXTS = Path("models"), Path("data/text")
+MODELS, TEXTS, HISTORY, PREPARED = (
+    Path("models"),
+    Path("data/text"),
+    Path("reports/history"),
+    Path("data/prepared"),
+)
+WEIGHTS = "weights.safetensors"
 
 
 def open_task(
-    params: dict[str, Any], split: str, name: str, backbone: str = "", text: str = NO_TEXT
-) -> tuple[Task, list[Path]]:
-    """Open a split with its pictures for run `name`; return the task and what its results depend on."""
-    own = pick(read_splits(params), split, "splits")
-    data, split_file = Path("data/prepared") / own.dataset, Path(f"data/splits/{split}.parquet")
-    task = Task(
+    configuration: Configuration,
+    stage: str,
+    wiring: Wiring,
+    params: Block,
+    history: str,
+    inputs: Iterable[Path] = (),
+) -> Task:
+    """Open the split of `wiring` with its pictures for `stage`, such as "train@irt", and the block `params`.
+
+    Its runs go on from a state only where parameters, pictures, split, backbone, text, `inputs` and code are the same.
+    """
+    check_split(configuration, wiring.split, wiring.dataset, stage)
+    data, split = PREPARED / wiring.dataset, Path(f"data/splits/{wiring.split}.parquet")
+    files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).glob("*.*")), *inputs]
+    if wiring.backbone:
+        files.append(MODELS / wiring.backbone / WEIGHTS)
+    depends = [params.model_dump(mode="json"), configuration.raw_item("datasets", wiring.dataset)]
+    return Task(
         store=ImageStore.open(data),
         manifest=read_manifest(data / "manifest.parquet"),
-        split=read_split(split_file),
-        ks=own.ks,
-        backbone=MODELS / backbone,
-        text=TEXTS / text,
-        history=Path("reports/history") / name,
-        runtime=read_runtime(params),
-        head=own.head,
-        tail=own.tail,
+        split=read_split(split),
+        split_params=configuration.item("splits", wiring.split, SplitParams),
+        backbone=MODELS / wiring.backbone,
+        text=TEXTS / wiring.text,
+        history=HISTORY / history,
+        runtime=configuration.block("runtime", RuntimeParams),
+        states=StateKey(RESUME, depends, (*files, *code_of(stage))),
     )
-    return task, [data / "manifest.parquet", split_file]
 
 
-def resume_key(own: Any, params: dict[str, Any], split: str, inputs: list[Path]) -> str:
-    """Name what a state on disk belongs to: a method's block, how its pictures were prepared, and input files."""
-    data = params["datasets"][pick(read_splits(params), split, "splits").dataset]
-    return fingerprint([own.model_dump(), data], inputs)
+def pictures_alone(dataset: str, split: str) -> Wiring:
+    """Return the wiring of what starts from no backbone and reads no text."""
+    return Wiring(dataset=dataset, split=split, backbone="", text=NO_TEXT)
 
 
-def open_method(name: str, params: dict[str, Any]) -> tuple[MethodParams, Task, list[Path]]:
-    """Return a method's parameters, its task, and the files that its results depend on."""
-    wiring = read_wiring(params, name)
-    own = read_method(params, name)
-    task, inputs = open_task(params, wiring.split, name, wiring.backbone, wiring.text)
-    texts = sorted(task.text.glob("*.*"))
-    return own, task, [*inputs, MODELS / wiring.backbone / "weights.safetensors", *texts]
+def code_of(stage: str) -> tuple[Path, ...]:
+    """Return the code that a stage such as `train@irt` runs: the files of the rooms in its `deps` of dvc.yaml."""
+    kind, _, item = stage.partition("@")
+    deps = read_yaml(Path("dvc.yaml"))["stages"][kind]["do"]["deps"]
+    rooms = [Path(dep.replace("${key}", item)) for dep in deps if dep.startswith("src/")]
+    return tuple(
+        sorted(file for room in rooms for file in ([room] if room.is_file() else room.rglob("*.py")))
+    )

@@ -5,16 +5,13 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
-from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import write_text
-from fieldmark.language.extraction import check_phrases
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
 
 
 def main() -> None:
-    params = read_yaml(PARAMS)
-    check_params(params)
-    check_phrases(params)
+    check_params(Configuration.read(PARAMS))
     write_text(Path("data/params.checked"), "every block of params.yaml is known and in range\n")
 
 

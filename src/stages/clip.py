@@ -1,35 +1,28 @@
-"""Make the CLIP that params.yaml names: train it, or take it with its weights, and score it."""
-
-from pathlib import Path
-from typing import Any
+"""Make the CLIP that params.yaml names: train it, or take it with its weights."""
 
 from _stage import run
-from _task import open_task, resume_key
+from _task import MODELS, open_task, pictures_alone
 
-from fieldmark.base.files import atomic_folder, write_json
-from fieldmark.clip.training import describe_clip, make_clip
-from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
+from fieldmark.clip.schema import ClipParams
+from fieldmark.clip.training import make_clip
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.training import clear_states
 from fieldmark.engine.watch import write_curves
-from fieldmark.evaluation.crossmodal import cosines
-from fieldmark.figures.similarity import write_similarity
-from fieldmark.preflight.check import read_clip
 from fieldmark.runtime.processes import first_process
 from fieldmark.towers.clip import save_clip
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    own = read_clip(params, name)
-    task, inputs = open_task(params, own.split, f"clip-{name}")
-    checkpoints = CheckpointFolder(RESUME, f"clip-{name}", resume_key(own, params, own.split, inputs))
-    clip, scores, curve = make_clip(own, task, checkpoints, f"clip-{name}")
+def main(name: str, configuration: Configuration) -> None:
+    params, run_name = configuration.item("clips", name, ClipParams), f"clip-{name}"
+    wiring = pictures_alone(params.dataset, params.split)
+    task = open_task(configuration, f"clip@{name}", wiring, params, run_name)
+    clip, curve = make_clip(params, task, run_name)
     if not first_process():
         return
-    save_clip(clip, Path("models/clips") / name)
+    save_clip(clip, MODELS / "clips" / name)
     write_curves(task.history, {"loss": curve} if curve else {})
-    with atomic_folder(Path("reports/figures/clips") / name) as folder:
-        write_similarity(cosines(scores.embeddings, scores.embeddings), scores.names, folder)
-    write_json(Path(f"reports/clips/{name}.json"), {"name": name, **describe_clip(clip, own, scores)})
-    checkpoints.clear()
+    clear_states(run_name, RESUME)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,31 @@
 """Draw a data set's contact sheet and measure how far one gets on it without a network."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
 
 from fieldmark.base.files import atomic_folder, write_json
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.describing.overview import draw_overview
 from fieldmark.datasets.describing.specimens import specimens
+from fieldmark.results.figures import FigureFolder
 
 MOST = 3000  # pictures looked at
+HEADLINE = ("pixels_class", "colours_class", "pixels_map", "colours_map")
 
 
-def main(name: str, params: dict[str, Any]) -> None:
+def main(name: str, configuration: Configuration) -> None:
     data = Path("data/prepared") / name
     store, manifest = ImageStore.open(data), read_manifest(data / "manifest.parquet")
     with atomic_folder(Path("reports/figures/data") / name) as folder:
-        difficulty = write_overview(list(specimens(store, manifest, MOST)), folder)
-    write_json(Path(f"reports/difficulty/{name}.json"), difficulty)
+        figures = FigureFolder(folder)
+        difficulty = draw_overview(list(specimens(store, manifest, MOST)), figures)
+        figures.write_index()
+    write_json(Path(f"reports/results/difficulty/{name}.json"), difficulty)
+    headline = {measure: value for measure, value in difficulty.items() if measure in HEADLINE}
+    write_json(Path(f"reports/metrics/difficulty/{name}.json"), headline)
 
 
 if __name__ == "__main__":

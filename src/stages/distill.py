@@ -1,31 +1,27 @@
 """Train the students of a method from its trained variants."""
 
-from typing import Any
-
 from _stage import run
-from _task import MODELS, open_task, resume_key
+from _task import MODELS, open_task
 
-from fieldmark.contract.distillation import load_distillation
-from fieldmark.contract.variants import clear_states
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.contract.registry import load_distillation
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.training import clear_states
 from fieldmark.engine.watch import write_curves
-from fieldmark.preflight.check import read_distillation
 from fieldmark.runtime.processes import first_process, output_folder
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    own = read_distillation(params, name)
-    run_name = f"distill-{name}"
-    task, inputs = open_task(params, own.split, run_name, own.backbone, own.text)
+def main(name: str, configuration: Configuration) -> None:
+    distillation, history = load_distillation(name), f"distill-{name}"
+    params = configuration.item("distill", name, distillation.PARAMS)
     teachers = MODELS / name / "variants"
-    weights = [MODELS / own.backbone / "weights.safetensors", *sorted(teachers.glob("*/*"))]
-    texts = sorted(task.text.glob("*.*"))
-    key = resume_key(own, params, own.split, [*inputs, *weights, *texts])
+    inputs = sorted(teachers.glob("*/*.*"))
+    task = open_task(configuration, f"distill@{name}", params, params, history, inputs)
     with output_folder(MODELS / name / "students") as folder:
-        curves = load_distillation(name).distil(own, task, teachers, folder, RESUME, key)
+        curves = distillation.distil(params, task, teachers, folder)
     if first_process():
         write_curves(task.history, curves)
-        clear_states(run_name, RESUME)
+        clear_states(history, RESUME)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """Download a data set, or render the default world, into data/raw/<name>."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.acquire.schema import read_dataset
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.acquire.schema import DatasetParams
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    """Fetch the data set `name` of params.yaml."""
-    read_dataset(params, name).open_source().fetch(Path("data/raw") / name)
+def main(name: str, configuration: Configuration) -> None:
+    configuration.item("datasets", name, DatasetParams).open_source().fetch(Path("data/raw") / name)
 
 
 if __name__ == "__main__":

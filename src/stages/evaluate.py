@@ -1,25 +1,35 @@
-"""Score every trained variant and student of a method on its test pictures; write metrics and figures."""
+"""Score every trained variant and student of a method on its test pictures; draw figures."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
-from _task import open_method
+from _task import MODELS, open_task
 
 from fieldmark.base.files import atomic_folder, write_json
-from fieldmark.contract.distillation import load_students
-from fieldmark.contract.variants import load_evaluation, load_variants
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.configuration.wiring import read_wiring
+from fieldmark.contract.registry import load_evaluation, load_method
+from fieldmark.contract.variants import load_students, load_variants
+from fieldmark.results.figures import FigureFolder
+from fieldmark.results.schema import Evaluation, MethodResult
+
+REPORTS = Path("reports")
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    own, task, _ = open_method(name, params)
-    models = dict(load_variants(name, own, Path("models") / name / "variants"))
-    if name in (params.get("distill") or {}):
-        models |= load_students(Path("models") / name / "students")
-    with atomic_folder(Path("reports/figures") / name) as figures:
-        metrics = load_evaluation(name)(models, own, task, figures)
-    wiring = params["methods"][name]
-    write_json(Path(f"reports/metrics/{name}.json"), {"method": name, **wiring, **metrics})
+def main(name: str, configuration: Configuration) -> None:
+    wiring = read_wiring(configuration, name)
+    params = configuration.method_block(name, load_method(name).Params)
+    task = open_task(configuration, f"evaluate@{name}", wiring, params, name)
+    models = load_variants(name, params, MODELS / name / "variants")
+    if name in configuration.section("distill"):
+        models |= load_students(MODELS / name / "students")
+    with atomic_folder(REPORTS / "figures" / name) as folder:
+        figures = FigureFolder(folder)
+        evaluation: Evaluation = load_evaluation(name)(models, params, task, figures)
+        figures.write_index()
+    result = MethodResult(method=name, **wiring.model_dump(), **evaluation.model_dump())
+    write_json(REPORTS / f"results/{name}.json", result.model_dump(mode="json"))
+    write_json(REPORTS / f"metrics/{name}.json", evaluation.metric_values)
 
 
 if __name__ == "__main__":

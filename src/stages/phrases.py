@@ -1,26 +1,27 @@
-"""Extract the noun phrases of a data set's captions, data/text/phrases/<name> and reports/phrases/<name>.json."""
+"""Extract the noun phrases of a data set's captions into data/text/phrases/<name>, and say what was found."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
 
-from fieldmark.base.blocks import pick
 from fieldmark.base.files import atomic_folder, write_json
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.splitting.splits import read_split
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.configuration.wiring import check_split
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.roles.splits import read_split
 from fieldmark.language.extraction import describe, extract
 from fieldmark.language.perceptron import require_tagger
-from fieldmark.language.schema import NO_CLIP, read_phrases_params
+from fieldmark.language.schema import NO_CLIP, PhrasesParams
 from fieldmark.texts.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
 
 NLTK_DATA = Path("data/nltk")
 CLIPS, CACHE = Path("models/clips"), Path("data/cache/phrases")
 
 
-def main(name: str, params: dict[str, Any]) -> None:
+def main(name: str, configuration: Configuration) -> None:
     """Extract the item `name` of `phrases` in params.yaml."""
-    own = pick(read_phrases_params(params), name, "phrases")
+    own = configuration.item("phrases", name, PhrasesParams)
+    check_split(configuration, own.split, own.dataset, f"phrases.{name}")
     data = Path(own.nltk_data or NLTK_DATA).expanduser()
     if own.tagger == "nltk" and own.nltk_data is None:
         require_tagger(data)
@@ -32,7 +33,7 @@ def main(name: str, params: dict[str, Any]) -> None:
         write_phrases(found, folder)
         if vectors is not None:
             write_vectors(vectors, folder)
-    write_json(Path("reports/phrases") / f"{name}.json", describe(found, manifest, own, data))
+    write_json(Path("reports/results/phrases") / f"{name}.json", describe(found, manifest, own, data))
 
 
 def _embedded(found: Phrases, clip: str) -> PhraseVectors:

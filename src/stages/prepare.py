@@ -1,17 +1,16 @@
 """Pack a downloaded data set into one image store and its manifest, data/prepared/<name>."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
 
-from fieldmark.datasets.acquire.schema import read_dataset
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.preparing.prepare import prepare
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    """Prepare the data set `name` of params.yaml."""
-    dataset = read_dataset(params, name)
+def main(name: str, configuration: Configuration) -> None:
+    dataset = configuration.item("datasets", name, DatasetParams)
     records = dataset.open_source().records(Path("data/raw") / name)
     prepare(records, Path("data/prepared") / name, dataset)
 

@@ -7,7 +7,7 @@ from _stage import PARAMS, guarded
 
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import atomic_path
-from fieldmark.language.extraction import check_phrases
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
 
@@ -23,9 +23,7 @@ def main(arguments: list[str]) -> None:
     require_given(text, names)
     with atomic_path(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")
-        params = read_yaml(temporary)
-        check_params(params)
-        check_phrases(params)
+        check_params(Configuration.read(temporary))
 
 
 def show() -> None:

@@ -1,41 +1,32 @@
-"""Make the backbone that params.yaml names: train it, or take it with its weights, and score it."""
-
-from pathlib import Path
-from typing import Any
+"""Make the backbone that params.yaml names: train it, or take it with its weights."""
 
 from _stage import run
-from _task import open_task, resume_key
+from _task import MODELS, open_task, pictures_alone
 
-from fieldmark.base.files import write_json
-from fieldmark.engine.checkpoint import RESUME, CheckpointFolder
+from fieldmark.base.files import atomic_folder
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.training import clear_states
 from fieldmark.engine.watch import write_curves
-from fieldmark.preflight.check import read_backbone
-from fieldmark.pretraining.backbones import pretrain
+from fieldmark.pretraining.backbones import make_backbone, save_head
+from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.runtime.processes import first_process
 from fieldmark.vision.backbones import save_backbone
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    own = read_backbone(params, name)
-    task, inputs = open_task(params, own.split, f"pretrain-{name}")
-    checkpoints = CheckpointFolder(RESUME, f"pretrain-{name}", resume_key(own, params, own.split, inputs))
-    backbone, metrics, curve = pretrain(own, task, checkpoints, f"pretrain-{name}")
+def main(name: str, configuration: Configuration) -> None:
+    params, run_name = configuration.item("backbones", name, BackboneParams), f"pretrain-{name}"
+    wiring = pictures_alone(params.dataset, params.split)
+    task = open_task(configuration, f"pretrain@{name}", wiring, params, run_name)
+    backbone, classifier, curve = make_backbone(params, task, run_name)
     if not first_process():
         return
-    save_backbone(backbone, Path("models/backbones") / name)
+    with atomic_folder(MODELS / "backbones" / name) as folder:
+        save_backbone(backbone, folder)
+        if classifier:
+            save_head(classifier, folder)
     write_curves(task.history, {"loss": curve} if curve else {})
-    write_json(
-        Path(f"reports/backbones/{name}.json"),
-        {
-            "name": name,
-            "arch": f"{own.library}: {own.arch}",
-            "weights": Path(own.weights).name if own.weights else f"trained here on split '{own.split}'",
-            "parameters": sum(p.numel() for p in backbone.parameters()),
-            "split": own.split,
-            "metrics": metrics,
-        },
-    )
-    checkpoints.clear()
+    clear_states(run_name, RESUME)
 
 
 if __name__ == "__main__":

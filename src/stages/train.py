@@ -1,22 +1,23 @@
 """Train every variant of a method on its split, starting from its backbone."""
 
-from pathlib import Path
-from typing import Any
-
 from _stage import run
-from _task import open_method, resume_key
+from _task import MODELS, open_task
 
-from fieldmark.contract.variants import clear_states, train_variants
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.configuration.wiring import read_wiring
+from fieldmark.contract.registry import load_method
+from fieldmark.contract.variants import train_variants
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.training import clear_states
 from fieldmark.engine.watch import write_curves
 from fieldmark.runtime.processes import first_process, output_folder
 
 
-def main(name: str, params: dict[str, Any]) -> None:
-    own, task, inputs = open_method(name, params)
-    key = resume_key(own, params, params["methods"][name]["split"], inputs)
-    with output_folder(Path("models") / name / "variants") as folder:
-        curves = train_variants(name, own, task, folder, RESUME, key)
+def main(name: str, configuration: Configuration) -> None:
+    params = configuration.method_block(name, load_method(name).Params)
+    task = open_task(configuration, f"train@{name}", read_wiring(configuration, name), params, name)
+    with output_folder(MODELS / name / "variants") as folder:
+        curves = train_variants(name, params, task, folder)
     if first_process():
         write_curves(task.history, curves)
         clear_states(name, RESUME)

@@ -1,24 +1,25 @@
 """Hold a prepared data set and its splits to what is expected of them, reports/validation/<name>.json."""
 
 from pathlib import Path
-from typing import Any
 
 from _stage import run
 
 from fieldmark.base.files import write_json
-from fieldmark.datasets.acquire.schema import read_dataset
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.splitting.splits import read_split, read_splits
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.roles.splits import SplitParams, read_split
 
 
-def main(name: str, params: dict[str, Any]) -> None:
+def main(name: str, configuration: Configuration) -> None:
     """Validate the data set `name` of params.yaml; a critical failure stops the pipeline."""
-    dataset = read_dataset(params, name)
+    dataset = configuration.item("datasets", name, DatasetParams)
     manifest = read_manifest(Path("data/prepared") / name / "manifest.parquet")
-    of_dataset = {key: split for key, split in read_splits(params).items() if split.dataset == name}
-    splits = {key: read_split(Path("data/splits") / f"{key}.parquet") for key in of_dataset}
-    write_json(Path("reports/validation") / f"{name}.json", validate(manifest, dataset, splits, of_dataset))
+    kinds = {key: configuration.item("splits", key, SplitParams) for key in configuration.section("splits")}
+    own = {key: split for key, split in kinds.items() if split.dataset == name}
+    splits = {key: read_split(Path("data/splits") / f"{key}.parquet") for key in own}
+    write_json(Path("reports/validation") / f"{name}.json", validate(manifest, dataset, splits, own))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ from support.sources import fetched, refused, validated
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.decoding import BadImageError
 from fieldmark.datasets.preparing.pictures import process
 from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.sources import aircraft
 from fieldmark.datasets.sources.aircraft import Aircraft, AircraftParams
-from fieldmark.datasets.splitting.splits import SplitParams
 
 VARIANTS = {"A380": "Airbus", "707-320": "Boeing", "F/A-18": "McDonnell Douglas", "An-12": "Antonov"}
 BANNER = 20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.datasets.data.transforms import Cutout, ImageParams, training_transform
+from fieldmark.datasets.data.batches.transforms import Cutout, ImageParams, training_transform
 
 
 def covered(height: int, width: int, fraction: float, seed: int) -> np.ndarray:
@@ -43,7 +43,7 @@ def test_the_colour_is_random_and_the_same_over_the_rectangle() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 40, 60), (3, 1, 1)])
 def test_random_operations_keep_kind_and_size_and_follow_the_seed(shape: tuple[int, int, int]) -> None:
-    params = ImageParams(size=32, crop="centre", flip=False, cutout=0.5, augment=2)
+    params = ImageParams(side=32, crop="centre", flip=False, cutout=0.5, augment=2)
     transform = training_transform(params)
     picture = torch.randint(0, 256, shape, dtype=torch.uint8)
 
@@ -60,5 +60,5 @@ def test_random_operations_keep_kind_and_size_and_follow_the_seed(shape: tuple[i
 
 
 def test_without_them_nothing_is_drawn() -> None:
-    plain = training_transform(ImageParams(size=32, crop="centre", flip=False))
+    plain = training_transform(ImageParams(side=32, crop="centre", flip=False))
     assert [type(step).__name__ for step in plain.transforms] == ["Resize", "CenterCrop"]

@@ -5,8 +5,8 @@ from support.pictures import dataset, write_picture
 from support.sources import fetched, refused, validated
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.sources.cars196 import Cars196, Cars196Params
-from fieldmark.datasets.splitting.splits import SplitParams
 
 NAMES = ["AM General Hummer SUV 2000", "Ram C/V Cargo Van 2012", "smart fortwo 2012", "Land Rover LR2 2012"]
 SIDES = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2"]

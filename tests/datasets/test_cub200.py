@@ -8,9 +8,9 @@ from support.sources import fetched, refused, validated
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire import captions
 from fieldmark.datasets.acquire.captions import read_captions
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.sources import cub200
 from fieldmark.datasets.sources.cub200 import Cub200, Cub200Params
-from fieldmark.datasets.splitting.splits import SplitParams
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.pictures import encoded, noise
 
-from fieldmark.datasets.splitting.splits import read_split
+from fieldmark.datasets.data.roles.splits import read_split
 
 ROOT = Path(__file__).parents[2]
 PARAMS = """

@@ -204,7 +204,7 @@ def test_a_body_shorter_than_announced_is_not_taken_for_whole(server, path, monk
     [
         ({"sha256": "0" * 64}, f"SHA-256 is {SHA256}, it should be {'0' * 64}"),
         ({"md5": "0" * 32}, f"MD5 is {MD5}, it should be {'0' * 32}"),
-        ({"size": 5}, f"{len(BODY)} bytes came, 5 were expected"),
+        ({"side": 5}, f"{len(BODY)} bytes came, 5 were expected"),
     ],
 )
 def test_a_wrong_file_is_refused_naming_both_sums_and_deleted(server, path, expected, message):

@@ -8,9 +8,9 @@ from support.sources import fetched, refused, validated
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire import captions
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.sources import flowers102
 from fieldmark.datasets.sources.flowers102 import MD5, Flowers102, Flowers102Params
-from fieldmark.datasets.splitting.splits import SplitParams
 
 PICTURES, CLASSES = 12, 3
 LABELS = [1 + number % CLASSES for number in range(PICTURES)]

@@ -5,9 +5,9 @@ from support.pictures import dataset, write_picture
 from support.sources import fetched, refused, validated
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.sources import inshop
 from fieldmark.datasets.sources.inshop import InShop, InShopParams
-from fieldmark.datasets.splitting.splits import SplitParams
 
 STATUSES = {1: ["train"] * 3, 2: ["query", "gallery"], 5: ["query", "gallery", "gallery"], 9: ["train"] * 2}
 LIST = "Eval/list_eval_partition.txt"

@@ -7,8 +7,8 @@ from support.pictures import dataset
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.checking.facts import has_labels, label_balance
 from fieldmark.datasets.checking.validation import validate
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.splitting.longtail import make_longtail
-from fieldmark.datasets.splitting.splits import SplitParams
 
 KIND = SplitParams(dataset="d", kind="longtail", test_fraction=0.4, head=60, tail=10)
 

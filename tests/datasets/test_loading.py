@@ -7,9 +7,9 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.datasets.data.loading import PictureDataset, TrainingSlices, loader, sequential_slices
-from fieldmark.datasets.data.samplers import ClassBalancedSampler, ShuffledSampler
-from fieldmark.datasets.data.transforms import ImageParams, evaluation_transform, training_transform
+from fieldmark.datasets.data.batches.loading import PictureDataset, TrainingSlices, loader, sequential_slices
+from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, ShuffledSampler
+from fieldmark.datasets.data.batches.transforms import ImageParams, evaluation_transform, training_transform
 
 
 def test_balanced_batches_hold_k_of_each_class() -> None:
@@ -63,7 +63,7 @@ def test_processes_share_a_global_batch() -> None:
 
 def dataset(task, seed: int = 5, jitter: float = 0.3) -> PictureDataset:  # type: ignore[no-untyped-def]
     subset = task.subset("train")
-    transform = training_transform(ImageParams(size=SIDE, jitter=jitter, erase=0.5))
+    transform = training_transform(ImageParams(side=SIDE, jitter=jitter, erase=0.5))
     return PictureDataset(task.store, subset.rows, subset.labels, transform, seed)
 
 
@@ -102,7 +102,7 @@ def test_evaluation_visits_everything_once_in_order() -> None:
 @pytest.mark.parametrize("shape", ["square", "shorter_side"])
 @pytest.mark.parametrize("crop", ["random", "random_resized", "centre"])
 def test_transforms_give_the_size_for_any_picture(shape: str, crop: str) -> None:
-    params = ImageParams(size=24, resize=32, shape=shape, crop=crop)
+    params = ImageParams(side=24, resize=32, shape=shape, crop=crop)
     for height, width in ((32, 32), (20, 90), (1, 1), (300, 40)):
         picture = torch.zeros(3, height, width, dtype=torch.uint8)
         for transform in (training_transform(params), evaluation_transform(params)):

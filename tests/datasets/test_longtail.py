@@ -8,9 +8,10 @@ from support.multilabel import multilabel_manifest
 from support.pictures import manifest as single_label
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.multilabel import frequency_groups, label_names, multi_hot, training_counts
+from fieldmark.datasets.data.roles.multilabel import frequency_groups, label_names, multi_hot, training_counts
+from fieldmark.datasets.data.roles.splits import COLUMNS, SplitParams, read_split, write_split
 from fieldmark.datasets.splitting.longtail import draw, make_longtail, pareto_counts, thin
-from fieldmark.datasets.splitting.splits import COLUMNS, SplitParams, read_split, read_splits, write_split
+from fieldmark.datasets.splitting.splits import read_splits
 
 COUNTS = {"tree": 200, "duck": 120, "car": 60, "owl": 24, "boat": 8, "bench": 2}
 

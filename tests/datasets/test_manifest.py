@@ -4,7 +4,7 @@ import pytest
 from support.pictures import manifest
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.manifest import COLUMNS, read_manifest, write_manifest
+from fieldmark.datasets.data.packed.manifest import COLUMNS, read_manifest, write_manifest
 
 
 def test_reads_back_what_was_written(tmp_path):

@@ -12,12 +12,13 @@ from support.sources import fetched, refused
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.pictures import process
 from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.sources import ade20k
-from fieldmark.datasets.splitting.splits import SplitParams, make_split
+from fieldmark.datasets.splitting.splits import make_split
 
 LABELS = ["sky", "road", "car"]
 

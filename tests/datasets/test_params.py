@@ -8,7 +8,7 @@ FOLDER = {"source": "folder", "folder": {"path": "photos"}}
 
 
 def test_reads_the_sources_own_block_and_the_defaults():
-    own = read_dataset({"datasets": {"birds": {**FOLDER, "size": 64, "expect": {"min_side": 8}}}}, "birds")
+    own = read_dataset({"datasets": {"birds": {**FOLDER, "side": 64, "expect": {"min_side": 8}}}}, "birds")
     assert own.settings == FolderParams(path="photos")
     assert (own.size, own.encoding, own.bad_images) == (64, "jpeg", 0)
     assert (own.expect.min_side, own.expect.max_side) == (8, 10000)
@@ -33,7 +33,7 @@ def test_a_source_without_required_settings_may_leave_its_block_out():
         ({"source": "../../os"}, r"there is no source"),
         ({"folder": {"path": "x"}}, r"datasets\.birds has no 'source'"),
         ({"source": 3}, r"datasets\.birds\.source must be"),
-        ({**FOLDER, "size": 0}, r"datasets\.birds\.size"),
+        ({**FOLDER, "side": 0}, r"datasets\.birds\.size"),
         ({**FOLDER, "bad_images": -1}, r"datasets\.birds\.bad_images"),
         ({**FOLDER, "encoding": "gif"}, r"datasets\.birds\.encoding"),
         ({**FOLDER, "expect": {"max_aspct": 2}}, r"birds\.expect\.max_aspct; did you mean 'max_aspect'"),

@@ -11,8 +11,8 @@ from support.pictures import dataset, encoded, noise, record
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.preparing import prepare as prepare_module
 from fieldmark.datasets.preparing.pictures import clip_box, resized_shape
 from fieldmark.datasets.preparing.prepare import MANIFEST, ordered_map, prepare
@@ -203,7 +203,7 @@ def test_a_full_disk_leaves_no_output_and_keeps_the_old_one(tmp_path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     if place == "store":
-        monkeypatch.setattr("fieldmark.datasets.data.store._Packer._flush", full)
+        monkeypatch.setattr("fieldmark.datasets.data.packed.store._Packer._flush", full)
     else:
         monkeypatch.setattr(prepare_module, "write_manifest", full)
     with pytest.raises(OSError, match="No space"):

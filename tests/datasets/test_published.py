@@ -13,7 +13,7 @@ from fieldmark.datasets.acquire.published import (
     named,
     read_list,
 )
-from fieldmark.datasets.data.multilabel import frequency_groups
+from fieldmark.datasets.data.roles.multilabel import frequency_groups
 
 LISTS = SHARED / "longtail"  # the four lists of the LMPT repository, to be put there by hand
 VOC_HEAD, VOC_TAIL = [4, 6, 8, 10, 14, 15], [0, 2, 3, 5, 9, 12, 16, 18]

@@ -6,12 +6,13 @@ import pytest
 from support.pictures import SHARED, dataset
 
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.data.manifest import read_manifest
-from fieldmark.datasets.data.multilabel import label_names, multi_hot
-from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.data.roles.multilabel import label_names, multi_hot
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.splitting.longtail import make_longtail
-from fieldmark.datasets.splitting.splits import SplitParams, make_split
+from fieldmark.datasets.splitting.splits import make_split
 
 pytestmark = pytest.mark.skipif(not SHARED.is_dir(), reason="the photographs are not here")
 

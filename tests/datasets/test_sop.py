@@ -10,9 +10,9 @@ from support.pictures import dataset, write_picture
 from support.sources import fetched, refused, validated
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.sources import sop
 from fieldmark.datasets.sources.sop import Sop, SopParams
-from fieldmark.datasets.splitting.splits import SplitParams
 
 HEADER = "image_id class_id super_class_id path"
 

@@ -4,15 +4,8 @@ import pytest
 from support.pictures import manifest
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.splitting.splits import (
-    SplitParams,
-    chance,
-    few_shot,
-    make_split,
-    read_split,
-    read_splits,
-    write_split,
-)
+from fieldmark.datasets.data.roles.splits import SplitParams, chance, read_split, write_split
+from fieldmark.datasets.splitting.splits import few_shot, make_split, read_splits
 
 CLASSES = {"a": 10, "b": 20, "c": 7, "d": 2}
 

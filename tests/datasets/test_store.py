@@ -9,8 +9,8 @@ import pytest
 from support.pictures import noise
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data import store as store_module
-from fieldmark.datasets.data.store import IMAGES, ImageStore, StoreWriter
+from fieldmark.datasets.data.packed import store as store_module
+from fieldmark.datasets.data.packed.store import IMAGES, ImageStore, StoreWriter
 
 SHAPES = [(40, 48), (1, 1), (33, 7), (64, 64), (5, 90)]
 

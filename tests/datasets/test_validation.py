@@ -10,7 +10,8 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import write_json
 from fieldmark.datasets.checking.facts import manifest_facts
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.splitting.splits import SplitParams, make_split
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.datasets.splitting.splits import make_split
 
 KINDS = {
     "retrieval": SplitParams(dataset="d", kind="retrieval"),

@@ -19,8 +19,8 @@ from fieldmark.base.errors import UserError
 from fieldmark.clip.contrastive import MOST_SCALE, ContrastiveClip, contrastive_loss
 from fieldmark.clip.schema import ClipParams
 from fieldmark.clip.training import describe_clip, make_clip, sentences_of
-from fieldmark.contract.method import Task
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.task import Task
 
 ROOT = Path(__file__).parents[2]
 COLOURS = ["red", "green", "blue", "yellow"]
@@ -116,7 +116,7 @@ def params(**changes: object) -> ClipParams:
         "dataset": "d",
         "split": "s",
         "config": CONFIG,
-        "images": {"size": SIDE, "crop": "centre", "flip": False},
+        "images": {"side": SIDE, "crop": "centre", "flip": False},
         "train": {"steps": 60, "batch_size": 16, "lr": 1e-2},
         **changes,
     }
@@ -211,7 +211,7 @@ def test_a_clip_may_be_scored_on_pictures_with_several_labels(task: Task, tmp_pa
         ({"templates": ["{name}"]}, "needs one {}"),
         ({"sentences": ["a {}"]}, "must name what it tells"),
         ({"sentences": ["a {a!r}"]}, "letters, digits and underscores"),
-        ({"images": {"size": SIDE, "resize": 40}}, "leave images.resize out"),
+        ({"images": {"side": SIDE, "resize": 40}}, "leave images.resize out"),
         ({"colour": "red"}, "unknown parameter clips.small.colour"),
     ],
 )

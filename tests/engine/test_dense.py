@@ -15,13 +15,14 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.loading import Slice, sequential_slices
-from fieldmark.datasets.data.store import MASK_NAMES
-from fieldmark.datasets.data.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.batches.loading import Slice, sequential_slices
+from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.packed.store import MASK_NAMES
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import DenseParams, ProbeParams, TrainParams
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
 from fieldmark.evaluation import mean_iou
+from fieldmark.methods.loca.model.dense import DenseParams, ProbeParams
 from fieldmark.protocols.dense import (
     LinearDecoder,
     Segmenter,
@@ -43,7 +44,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 def dense(**changes: object) -> DenseParams:
-    return parse(DenseParams, {"images": {"size": SIDE}, "loss_stride": 2, **changes}, "dense")
+    return parse(DenseParams, {"images": {"side": SIDE}, "loss_stride": 2, **changes}, "dense")
 
 
 def test_pairs_are_the_pictures_with_a_mask(task: Task) -> None:
@@ -72,7 +73,7 @@ def test_fewer_labels_are_among_more_and_do_not_depend_on_the_order(task: Task) 
 def test_masks_are_cut_and_mirrored_with_their_pictures(task: Task) -> None:
     """The tiny pictures show their mask in red: 60 times the label."""
     pairs = Pairs.of(task, "train")
-    transform = training_transform(ImageParams(size=SIDE, scale=(0.2, 0.6)))
+    transform = training_transform(ImageParams(side=SIDE, scale=(0.2, 0.6)))
     dataset = PairDataset(task.store, pairs.subset.rows, pairs.mask_rows, transform, seed=3)
     batch = dataset[Slice(0, 0, tuple(range(len(pairs))))]
     red, masks = batch["images"][:, 0].float() / 60, batch["masks"].float()
@@ -84,7 +85,7 @@ def test_masks_are_cut_and_mirrored_with_their_pictures(task: Task) -> None:
 
 def test_a_batch_depends_on_seed_step_and_place_alone(task: Task) -> None:
     pairs = Pairs.of(task, "train")
-    transform = training_transform(ImageParams(size=SIDE, jitter=0.3))
+    transform = training_transform(ImageParams(side=SIDE, jitter=0.3))
     dataset = PairDataset(task.store, pairs.subset.rows, pairs.mask_rows, transform, seed=3)
     whole, part = dataset[Slice(5, 0, (2, 7, 9))], dataset[Slice(5, 1, (7, 9))]
     assert torch.equal(whole["images"][1:], part["images"])
@@ -249,8 +250,8 @@ def test_labels_that_no_mask_holds_are_never_predicted(task: Task) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": {"size": SIDE, "resize": 40}}, "whole pictures"),
-        ({"images": {"size": SIDE, "crop": "centre"}}, "whole pictures"),
+        ({"images": {"side": SIDE, "resize": 40}}, "whole pictures"),
+        ({"images": {"side": SIDE, "crop": "centre"}}, "whole pictures"),
         ({"fractions": [0.5, 0.25]}, "rising order"),
         ({"fractions": [0.0, 1.0]}, "above 0"),
         ({"fractions": []}, "fractions"),

@@ -8,12 +8,12 @@ import torch
 from support.tiny import SIDE, make_task
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.variants import train_on
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import RuntimeParams
-from fieldmark.inference.batches import run_over
+from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.runtime.inference import run_over
+from fieldmark.runtime.params import RuntimeParams
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,7 +27,7 @@ def test_training_on_cuda_follows_the_cpu(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     train = {"steps": 20, "batch_size": 6, "images_per_class": 2, "lr": 1e-3, "precision": precision}
-    own = parse(IrtParams, {"images": {"size": SIDE, "crop": "centre", "flip": False}, "train": train}, "irt")
+    own = parse(IrtParams, {"images": {"side": SIDE, "crop": "centre", "flip": False}, "train": train}, "irt")
     vectors = {}
     for device in ("cpu", "cuda"):
         task = make_task(tmp_path / device)

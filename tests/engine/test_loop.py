@@ -11,16 +11,19 @@ from support.tiny import SIDE, make_task
 from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Losses, Trainable, decay_groups
-from fieldmark.contract.variants import train_on
-from fieldmark.datasets.data.samplers import ShuffledSampler
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.samplers import ShuffledSampler
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.averaging import AveragedWeights, move_towards
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.loop import _batches, pick_device, pick_precision
-from fieldmark.engine.params import RuntimeParams, TrainParams
+from fieldmark.engine.loop import _batches, pick_precision
+from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
-from fieldmark.engine.watch import read_curves, write_curves
+from fieldmark.engine.trainable import Losses, Trainable, decay_groups
+from fieldmark.engine.training import train_on
+from fieldmark.engine.watch import write_curves
+from fieldmark.figures.curves import read_curves
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.params import RuntimeParams
 
 
 class Linear(Trainable):
@@ -51,7 +54,7 @@ def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def run(tmp_path: Path, model: Linear, name: str = "run", **changes: object) -> list[dict[str, float]]:
     params = TrainParams(**{"steps": 12, "batch_size": 6, "lr": 0.1, "optimizer": "sgd", **changes})
     task = make_task(tmp_path / f"task-{name}")
-    images = ImageParams(size=SIDE, crop="centre", flip=False)
+    images = ImageParams(side=SIDE, crop="centre", flip=False)
     return train_on(model, images, params, task, CheckpointFolder(tmp_path / name, "r", "k"), name)
 
 

@@ -10,10 +10,10 @@ from support.tiny import SIDE, VIT, make_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import BackboneParams
+from fieldmark.engine.task import Task
 from fieldmark.pretraining.backbones import pretrain
+from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.vision.backbones import NetworkParams, contiguous, create_backbone
 
 
@@ -33,7 +33,7 @@ def params(**changes: object) -> BackboneParams:
         "split": "s",
         "arch": "vit_tiny_patch16_224",
         "options": VIT,
-        "images": {"size": SIDE, "crop": "centre"},
+        "images": {"side": SIDE, "crop": "centre"},
         **changes,
     }
     return parse(BackboneParams, fields, "backbones.vit")

@@ -13,7 +13,7 @@ sys.path[:0] = [{tests!r}, {src!r}]
 from pathlib import Path
 import torch
 from support.tiny import SIDE, make_task
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import RuntimeParams, TrainParams
 from fieldmark.runtime.processes import first_process
@@ -27,7 +27,7 @@ runtime = RuntimeParams(device="cpu", devices=devices, workers=0, checkpoint_sec
 scratch = here / str(devices) / ("first" if first_process() else "second")
 task = dataclasses.replace(make_task(scratch), runtime=runtime)
 own = IrtParams(
-    images=ImageParams(size=SIDE),
+    images=ImageParams(side=SIDE),
     train=TrainParams(steps=4, batch_size=12, images_per_class=2, lr=1e-3, clip_norm=1.0),
     memory=MemoryParams(momentum=0.9),
 )

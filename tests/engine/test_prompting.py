@@ -13,9 +13,9 @@ from support.clips import SIDE, tiny_clip
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import PromptParams
-from fieldmark.datasets.data.store import ImageStore, StoreWriter
-from fieldmark.engine.params import RuntimeParams
+from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
 from fieldmark.prompting.prompting import class_texts, describe_prompts, make_prompts
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.scoring.zero_shot import zero_shot
 from fieldmark.texts.prompts import Prompts
 from fieldmark.towers.clip import save_clip

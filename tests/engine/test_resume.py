@@ -12,10 +12,10 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.contract.variants import train_on
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder, fingerprint
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 
@@ -25,7 +25,7 @@ STEPS = 40
 def irt_params(**train: object) -> IrtParams:
     fields = {"steps": STEPS, "batch_size": 6, "images_per_class": 2, "lr": 1e-3, "ema": 0.9, **train}
     return IrtParams(
-        images=ImageParams(size=SIDE, jitter=0.2),
+        images=ImageParams(side=SIDE, jitter=0.2),
         train=TrainParams(**fields),
         memory=MemoryParams(momentum=0.9),
     )

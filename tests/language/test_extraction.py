@@ -13,8 +13,9 @@ from support.pictures import manifest
 from support.pipeline import ROOT
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.manifest import write_manifest
-from fieldmark.datasets.splitting.splits import SplitParams, make_split, write_split
+from fieldmark.datasets.data.packed.manifest import write_manifest
+from fieldmark.datasets.data.roles.splits import SplitParams, write_split
+from fieldmark.datasets.splitting.splits import make_split
 from fieldmark.language.extraction import check_phrases, describe, extract
 from fieldmark.language.schema import PhrasesParams, read_phrases_params
 from fieldmark.texts.phrases import read_phrases, read_vectors

@@ -33,7 +33,7 @@ backbones:
     split: classes
     arch: vit_tiny_patch16_224
     options: {img_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2}
-    images: {size: 32}
+    images: {side: 32}
     pooling: cls
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 phrases:
@@ -46,7 +46,7 @@ clips:
       embed_dim: 8
       vision_cfg: {layers: 1, width: 16, head_width: 8, patch_size: 16}
       text_cfg: {context_length: 16, width: 16, heads: 2, layers: 1}
-    images: {size: 32}
+    images: {side: 32}
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 prompts:
   birds: {dataset: birds, clip: tiny, zero_shot: true}
@@ -60,7 +60,7 @@ distill:
     backbone: backbones/vit
     text: phrases/birds
     temperature: 1.0
-    images: {size: 32}
+    images: {side: 32}
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 pma:
   variants: [vision, PMA]
@@ -68,12 +68,12 @@ pma:
   word_dim: 4
   phrase_dim: 8
   stage_dim: 8
-  images: {size: 32}
+  images: {side: 32}
   train: {steps: 3, batch_size: 8, lr: 1e-3}
 irt:
   variants: [O, L, R]
   lambda: 0.7
-  images: {size: 32}
+  images: {side: 32}
   train: {steps: 3, batch_size: 8, images_per_class: 4, lr: 1e-3}
 """
 ALL = {

@@ -12,7 +12,7 @@ from fieldmark.datasets.describing.labels import co_occurrence_chart, measure_la
 from fieldmark.datasets.describing.overview import write_overview
 from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.reporting.datasets import dataset_view
-from fieldmark.results.schema import DatasetResult
+from fieldmark.reporting.reading import DatasetResult
 
 
 def scenes(count=24):

@@ -7,7 +7,8 @@ import pytest
 from reporting.example import PARAMS, method_metrics, write
 
 from fieldmark.base.errors import UserError
-from fieldmark.results.schema import FigureEntry, read_figures, read_results, write_figures_index
+from fieldmark.reporting.reading import read_results
+from fieldmark.results.figures import FigureEntry, read_figures, write_figures_index
 
 
 def read(root):

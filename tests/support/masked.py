@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from fieldmark.base.files import write_json
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.store import MASK_NAMES, ImageStore, StoreWriter
-from fieldmark.engine.params import RuntimeParams
+from fieldmark.datasets.data.packed.store import MASK_NAMES, ImageStore, StoreWriter
+from fieldmark.engine.task import Task
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import save_backbone
 from support.tiny import tiny_vit
 

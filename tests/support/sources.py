@@ -10,11 +10,12 @@ import pytest
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.acquire.source import Source
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.data.manifest import read_manifest
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.prepare import prepare
-from fieldmark.datasets.sources import Source
-from fieldmark.datasets.splitting.splits import SplitParams, make_split
+from fieldmark.datasets.splitting.splits import make_split
 
 
 def fetched(source: Source, raw: Path) -> list[Record]:

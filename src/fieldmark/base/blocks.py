@@ -1,8 +1,9 @@
 """Typed parameter blocks: `params.yaml` in, frozen models out, one-line errors for what is wrong."""
 
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -15,6 +16,12 @@ class Block(BaseModel):
     """A block of `params.yaml`. Unknown keys are refused; instances cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    renamed: ClassVar[Mapping[str, str]] = {}  # former names of parameters, and what they are called now
+
+    @classmethod
+    def read(cls, mapping: Any, where: str) -> Self:
+        """Return the block that `mapping`, found at `where`, describes. Raises UserError, one line."""
+        return parse(cls, mapping, where)
 
 
 B = TypeVar("B", bound=Block)
@@ -55,11 +62,18 @@ def nearest(word: str, known: list[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else f"; it knows: {', '.join(sorted(known))}"
 
 
+def now_called(dotted: str, name: str) -> str:
+    """Say that a parameter at `dotted` has another name now."""
+    return f"parameter {dotted} is called {name} now"
+
+
 def _explain(block_class: type[Block], error: Any, where: str) -> str:
     location = [str(part) for part in error["loc"]]
     dotted = ".".join([where, *location])
     if error["type"] == "extra_forbidden":
         owner = _block_at(block_class, location[:-1])
+        if owner and location[-1] in owner.renamed:
+            return now_called(dotted, owner.renamed[location[-1]])
         known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
         return f"unknown parameter {dotted}{nearest(location[-1], known) if known else ''}"
     if error["type"] == "missing":

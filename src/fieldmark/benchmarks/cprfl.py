@@ -30,16 +30,16 @@ ENTRIES = (4096, CLASSES)  # logits of the loss
 def run(params: dict[str, Any], folder: Path) -> str:
     """Return the tables for the CPRFL of `params` (the content of params.yaml)."""
     own = parse(CprflParams, params["cprfl"], "cprfl").model_copy(update={"variants": ("CPRFL",)})
-    backbone = create_backbone(wired_backbone(params, "cprfl"), own.images.size)
+    backbone = create_backbone(wired_backbone(params, "cprfl"), own.images.side)
     return "\n\n".join([_step(own, backbone, params, folder), _loss(), _average_precision()])
 
 
 def _step(own: CprflParams, backbone: Backbone, params: dict[str, Any], folder: Path) -> str:
     """One optimiser step of CPRFL through the engine, and of its backbone alone, on the same pictures."""
-    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
     generator = torch.Generator().manual_seed(0)
     size = own.train.batch_size // own.train.accumulate
-    images = torch.rand((size, 3, own.images.size, own.images.size), generator=generator)
+    images = torch.rand((size, 3, own.images.side, own.images.side), generator=generator)
     targets = (torch.rand((size, CLASSES), generator=generator) < 0.05).float()
     vectors = torch.randn((CLASSES, WIDTH), generator=generator)
     names = [str(one) for one in range(CLASSES)]

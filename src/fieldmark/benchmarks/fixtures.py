@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.store import ImageStore, StoreWriter
-from fieldmark.engine.params import RuntimeParams
+from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
+from fieldmark.engine.task import Task
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, save_backbone
 
 CLASSES, PER_CLASS = 30, 20

@@ -9,9 +9,9 @@ from torch import Tensor
 from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.transforms import to_tensor
+from fieldmark.datasets.data.batches.transforms import to_tensor
 from fieldmark.engine.loop import Stepper
+from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.preflight.check import read_runtime, wired_backbone
@@ -23,8 +23,8 @@ ROUNDS = 12
 def run(params: dict[str, Any], folder: Path) -> str:
     """Return the table for the FRPT of `params` (the content of params.yaml)."""
     own = parse(FrptParams, params["frpt"], "frpt")
-    backbone = create_backbone(wired_backbone(params, "frpt"), own.images.size)
-    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    backbone = create_backbone(wired_backbone(params, "frpt"), own.images.side)
+    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
     subset = task.subset("train")
     chosen = [i * len(subset) // own.train.batch_size for i in range(own.train.batch_size)]
     images = torch.stack([to_tensor(task.store[int(subset.rows[i])]) for i in chosen])  # uint8, as loaded

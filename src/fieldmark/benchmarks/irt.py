@@ -12,11 +12,11 @@ from torch.optim import AdamW
 from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import make_sampler
-from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader
-from fieldmark.datasets.data.transforms import to_tensor, training_transform
+from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader
+from fieldmark.datasets.data.batches.transforms import to_tensor, training_transform
 from fieldmark.engine.loop import Stepper
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import make_sampler
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.preflight.check import read_runtime, wired_backbone
@@ -29,8 +29,8 @@ LOADED = 12  # batches
 def run(params: dict[str, Any], folder: Path) -> str:
     """Return the tables for the IRT of `params` (the content of params.yaml)."""
     own = parse(IrtParams, params["irt"], "irt")
-    backbone = create_backbone(wired_backbone(params, "irt"), own.images.size)
-    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    backbone = create_backbone(wired_backbone(params, "irt"), own.images.side)
+    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
     return "\n\n".join([_step(own, task), _loading(own, task, folder)])
 
 

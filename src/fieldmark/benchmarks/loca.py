@@ -10,15 +10,16 @@ from torch.optim import AdamW, Optimizer
 from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.transforms import to_tensor
-from fieldmark.engine.loop import Stepper, pick_device
+from fieldmark.datasets.data.batches.transforms import to_tensor
+from fieldmark.engine.loop import Stepper
+from fieldmark.engine.task import Task
 from fieldmark.methods.loca.model.encoder import build_encoder, encode
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import choose_patches
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import NUMBERS, draws, make_views
 from fieldmark.preflight.check import read_runtime
+from fieldmark.runtime.device import pick_device
 from fieldmark.vision.backbones import Backbone
 
 ROUNDS = 12
@@ -29,7 +30,7 @@ def run(params: dict[str, Any], folder: Path) -> str:
     """Return the table for the LOCA of `params` (the content of params.yaml)."""
     own = parse(LocaParams, params["loca"], "loca").single("LOCA")
     encoder = build_encoder(own)
-    task = make_task(folder, own.images.size, encoder, read_runtime(params).workers)
+    task = make_task(folder, own.images.side, encoder, read_runtime(params).workers)
     subset = task.subset("train")
     chosen = [i * len(subset) // own.train.batch_size for i in range(own.train.batch_size)]
     device = torch.device(pick_device(task.runtime))

@@ -12,11 +12,11 @@ from torch.optim import AdamW
 from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import make_sampler
-from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader
-from fieldmark.datasets.data.transforms import training_transform
+from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader
+from fieldmark.datasets.data.batches.transforms import training_transform
 from fieldmark.engine.loop import Stepper
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import make_sampler
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams, Variant
 from fieldmark.preflight.check import read_runtime, wired_backbone
@@ -30,8 +30,8 @@ PHRASES, WORDS = 17, 150  # as many as a picture and a vocabulary of the default
 def run(params: dict[str, Any], folder: Path) -> str:
     """Return the table for the PMA of `params` (the content of params.yaml)."""
     own = parse(PmaParams, params["pma"], "pma")
-    backbone = create_backbone(wired_backbone(params, "pma"), own.images.size)
-    task = make_task(folder, own.images.size, backbone, read_runtime(params).workers)
+    backbone = create_backbone(wired_backbone(params, "pma"), own.images.side)
+    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
     task = replace(task, text=_write_phrases(task, folder / "text"))
     batch = _batch(own, task)
     stepper = _stepper(own, task, "PMA")

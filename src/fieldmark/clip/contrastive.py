@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from fieldmark.contract.method import Losses, Trainable
-from fieldmark.datasets.data.loading import mix
+from fieldmark.datasets.data.batches.loading import mix
+from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.processes import gather
 from fieldmark.towers.clip import Clip
 

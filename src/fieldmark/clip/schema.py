@@ -1,15 +1,13 @@
-"""Parameters of the `clips:` and `prompts:` sections."""
+"""The items of `clips:` in `params.yaml`."""
 
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from fieldmark.base.blocks import Block
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.params import TrainParams
-from fieldmark.towers.templates import fields
-
-PHOTO = "a photo of a {}."
+from fieldmark.towers.templates import PHOTO, checked_templates, fields
 
 
 class ClipParams(Block):
@@ -34,7 +32,7 @@ class ClipParams(Block):
     @field_validator("templates")
     @classmethod
     def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-        return _prompt_templates(templates)
+        return checked_templates(templates)
 
     @field_validator("sentences")
     @classmethod
@@ -51,38 +49,5 @@ class ClipParams(Block):
         if (self.pretrained is None) == (self.train is None):
             raise ValueError("name either pretrained weights or a train block")
         if self.images.resize is not None:
-            raise ValueError("a CLIP sees its pictures resized to images.size; leave images.resize out")
+            raise ValueError("a CLIP sees its pictures resized to images.side; leave images.resize out")
         return self
-
-
-class PromptParams(Block):
-    """One item of `prompts:`: the class names of a data set in the text space of a CLIP.
-
-    `text` says what stands for a class in the templates: its name, or what the manifest notes of all its
-    pictures alike, as in "{name}, a {back_colour} {shape}", where names are arbitrary. `zero_shot` adds the
-    image tower's features of every picture.
-    """
-
-    dataset: str
-    clip: str
-    templates: tuple[str, ...] = (PHOTO,)
-    text: str = "{name}"
-    zero_shot: bool = False
-
-    @field_validator("templates")
-    @classmethod
-    def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
-        return _prompt_templates(templates)
-
-    @field_validator("text")
-    @classmethod
-    def _named_places(cls, text: str) -> str:
-        if not fields(text) or "" in fields(text):
-            raise ValueError("it must name what stands for a class, as in '{name}'")
-        return text
-
-
-def _prompt_templates(templates: tuple[str, ...]) -> tuple[str, ...]:
-    if not templates or any(fields(one) != [""] for one in templates):
-        raise ValueError("every template needs one {} for the class, and there must be one")
-    return templates

@@ -1,174 +1,184 @@
-"""The contract between a method and the loop: what the loop may ask, and all that it knows."""
+"""What a method is: a model that is built from its block of `params.yaml`, trained, saved and read again."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from pydantic import model_validator
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from fieldmark.base.blocks import Block
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.data.transforms import ImageParams
-from fieldmark.engine.params import RuntimeParams, TrainParams
-from fieldmark.vision.backbones import Backbone, load_backbone
+from fieldmark.base.errors import UserError
+from fieldmark.base.files import atomic_path
+from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Trainable
+from fieldmark.vision.backbones import contiguous
 
-Losses = dict[str, Tensor]
-SNAPSHOTS = "snapshots"  # the folder, in a model's own, of its earlier states
-
-
-@dataclass(frozen=True)
-class Subset:
-    """The pictures of some roles of a split."""
-
-    frame: pd.DataFrame
-
-    @property
-    def rows(self) -> NDArray[np.int64]:
-        """Rows in the image store, (N,)."""
-        return self.frame["row"].to_numpy(np.int64)
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """Class indices, (N,), contiguous from 0 within the split's label space."""
-        return self.frame["label"].to_numpy(np.int64)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Class names by label."""
-        ordered = self.frame.drop_duplicates("label").sort_values("label")
-        return [str(name) for name in ordered["class_name"]]
-
-    def __len__(self) -> int:
-        return len(self.frame)
+WEIGHTS = "weights.safetensors"
 
 
-@dataclass(frozen=True)
-class Task:
-    """What a stage hands to a method: opened data and where the backbone lies."""
-
-    store: ImageStore
-    manifest: pd.DataFrame
-    split: pd.DataFrame
-    ks: tuple[int, ...]  # recall@k is reported for these
-    backbone: Path
-    text: Path  # phrases or prompts that the stage before made; meaningless for a method of pictures alone
-    history: Path  # training curves, for evaluation
-    runtime: RuntimeParams
-    head: int = 100  # training pictures from which on a class is of the head of a long-tailed split
-    tail: int = 20  # and below which it is of the tail
-
-    def subset(self, *roles: str) -> Subset:
-        """Return the pictures whose role is one of `roles`, in the order of the split."""
-        return Subset(self.split[self.split["role"].isin(roles)].reset_index(drop=True))
-
-    def load_backbone(self) -> Backbone:
-        """Load the backbone anew; every variant starts from the same weights."""
-        return load_backbone(self.backbone)
-
-
-class MethodParams(Block):
-    """What the loop reads of a method's block; each method adds its own."""
+class Recipe(Block):
+    """What the loop reads of a block: which pictures, and how they are trained on."""
 
     images: ImageParams
     train: TrainParams
 
     @property
     def loaded(self) -> ImageParams:
-        """How its pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
+        """How pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
         return self.images
+
+
+class MethodParams(Recipe):
+    """What every method's block has; each method adds its own, and says which variants there are."""
+
+    variants: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _each_variant_once(self) -> Self:
+        each_once(self.variants, "variants")
+        return self
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Say in one line why the text of its wiring, with the parameters `item`, will not do; None when it will."""
         return None
 
 
-@dataclass
-class ParameterGroup:
-    """Parameters that share a weight decay and a multiple of the learning rate."""
-
-    params: list[nn.Parameter]
-    weight_decay: float
-    lr_scale: float = 1.0
+def each_once(names: Sequence[str], what: str) -> None:
+    """Raise ValueError for a list of names that is empty or repeats itself."""
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{what} must name at least one, each once")
 
 
-class Trainable(nn.Module, ABC):
-    """All that the loop knows of a model: its losses, its parameter groups and two hooks."""
-
-    @abstractmethod
-    def forward(self, batch: dict[str, Tensor]) -> Losses:
-        """Turn a batch into named losses; "loss" is their sum and is minimised."""
-
-    def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
-        """Return the trained parameters: matrices decay, vectors (biases, norms, tokens) do not."""
-        return decay_groups(self, params.weight_decay)
-
-    def before_step(self, step: int) -> None:
-        """Act before optimiser step `step`, counted from 0."""
-
-    def after_step(self, step: int) -> None:
-        """Act after optimiser step `step` (a momentum encoder moves here)."""
+P = TypeVar("P", bound=MethodParams)
+Q = TypeVar("Q")
 
 
-class Method(Trainable):
-    """A published method: a model that can also be built from its block, saved and loaded.
+@dataclass(frozen=True)
+class Variant(Generic[P, Q]):
+    """One model that a method's block asks for.
 
-    `fieldmark.methods.<name>.model` exports the class as METHOD; `fieldmark.methods.<name>.evaluation` exports
-    `evaluate(models, params, task, figures)`, which scores the trained variants, writes figures and returns
-    the content of `reports/metrics/<name>.json`. The two are apart so that a new figure retrains nothing.
+    `name` is its folder and its row in every table, `title` says what it is. `params` is the block with what is
+    different in this variant, `parts` what the model is made of (None where all variants have the same parts).
     """
 
-    Params: ClassVar[type[MethodParams]]
+    name: str
+    title: str
+    params: P
+    parts: Q
+
+    @property
+    def trained(self) -> bool:
+        """Whether it makes any step."""
+        return self.params.train.steps > 0
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A model that describes pictures."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> unit-length descriptors (B, D)."""
+
+
+@runtime_checkable
+class Classifies(Protocol):
+    """A model that names what is in pictures; `thresholds` (C,) where a picture may hold several classes."""
+
+    class_names: list[str]
+    thresholds: Tensor | None
+
+    def probabilities(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C)."""
+
+
+class Method(Trainable, Generic[P, Q]):
+    """A published method: one class for all of its variants.
+
+    `fieldmark.methods.<name>.model.method` names the class METHOD; `fieldmark.methods.<name>.evaluation` has
+    `evaluate(models, params, task, figures)`, which scores the trained variants, draws figures and returns an
+    `Evaluation`. The two are apart so that a new figure retrains nothing.
+    """
+
+    name: ClassVar[str]
     title: ClassVar[str]
-    params: Any  # an instance of Params
+    Params: ClassVar[type[MethodParams]]
+    unsaved: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of weights that inference does without
+
+    def __init__(self, variant: Variant[P, Q]) -> None:
+        super().__init__()
+        self.variant = variant
+
+    @property
+    def params(self) -> P:
+        """The block as this variant has it."""
+        return self.variant.params
 
     @classmethod
     @abstractmethod
-    def variants(cls, params: Any) -> Mapping[str, Any]:
-        """Name the models this block asks for, each with its own params; zero steps: not trained."""
+    def variants(cls, params: P) -> Sequence[Variant[P, Q]]:
+        """Return the variants that a block asks for, in its order. What has no steps is not trained."""
 
     @classmethod
-    def training_task(cls, params: Any, task: Task) -> Task:
+    def training_task(cls, variant: Variant[P, Q], task: Task) -> Task:
         """Return the task that a variant is built and trained on (fewer pictures per class, for instance)."""
         return task
 
     @classmethod
     @abstractmethod
-    def build(cls, params: Any, task: Task) -> Self:
-        """Build the model that training starts from."""
+    def build(cls, variant: Variant[P, Q], task: Task) -> Self:
+        """Build the model that training starts from. Raises UserError for what does not go together."""
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
         """After how many steps a copy of the model is kept beside it, to be scored later."""
         return ()
 
-    @abstractmethod
-    def save(self, folder: Path) -> None:
-        """Write what inference needs into an existing folder."""
-
-    @classmethod
-    @abstractmethod
-    def load(cls, params: Any, folder: Path) -> Self:
-        """Read a model that `save` wrote."""
-
     def finish(self, task: Task) -> None:
         """Act once after the last step, with the final weights (a PCA is fitted here)."""
 
+    @property
+    def trained_weights(self) -> int:
+        """How many weights training moves."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad) if self.variant.trained else 0
 
-NO_DECAY_NAMES = ("pos_embed", "cls_token", "dist_token")
+    def description(self) -> dict[str, Any]:
+        """Return what `rebuild` needs besides the weights, as JSON."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def rebuild(
+        cls, variant: Variant[P, Q], description: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Self:
+        """Build the network that `description` says; its weights are taken up afterwards."""
+
+    def save(self, folder: Path) -> None:
+        """Write the weights that inference needs into an existing folder."""
+        kept = {name: value for name, value in self.state_dict().items() if not name.startswith(self.unsaved)}
+        save_weights(kept, folder / WEIGHTS)
+
+    @classmethod
+    def load(cls, variant: Variant[P, Q], description: Mapping[str, Any], folder: Path) -> Self:
+        """Read what `save` wrote. Raises UserError when the weights do not fit the description."""
+        weights = load_file(folder / WEIGHTS)
+        method = cls.rebuild(variant, description, weights)
+        method.take_up(weights, folder)
+        return method
+
+    def take_up(self, weights: Mapping[str, Tensor], folder: Path) -> None:
+        """Load saved weights. Raises UserError when any other than the unsaved ones are absent, or one is unknown."""
+        absent, unknown = self.load_state_dict(dict(weights), strict=False)
+        if unknown or any(not name.startswith(self.unsaved) for name in absent):
+            raise UserError(f"the weights in {folder} do not fit its model.json; train the variant again")
 
 
-def decay_groups(module: nn.Module, weight_decay: float) -> list[ParameterGroup]:
-    """Split trainable parameters: weight decay for matrices and kernels, none for vectors and tokens."""
-    decayed: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
-            exempt = parameter.ndim <= 1 or name.endswith(NO_DECAY_NAMES)
-            (plain if exempt else decayed).append(parameter)
-    groups = [ParameterGroup(decayed, weight_decay), ParameterGroup(plain, 0.0)]
-    return [group for group in groups if group.params]
+def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, atomically."""
+    with atomic_path(path) as temporary:
+        save_file(contiguous(dict(weights)), temporary)

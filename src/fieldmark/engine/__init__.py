@@ -1,0 +1,1 @@
+"""Training: one loop for whatever has losses."""

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,28 @@ import torch
 from fieldmark.base.files import atomic_path, sha256_file
 
 RESUME = Path(".resume")
-SOURCE = Path(__file__).resolve().parents[1]
 
 
-def fingerprint(params: Any, inputs: Iterable[Path]) -> str:
-    """Hash the parameters, the input files and the library's own code into one short hex key."""
+def fingerprint(params: Any, files: Iterable[Path]) -> str:
+    """Hash parameters and the content of files into one short hex key."""
     digest = hashlib.sha256(json.dumps(params, sort_keys=True, default=str).encode())
-    for path in [*inputs, *sorted(SOURCE.rglob("*.py"))]:
+    for path in files:
         digest.update(sha256_file(path).encode())
     digest.update(torch.__version__.encode())
     return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class StateKey:
+    """What the states of a stage's runs belong to: its parameters, its input files and its code."""
+
+    root: Path
+    params: Any = None
+    files: tuple[Path, ...] = ()
+
+    def folder(self, run: str, depends: Sequence[Any] = ()) -> "CheckpointFolder":
+        """Return the folder of one run; `depends` is what else it follows from."""
+        return CheckpointFolder(self.root, run, fingerprint([self.params, list(depends)], self.files))
 
 
 class CheckpointFolder:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,16 +15,19 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
-from fieldmark.contract.method import Losses, Trainable
-from fieldmark.datasets.data.loading import Batch, PictureDataset, TrainingSlices, loader, mix
-from fieldmark.datasets.data.samplers import Sampler
+from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader, mix
+from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import RuntimeParams, TrainParams
+from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
-from fieldmark.engine.watch import WINDOW, LiveCurve, LossWatch, Point, no_curve
+from fieldmark.engine.trainable import Losses, Trainable
+from fieldmark.engine.watch import WINDOW, Curve, LiveCurve, LossWatch, NoCurve, Point
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import freeze_batchnorm
 
+LIVE = Path("live")
 BF16_PROCESSORS = ("AVX512", "AVX10")  # others emulate bf16, 15 times slower than fp32 as measured with AVX2
 
 
@@ -102,59 +105,45 @@ def train(
     params: TrainParams,
     runtime: RuntimeParams,
     checkpoints: CheckpointFolder,
-    live: Path,
+    run: str,
     keep: Callable[[int], None] = lambda done: None,
 ) -> list[Point]:
     """Train `method` in place, resuming where a killed run stopped; return the training curve.
 
-    `keep` is called on the first process with the number of steps done. Raises UserError when a loss turns
-    NaN or explodes.
+    `run` names the training, such as "irt/R", for the progress bar and for `live/`. `keep` is called on the first
+    process with the number of steps done. Raises UserError when a loss turns NaN or explodes.
     """
     stepper = Stepper(method, params, runtime)
-    run = Run(method, stepper.optimizer, AveragedWeights(method, params.ema) if params.ema else None, 0, [])
+    state = Run(method, stepper.optimizer, AveragedWeights(method, params.ema) if params.ema else None, 0, [])
     if saved := checkpoints.load():
-        run.restore(saved)
-    batches = _batches(stepper.fabric, dataset, sampler, params, runtime, run.step)
-    with _observers(stepper.fabric, run, params, live) as (curve, bar):
-        watch, last_save = LossWatch(method, run.history), time.monotonic()
-        while run.step < params.steps:
-            rate = stepper.set_rate(run.step)
-            method.before_step(run.step)
-            torch.manual_seed(mix(params.seed, run.step, stepper.fabric.global_rank))
-            watch.add(run.step, stepper.step(batches))
-            if run.averaged:
-                run.averaged.update()
-            method.after_step(run.step)
-            run.step += 1
+        state.restore(saved)
+    batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
+    with _observers(stepper.fabric, state, params, run) as (curve, bar):
+        watch, last_save = LossWatch(method, state.history), time.monotonic()
+        while state.step < params.steps:
+            rate = stepper.set_rate(state.step)
+            method.before_step(state.step)
+            torch.manual_seed(mix(params.seed, state.step, stepper.fabric.global_rank))
+            watch.add(state.step, stepper.step(batches))
+            if state.averaged:
+                state.averaged.update()
+            method.after_step(state.step)
+            state.step += 1
             bar.update(params.batch_size)
             if stepper.fabric.is_global_zero:
-                keep(run.step)
-            if run.step % WINDOW and run.step < params.steps:
+                keep(state.step)
+            if state.step % WINDOW and state.step < params.steps:
                 continue
             point = watch.read(rate)
             curve.add(point)
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
-            if run.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
+            if state.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
                 if stepper.fabric.is_global_zero:
-                    checkpoints.save(run.state())
+                    checkpoints.save(state.state())
                 last_save = time.monotonic()
-    if run.averaged:
-        run.averaged.copy_to_module()
-    return run.history
-
-
-def pick_device(runtime: RuntimeParams) -> str:
-    """Return the accelerator to use. Raises UserError for one that this machine lacks."""
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if runtime.device == "auto":
-        return next(name for name, there in available.items() if there)
-    if not available[runtime.device]:
-        raise UserError(f"runtime.device is {runtime.device}, which this machine lacks; use auto or cpu")
-    return runtime.device
+    if state.averaged:
+        state.averaged.copy_to_module()
+    return state.history
 
 
 def pick_precision(params: TrainParams, device: str) -> Literal["bf16-mixed", "32-true"]:
@@ -218,10 +207,9 @@ def _batches(
 
 
 @contextmanager
-def _observers(fabric: Fabric, run: Run, params: TrainParams, live: Path) -> Iterator[tuple[Any, Any]]:
-    """Open the live curve (on the first process only) and the progress bar."""
-    curve: Any = LiveCurve(live, run.step > 0) if fabric.is_global_zero else no_curve()
-    total, done = params.steps * params.batch_size, run.step * params.batch_size
-    with progress(total=total, initial=done, desc=live.name, unit="img") as bar:
+def _observers(fabric: Fabric, state: Run, params: TrainParams, run: str) -> Iterator[tuple[Curve, Any]]:
+    """Open the live curve (on the first process only) and the progress bar; both are closed whatever happens."""
+    curve: Curve = LiveCurve(LIVE / run, state.step > 0) if fabric.is_global_zero else NoCurve()
+    total, done = params.steps * params.batch_size, state.step * params.batch_size
+    with closing(curve), progress(total=total, initial=done, desc=run.replace("/", "-"), unit="img") as bar:
         yield curve, bar
-    curve.close()

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
+import pandas as pd
 import torch
 from dvclive.live import Live
 from torch import Tensor, nn
@@ -63,6 +64,26 @@ class LossWatch:
         return ""
 
 
+class Curve(Protocol):
+    """What a training curve is told while it grows."""
+
+    def add(self, point: Point) -> None:
+        """Log one point of the curve."""
+
+    def close(self) -> None:
+        """Write what is still open."""
+
+
+class NoCurve:
+    """For processes that do not log."""
+
+    def add(self, point: Point) -> None:
+        """Log nothing."""
+
+    def close(self) -> None:
+        """Close nothing."""
+
+
 class LiveCurve:
     """Writes the training curve to `live/<run>` while it grows, for DVCLive's viewers."""
 
@@ -82,47 +103,9 @@ class LiveCurve:
         self.live.end()
 
 
-def no_curve() -> Any:
-    """Return a stand-in for processes that do not log."""
-
-    class Silent:
-        def add(self, point: Point) -> None: ...
-
-        def close(self) -> None: ...
-
-    return Silent()
-
-
-def write_curves(folder: Path, curves: dict[str, list[Point]]) -> None:
+def write_curves(folder: Path, curves: Mapping[str, list[Point]]) -> None:
     """Write each training curve to `folder/<variant>.csv`: step, learning rate and losses per point."""
     with atomic_folder(folder) as temporary:
         for variant, points in curves.items():
-            names = list(dict.fromkeys(name for point in points for name in point))
-            rows = [[f"{point[name]:.6g}" if name in point else "" for name in names] for point in points]
-            text = "\n".join(",".join(row) for row in [names, *rows])
-            (temporary / f"{variant}.csv").write_text(text + "\n", encoding="utf-8")
-
-
-def read_curves(folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Read what `write_curves` wrote: variant -> column -> values; a missing value is NaN."""
-    curves = {}
-    for path in sorted(folder.glob("*.csv")):
-        header, *rows = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
-        columns = zip(*rows, strict=True)
-        curves[path.stem] = {
-            name: [float(value or "nan") for value in column]
-            for name, column in zip(header, columns, strict=False)
-        }
-    return curves
-
-
-def curves_by_loss(
-    curves: Mapping[str, Mapping[str, list[float]]],
-) -> dict[str, dict[str, tuple[list[float], list[float]]]]:
-    """Turn what `read_curves` returns into loss -> variant -> (steps, values)."""
-    losses: dict[str, dict[str, tuple[list[float], list[float]]]] = {}
-    for variant, columns in curves.items():
-        for name, values in columns.items():
-            if name not in ("step", "lr"):
-                losses.setdefault(name, {})[variant] = (columns["step"], values)
-    return losses
+            table = pd.DataFrame(points)
+            table.to_csv(temporary / f"{variant}.csv", index=False, float_format="%.6g", lineterminator="\n")

@@ -1,16 +1,14 @@
 """How alike things are that have names: a table of similarities as a picture."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from matplotlib.figure import Figure as Canvas
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.charts import chart
 from fieldmark.figures.style import canvas
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureFolder
 
-FILE = "similarity.svg"
 SHOWN = 60
 
 
@@ -32,11 +30,8 @@ def similarity_table(table: Array, names: Sequence[str]) -> Canvas:
     return figure
 
 
-def write_similarity(table: Array, names: Sequence[str], folder: Path) -> None:
-    """Write the picture of a CLIP's class texts and its index into an existing folder."""
-    similarity_table(folder / FILE, table, names)
+def similarity_figure(table: Array, names: Sequence[str], figures: FigureFolder) -> None:
+    """Draw how alike the class texts of a CLIP are."""
     caption = "Cosine similarity of the text embeddings of the class names, in the order of their groups."
-    entry = FigureEntry(
-        file=FILE, title="How alike the class names are to the CLIP", caption=caption, wide=True
-    )
-    write_figures_index(folder, [entry])
+    path = figures.new("similarity.svg", "How alike the class names are to the CLIP", caption, wide=True)
+    similarity_table(path, table, names)

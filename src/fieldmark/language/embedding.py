@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch.nn.functional import normalize
 
+from fieldmark.textcache.cache import TextCache
 from fieldmark.texts.phrases import PhraseVectors
-from fieldmark.texts.prompts import TextCache
 from fieldmark.towers.clip import content_key, load_clip
 
 AS_IT_STANDS = "{}"  # the template of a phrase

@@ -14,7 +14,7 @@ import pandas as pd
 from fieldmark.base.progress import progress
 from fieldmark.language.chunking import Chunker
 from fieldmark.language.nouns import Extractor
-from fieldmark.language.schema import PhrasesParams, read_phrases_params
+from fieldmark.language.schema import PhrasesParams
 from fieldmark.language.tagging import open_tagger
 from fieldmark.texts.phrases import Phrases, build_vocabulary
 
@@ -22,12 +22,6 @@ MANY = 20_000  # captions from which on several processes are worth their start
 CHUNK = 200  # pictures that a process takes at a time
 FREQUENT, SAMPLE = 40, 20  # phrases and pictures that the report names
 Found = dict[str, list[int]]
-
-
-def check_phrases(params: dict[str, Any]) -> None:
-    """Read `phrases:` in params.yaml and try its grammars. Raises UserError for the first thing that is wrong."""
-    for own in read_phrases_params(params).values():
-        Chunker(own.grammar)
 
 
 def extract(

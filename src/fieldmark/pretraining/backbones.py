@@ -1,51 +1,75 @@
-"""Where backbones come from: trained on a labelled split, or taken with their weights; always scored."""
+"""Where backbones come from: trained with a linear classifier on a labelled split, or taken with their weights."""
 
-from typing import Any
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
-from fieldmark.contract.method import Subset, Task
-from fieldmark.contract.variants import train_on
-from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import BackboneParams
+from fieldmark.base.files import atomic_path
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses, Trainable
+from fieldmark.engine.training import train_on
 from fieldmark.engine.watch import Point
-from fieldmark.evaluation.bootstrap import interval
-from fieldmark.evaluation.retrieval import rank_queries
-from fieldmark.inference.batches import run_over
-from fieldmark.pretraining.classifier import Classifier
-from fieldmark.vision.backbones import Backbone, create_backbone
-from fieldmark.vision.pooling import pool
+from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.vision.backbones import Backbone, contiguous, create_backbone
+from fieldmark.vision.pooling import Pooling, pool
+
+HEAD = "classifier.safetensors"  # beside the backbone's weights, where it was trained here
 
 
-def pretrain(
-    params: BackboneParams, task: Task, checkpoints: CheckpointFolder, name: str
-) -> tuple[Backbone, dict[str, Any], list[Point]]:
-    """Return the backbone, its scores on the split's test pictures, and its training curve (may be empty)."""
+class Classifier(Trainable):
+    """Images (B, 3, H, W) -> logits (B, C)."""
+
+    def __init__(
+        self, backbone: Backbone, classes: int, pooling: Pooling, label_smoothing: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.backbone, self.pooling, self.label_smoothing = backbone, pooling, label_smoothing
+        self.head = nn.Linear(backbone.spec.dim, classes)
+        nn.init.normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Cross-entropy against the batch's labels."""
+        logits = self.logits(batch["images"]).float()
+        loss = cross_entropy(logits, batch["labels"], label_smoothing=self.label_smoothing)
+        return {"cross_entropy": loss, "loss": loss}
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Class scores (B, C)."""
+        out: Tensor = self.head(pool(self.backbone(images), self.pooling))
+        return out
+
+
+def save_head(model: Classifier, folder: Path) -> None:
+    """Write the linear layer beside the backbone's weights, so that it can be scored later."""
+    with atomic_path(folder / HEAD) as temporary:
+        save_file(contiguous(model.head.state_dict()), temporary)
+
+
+def load_classifier(backbone: Backbone, folder: Path, pooling: Pooling) -> Classifier | None:
+    """Return the classifier that `save_head` wrote, around its backbone; None for one that came with its weights."""
+    if not (folder / HEAD).exists():
+        return None
+    weights = load_file(folder / HEAD)
+    model = Classifier(backbone, len(weights["bias"]), pooling)
+    model.head.load_state_dict(weights)
+    return model
+
+
+def make_backbone(
+    params: BackboneParams, task: Task, run: str
+) -> tuple[Backbone, Classifier | None, list[Point]]:
+    """Return the backbone, the classifier that it was trained in, and the training curve.
+
+    A backbone that comes with its weights has no classifier and an empty curve.
+    """
     torch.manual_seed(params.train.seed if params.train else 0)
-    backbone = create_backbone(params, params.images.size)
-    test = task.subset("test", "query", "gallery")
-    metrics, curve = {}, []
-    if params.train:
-        model = Classifier(
-            backbone, len(task.subset("train").class_names), params.pooling, params.label_smoothing
-        )
-        curve = train_on(model, params.images, params.train, task, checkpoints, name)
-        metrics["top1"] = _top1(model, params, task, test)
-    metrics["recall@1"] = _recall(backbone, params, task, test)
-    return backbone, metrics, curve
-
-
-def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -> dict[str, float]:
-    """Share of test pictures whose class is scored highest."""
-    logits = run_over(model, model.logits, task, test, params.images, "test")
-    right = logits.argmax(1).numpy() == test.labels
-    return interval(right, test.labels).as_dict()
-
-
-def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> dict[str, float]:
-    """Recall@1 of the pooled features among the test pictures, leave-one-out."""
-    vectors = run_over(
-        backbone, lambda x: pool(backbone(x), params.pooling), task, test, params.images, "test"
-    )
-    results = rank_queries(vectors, test.labels)
-    return interval(results.recall(1)[results.valid], test.labels[results.valid]).as_dict()
+    backbone = create_backbone(params, params.images.side)
+    if params.train is None:
+        return backbone, None, []
+    classes = len(task.subset("train").class_names)
+    model = Classifier(backbone, classes, params.pooling, params.label_smoothing)
+    return backbone, model, train_on(model, params.images, params.train, task, run)

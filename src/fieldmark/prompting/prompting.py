@@ -10,14 +10,14 @@ import torch
 
 from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import PromptParams
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.data.transforms import ImageParams
-from fieldmark.engine.loop import pick_device
-from fieldmark.engine.params import RuntimeParams
-from fieldmark.evaluation.crossmodal import cosines
-from fieldmark.inference.batches import run_rows
-from fieldmark.scoring.zero_shot import classes_of, has_several_labels, zero_shot
-from fieldmark.texts.prompts import Prompts, TextCache
+from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.datasets.data.roles.multilabel import classes_of, has_several_labels
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.inference import run_rows
+from fieldmark.runtime.params import RuntimeParams
+from fieldmark.textcache.cache import TextCache
+from fieldmark.texts.prompts import Prompts
 from fieldmark.towers.clip import Clip, content_key, load_clip
 from fieldmark.towers.templates import fields, fill
 
@@ -64,28 +64,6 @@ def make_prompts(
     return Prompts(list(texts), per_template.mean(0), per_template, pictures), texts
 
 
-def describe_prompts(prompts: Prompts, manifest: pd.DataFrame) -> dict[str, Any]:
-    """Return how alike the classes' texts are, and what they are worth without training.
-
-    Similarities are cosines between different classes. `zero-shot` needs the features of the pictures; see
-    `zero_shot`.
-    """
-    names = prompts.names
-    found: dict[str, Any] = {"classes": len(names), "templates": len(prompts.per_template)}
-    if len(names) > 1:
-        table = cosines(prompts.embeddings, prompts.embeddings)
-        first, second = torch.triu_indices(len(names), len(names), 1).numpy()
-        pairs = table[first, second]
-        most = int(pairs.argmax())
-        found["mean similarity"] = float(pairs.mean())
-        found["highest similarity"] = float(pairs[most])
-        found["most alike"] = [names[first[most]], names[second[most]]]
-    if prompts.image_embeddings is not None:
-        rows = manifest.sort_values("row")
-        found["zero-shot"] = zero_shot(prompts.image_embeddings, prompts.embeddings, names, rows)
-    return found
-
-
 def _class_values(manifest: pd.DataFrame, attributes: bool) -> dict[str, dict[str, str]]:
     """Return, for each class, its name and (where asked) the attributes that all its pictures share."""
     values = {name: {"name": name} for name in classes_of(manifest)}
@@ -104,4 +82,4 @@ def _shared(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 def _geometry(clip: Clip) -> ImageParams:
     """Return how the CLIP's pictures are made."""
-    return ImageParams(size=clip.spec.size, shape="square" if clip.spec.squash else "shorter_side")
+    return ImageParams(side=clip.spec.size, shape="square" if clip.spec.squash else "shorter_side")

@@ -12,19 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from fieldmark.contract.method import Losses, Trainable
-from fieldmark.contract.variants import LIVE
-from fieldmark.datasets.acquire.records import NO_LABEL
-from fieldmark.datasets.data.samplers import ShuffledSampler
-from fieldmark.datasets.data.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.batches.samplers import ShuffledSampler
+from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.packed.store import NO_LABEL
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.loop import pick_device, train
-from fieldmark.engine.params import DenseParams, ProbeParams
+from fieldmark.engine.loop import train
+from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.watch import Point
 from fieldmark.evaluation.segmentation import Overlaps, confusion_matrix
-from fieldmark.inference.batches import run_over
 from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
+from fieldmark.runtime.device import pick_device
 from fieldmark.vision.backbones import Backbone
 
 SCORED_AT_ONCE = 2**25  # scores at full size in memory
@@ -98,7 +97,7 @@ def pixel_loss(scores: Tensor, masks: Tensor) -> Tensor:
     return summed / (masks != NO_LABEL).sum().clamp(min=1)
 
 
-def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: ProbeParams) -> LinearDecoder:
+def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) -> LinearDecoder:
     """Train a linear decoder on features (N, D, h, w) with masks (N, H, W); batch n follows from the seed.
 
     The result lies on the device of the features.
@@ -111,7 +110,7 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: ProbeParams) ->
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=params.lr, weight_decay=params.weight_decay)
     for step in range(params.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(params.schedule, step)
+            group["lr"] = learning_rate(params, step)
         chosen = torch.from_numpy(sampler.batch(step)).to(maps.device)
         loss = pixel_loss(decoder(maps[chosen]), masks[chosen])
         optimizer.zero_grad(set_to_none=True)
@@ -122,26 +121,28 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: ProbeParams) ->
 
 def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: str) -> Tensor:
     """Return the maps of whole pictures through a frozen backbone, (N, D, h, w) on the task's device."""
-    maps = run_over(backbone, lambda x: backbone(x).map, pairs.task, pairs.subset, images, desc)
+    maps = pairs.task.run(backbone, lambda x: backbone(x).map, pairs.subset, images, desc)
     return maps.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
 
 
 def fine_tune(
-    backbone: Backbone, pairs: Pairs, params: DenseParams, checkpoints: CheckpointFolder, run: str
+    backbone: Backbone,
+    pairs: Pairs,
+    images: ImageParams,
+    recipe: TrainParams,
+    loss_stride: int,
+    checkpoints: CheckpointFolder,
+    run: str,
 ) -> tuple[Segmenter, list[Point]]:
     """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve."""
-    recipe = params.finetune
-    if recipe is None:
-        raise ValueError("these parameters ask for no fine-tuning")
     task = pairs.task
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = Segmenter(backbone, pairs.seen(), params.loss_stride)
-    dataset = PairDataset(
-        task.store, pairs.subset.rows, pairs.mask_rows, training_transform(params.images), recipe.seed
-    )
+        model = Segmenter(backbone, pairs.seen(), loss_stride)
+    transform = training_transform(images)
+    dataset = PairDataset(task.store, pairs.subset.rows, pairs.mask_rows, transform, recipe.seed)
     sampler = ShuffledSampler(len(pairs), recipe.batch_size, recipe.seed)
-    curve = train(model, dataset, sampler, recipe, task.runtime, checkpoints, LIVE / run)
+    curve = train(model, dataset, sampler, recipe, task.runtime, checkpoints, run)
     return model.eval(), curve
 
 

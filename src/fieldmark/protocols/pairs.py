@@ -11,12 +11,11 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.acquire.records import NO_LABEL
-from fieldmark.datasets.data.loading import Batch, PictureDataset, Slice, mix
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.data.transforms import to_tensor
-from fieldmark.datasets.splitting.splits import chance
+from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, Slice, mix
+from fieldmark.datasets.data.batches.transforms import to_tensor
+from fieldmark.datasets.data.packed.store import NO_LABEL, ImageStore
+from fieldmark.datasets.data.roles.splits import chance
+from fieldmark.engine.task import Subset, Task
 
 
 @dataclass(frozen=True)

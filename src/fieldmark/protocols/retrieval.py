@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
 from fieldmark.evaluation.geometry import (
     SimilarityHistograms,
@@ -20,7 +20,6 @@ from fieldmark.evaluation.geometry import (
     similarity_histograms,
 )
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
-from fieldmark.inference.batches import run_over
 
 NEIGHBOURS = 10
 ENERGY_SHARE = 0.9
@@ -79,25 +78,25 @@ class Scored:
 def score(name: str, model: Any, images: ImageParams, task: Task) -> Scored:
     """Describe the test pictures with one variant and rank them. Raises UserError for NaN descriptors."""
     queries, gallery = task.subset("test", "query"), task.subset("gallery")
-    embeddings = run_over(model, model.embed, task, queries, images, f"{name} queries")
-    others = run_over(model, model.embed, task, gallery, images, f"{name} gallery") if len(gallery) else None
+    embeddings = task.run(model, model.embed, queries, images, f"{name} queries")
+    others = task.run(model, model.embed, gallery, images, f"{name} gallery") if len(gallery) else None
     try:
         results = rank_queries(
             embeddings, queries.labels, others, gallery.labels if len(gallery) else None, NEIGHBOURS
         )
     except ValueError as error:
         raise UserError(f"variant {name} cannot be scored: {error}") from None
-    return Scored(queries, gallery if len(gallery) else None, embeddings, others, results, task.ks)
+    ks = task.split_params.ks
+    return Scored(queries, gallery if len(gallery) else None, embeddings, others, results, ks)
 
 
-def measured(scored: Scored) -> dict[str, Any]:
-    """Return a variant's row of the metrics file: every measure with its interval, and the components."""
-    rows = {name: one.as_dict() for name, one in scored.measures.items()}
-    return {**rows, "components_90": scored.components}
+def measured(scored: Scored, trained_weights: int) -> dict[str, Any]:
+    """Return a variant's measures: those of retrieval with their intervals, components, and trained weights."""
+    return {**scored.measures, "components_90": scored.components, "trained_weights": trained_weights}
 
 
 def counted(scored: Scored, task: Task) -> dict[str, int]:
-    """Return the `counts` of the metrics file; they are those of any variant."""
+    """Return the counts that the report shows; they are those of any variant."""
     valid = scored.results.valid
     return {
         "queries": int(valid.sum()),

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.reporting.page import render_page
+from fieldmark.reporting.reading import read_methods, read_results
 from fieldmark.reporting.summary import readme_block, render_summary
-from fieldmark.results.schema import read_methods, read_results
 
 
 def build_report(reports: Path, prepared: Path, params: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from fieldmark.results.schema import MethodResult
+from fieldmark.results.schema import MethodResult, VariantResult
 
 
 def comparisons(methods: Sequence[MethodResult]) -> list[MethodResult]:
@@ -19,17 +19,15 @@ def _merged(group: Sequence[MethodResult]) -> MethodResult | None:
     shared = [name for name in _headlines(group) if all(_has(one, name) for one in group)]
     if not shared:
         return None
-    named = {f"{one.method.upper()} {variant}": (one, variant) for one in group for variant in one.ordered}
     return MethodResult(
         method=" and ".join(one.method for one in group),
         title=f"{', '.join(one.method.upper() for one in group)} side by side",
         split=group[0].split,
         dataset=group[0].dataset,
-        variants={name: one.variants[variant] for name, (one, variant) in named.items()},
-        variant_order=list(named),
-        variant_titles={name: _title(one, variant) for name, (one, variant) in named.items()},
-        headline=shared,
-        lower_is_better=[name for name in shared if any(name in one.lower_is_better for one in group)],
+        variants=tuple(_renamed(one, variant) for one in group for variant in one.variants),
+        headline=tuple(shared),
+        metrics=tuple(shared),
+        lower_is_better=tuple(name for name in shared if any(name in one.lower_is_better for one in group)),
     )
 
 
@@ -38,9 +36,12 @@ def _headlines(group: Sequence[MethodResult]) -> list[str]:
 
 
 def _has(result: MethodResult, measure: str) -> bool:
-    return all(measure in measures for measures in result.variants.values())
+    return all(measure in variant.measures for variant in result.variants)
 
 
-def _title(result: MethodResult, variant: str) -> str:
-    title = result.variant_titles.get(variant, "")
-    return f"{title} ({result.backbone})" if result.backbone else title
+def _renamed(result: MethodResult, variant: VariantResult) -> VariantResult:
+    """Return a variant as `METHOD variant`, its backbone beside its title."""
+    title = f"{variant.title} ({result.backbone})" if result.backbone else variant.title
+    return VariantResult(
+        name=f"{result.method.upper()} {variant.name}", title=title, measures=variant.measures
+    )

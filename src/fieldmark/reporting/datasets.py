@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fieldmark.reporting.formatting import plain
-from fieldmark.results.schema import DatasetResult
+from fieldmark.reporting.reading import DatasetResult
 
 FACTS = ("pictures", "classes", "groups", "captions", "boxes", "masks")
 NAMED = 3

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from fieldmark.results.schema import ClaimRow, Measure
+from fieldmark.results.schema import Claim, Measure
 
 MISSING = "–"
 
@@ -34,7 +34,7 @@ def interval_text(measure: Measure, share: bool) -> str:
     return f"{number(measure.low, share)} – {number(measure.high, share)}"
 
 
-def claim_value(claim: ClaimRow) -> tuple[str, str]:
+def claim_value(claim: Claim) -> tuple[str, str]:
     """Return the decided difference with its sign and unit, and its interval (either may be empty)."""
     if claim.value is None:
         return "", ""

@@ -16,7 +16,9 @@ from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING
 from fieldmark.reporting.phrases import phrases_view
-from fieldmark.results.schema import ClaimRow, FigureEntry, FigureFile, Measure, MethodResult, Results
+from fieldmark.reporting.reading import Results
+from fieldmark.results.figures import FigureEntry, FigureFile
+from fieldmark.results.schema import Claim, Measure, MethodResult, NetworkResult
 
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
 PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pillow", "pyarrow")
@@ -48,7 +50,7 @@ class ClaimView:
     """A claim as shown: texts, the verdict's icon and its style."""
 
     method: str
-    row: ClaimRow
+    row: Claim
     value: str
     interval: str
     icon: str
@@ -138,15 +140,15 @@ def measure_table(result: MethodResult, names: Sequence[str]) -> TableView:
     """Lay out the measures `names` of every variant; the best of each column is marked when there are two."""
     columns = {name: _column(result, name) for name in names}
     rows = [
-        (variant, result.variant_titles.get(variant, ""), [columns[name][variant] for name in names])
-        for variant in result.ordered
+        (variant.name, variant.title, [columns[name][variant.name] for name in names])
+        for variant in result.variants
     ]
     shares = {name: any(cell.at is not None for cell in columns[name].values()) for name in names}
     return TableView([(name, "%" if shares[name] else "") for name in names], rows)
 
 
 def _column(result: MethodResult, name: str) -> dict[str, CellView]:
-    found = {variant: result.variants[variant].get(name) for variant in result.ordered}
+    found = {variant.name: variant.measures.get(name) for variant in result.variants}
     values = [one.value for one in found.values() if one is not None]
     share = all(formatting.is_share(value) for value in values)
     # Of other measures than headline shares, such as a count, nobody can say which is best.
@@ -184,7 +186,7 @@ def _count(value: float | str) -> str:
     return formatting.number(value) if isinstance(value, float) else formatting.plain(value)
 
 
-def _claim_view(method: str, row: ClaimRow) -> ClaimView:
+def _claim_view(method: str, row: Claim) -> ClaimView:
     return ClaimView(method, row, *formatting.claim_value(row), *VERDICTS[row.verdict])
 
 
@@ -192,8 +194,8 @@ def _figures(figures: Sequence[FigureFile]) -> list[FigureView]:
     return [FigureView(one.entry, data_uri(one.content, one.entry.file.rsplit(".", 1)[1])) for one in figures]
 
 
-def _backbone_view(backbone: Any) -> dict[str, Any]:
-    measures = backbone.metrics.items()
+def _backbone_view(backbone: NetworkResult) -> dict[str, Any]:
+    measures = backbone.measures.items()
     texts = [(name, formatting.number(one.value, formatting.is_share(one.value))) for name, one in measures]
     shares = [formatting.is_share(one.value) for _, one in measures]
     intervals = [
@@ -201,18 +203,9 @@ def _backbone_view(backbone: Any) -> dict[str, Any]:
     ]
     return {
         "backbone": backbone,
-        "parameters": _parameters(backbone.parameters),
+        "parameters": "" if backbone.parameters is None else f"{backbone.parameters / 1e6:.2f} M",
         "metrics": [
             (name, f"{text} %" if share else text, span)
             for (name, text), share, span in zip(texts, shares, intervals, strict=True)
         ],
     }
-
-
-def _parameters(value: Any) -> str:
-    """Return a parameter count in millions; a mapping of parameters as text."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value / 1e6:.2f} M"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {text}" for key, text in formatting.flattened(value))
-    return "" if value is None else formatting.plain(value)

@@ -8,7 +8,8 @@ from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.formatting import markdown
 from fieldmark.reporting.page import VERDICTS, CellView, fingerprint, measure_table
-from fieldmark.results.schema import ClaimRow, MethodResult, Results
+from fieldmark.reporting.reading import Results
+from fieldmark.results.schema import Claim, MethodResult
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 
@@ -94,7 +95,7 @@ def _cell(cell: CellView) -> str:
     return f"{text} ({cell.interval})" if cell.interval else text
 
 
-def _claims(rows: Sequence[tuple[MethodResult, ClaimRow]]) -> str:
+def _claims(rows: Sequence[tuple[MethodResult, Claim]]) -> str:
     head = ["method", "claim", "the paper reports", "here", "verdict"]
     body = [
         [
@@ -109,7 +110,7 @@ def _claims(rows: Sequence[tuple[MethodResult, ClaimRow]]) -> str:
     return _table(head, body)
 
 
-def _value(claim: ClaimRow) -> str:
+def _value(claim: Claim) -> str:
     value, interval = formatting.claim_value(claim)
     return f"{value}, 95 % interval {interval}" if interval else value or "not measured"
 

@@ -1,32 +1,11 @@
 """A paper's claims, decided by intervals of what was measured here."""
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.results.schema import Claim, Verdict
 
-Verdict = Literal["holds", "does not hold", "undecided"]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One row of the claims table.
-
-    `claim` is what the paper says, `paper` the numbers it reports, `decides` what decides it here;
-    `value`, `low` and `high` are the measured quantity with its 95 % interval.
-    """
-
-    claim: str
-    paper: str
-    decides: str
-    value: float
-    low: float
-    high: float
-    verdict: Verdict
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the claim as written to a metrics file."""
-        return asdict(self)
+NEGLIGIBLE = 0.005  # half a point: an effect this small is none
 
 
 def claim_difference(
@@ -35,14 +14,28 @@ def claim_difference(
     decides: str,
     difference: Interval,
     claimed: Literal["above", "below"] = "above",
-    negligible: float = 0.005,
+    negligible: float = NEGLIGIBLE,
+    margin: float = 0.0,
 ) -> Claim:
-    """Decide a claim that a difference is above (or below) zero, by `verdict`."""
-    sides = difference.value, difference.low, difference.high
-    return Claim(claim, paper, decides, *sides, verdict(difference, claimed, negligible))
+    """Decide a claim that a difference is above (or below) zero, by `verdict`.
+
+    With a `margin` the claim is that the difference is above minus that margin: as good, but for so much.
+    """
+    raised = Interval(difference.value + margin, difference.low + margin, difference.high + margin)
+    return Claim(
+        claim=claim,
+        paper=paper,
+        decides=decides,
+        value=difference.value,
+        low=difference.low,
+        high=difference.high,
+        verdict=verdict(raised, claimed, negligible),
+    )
 
 
-def verdict(difference: Interval, claimed: Literal["above", "below"], negligible: float = 0.005) -> Verdict:
+def verdict(
+    difference: Interval, claimed: Literal["above", "below"], negligible: float = NEGLIGIBLE
+) -> Verdict:
     """Say whether a difference lies on the claimed side of zero.
 
     It holds when the whole interval lies on the claimed side, whatever the size. It does not hold when the

@@ -1,15 +1,11 @@
-"""What the report is made of, read from the files that the stages wrote and checked key by key."""
+"""What evaluation hands to the report, as it stands in the files of `reports/results`."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from dataclasses import asdict
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from fieldmark.base.errors import UserError
-from fieldmark.base.files import write_json
+from fieldmark.evaluation.bootstrap import Interval
 
 Number = Annotated[int | float, Field(allow_inf_nan=False)]
 
@@ -29,14 +25,21 @@ class Measure(_Checked):
 
 
 def _measure(value: Any) -> Any:
+    if isinstance(value, Interval):
+        return asdict(value)
     return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 AnyMeasure = Annotated[Measure, BeforeValidator(_measure)]
+Verdict = Literal["holds", "does not hold", "undecided"]
 
 
-class ClaimRow(_Checked):
-    """A claim as a metrics file holds it."""
+class Claim(_Checked):
+    """What a paper claims and what was found here.
+
+    `claim` is what the paper says, `paper` the numbers it reports, `decides` what decides it here; `value`, `low`
+    and `high` are the measured difference with its 95 % interval.
+    """
 
     claim: str
     paper: str
@@ -44,59 +47,91 @@ class ClaimRow(_Checked):
     value: Number | None = None
     low: Number | None = None
     high: Number | None = None
-    verdict: Literal["holds", "does not hold", "undecided"]
+    verdict: Verdict
 
 
-class MethodResult(_Checked):
-    """`reports/metrics/<method>.json`. Variants are shown in `variant_order`, else as the file has them."""
+class VariantResult(_Checked):
+    """What was measured of one variant; the measures may be given as numbers or intervals."""
 
-    method: str
+    name: str
+    title: str = ""
+    measures: dict[str, AnyMeasure]
+
+
+class Evaluation(_Checked):
+    """What the evaluation of a method returns; the figures stand in a folder of their own.
+
+    `headline` are the measures that the report's first table shows, `metrics` those that DVC shows and compares:
+    few, for every value is a row of `dvc metrics diff`. `details` is what a reader of the file may look up by
+    class or picture; the report does not show it.
+    """
+
     title: str
-    split: str
-    dataset: str
-    backbone: str = ""
-    variants: dict[str, dict[str, AnyMeasure]] = Field(min_length=1)
-    variant_order: list[str] = []
-    variant_titles: dict[str, str] = {}
-    headline: list[str] = Field(min_length=1)
-    lower_is_better: list[str] = []  # among the headline
-    claims: list[ClaimRow] = []
+    variants: tuple[VariantResult, ...] = Field(min_length=1)
+    headline: tuple[str, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = Field(min_length=1)
+    lower_is_better: tuple[str, ...] = ()  # among the headline
+    claims: tuple[Claim, ...] = ()
     counts: dict[str, int | float | str] = {}
     parameters: dict[str, Any] = {}
-    notes: list[str] = []
+    details: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
 
-    @property
-    def ordered(self) -> list[str]:
-        """Names of the variants in the order to show them."""
-        first = [name for name in self.variant_order if name in self.variants]
-        return first + [name for name in self.variants if name not in first]
+    @model_validator(mode="after")
+    def _named_measures_exist(self) -> Self:
+        for place in ("headline", "metrics"):
+            for position, name in enumerate(getattr(self, place)):
+                if not any(name in variant.measures for variant in self.variants):
+                    raise ValueError(f"{place}.{position} names '{name}', which no variant has")
+        return self
 
     @property
     def others(self) -> list[str]:
         """Names of the measures that are no headline, in alphabetical order."""
-        known = {name for measures in self.variants.values() for name in measures}
+        known = {name for variant in self.variants for name in variant.measures}
         return sorted(known - set(self.headline))
 
+    @property
+    def metric_values(self) -> dict[str, float]:
+        """What DVC compares: one flat name a value, such as "R.recall@1"."""
+        return {
+            f"{variant.name}.{name}": variant.measures[name].value
+            for variant in self.variants
+            for name in self.metrics
+            if name in variant.measures
+        }
 
-class Backbone(_Checked):
-    """`reports/backbones/<name>.json`: where a backbone comes from and what it can do by itself; CLIPs alike."""
+
+class MethodResult(Evaluation):
+    """`reports/results/<method>.json`: an evaluation, and what the method worked on."""
+
+    method: str
+    split: str
+    dataset: str
+    backbone: str = ""
+    text: str = ""
+
+
+class NetworkResult(_Checked):
+    """`reports/results/backbones/<name>.json`: where a network comes from and what it can do by itself.
+
+    CLIPs and prompts alike. `metrics` are the measures that DVC shows and compares.
+    """
 
     name: str
     arch: str = ""
     weights: str | None = None
-    parameters: Any = None
+    parameters: int | None = None  # how many weights it has
     split: str = ""
-    metrics: dict[str, AnyMeasure] = {}
-    notes: list[str] = []
+    measures: dict[str, AnyMeasure] = {}
+    metrics: tuple[str, ...] = ()
+    details: dict[str, Any] = {}
+    notes: tuple[str, ...] = ()
 
-
-class FigureEntry(_Checked):
-    """One line of a `figures.json`: a picture file beside it, and what it shows."""
-
-    file: str = Field(pattern=r"^[^/\\]+\.(svg|png|jpg|webp)$")
-    title: str
-    caption: str = ""
-    wide: bool = False
+    @property
+    def metric_values(self) -> dict[str, float]:
+        """What DVC compares, by the name of the measure."""
+        return {name: self.measures[name].value for name in self.metrics if name in self.measures}
 
 
 class PhraseSample(_Checked):
@@ -120,150 +155,3 @@ class PhrasesResult(_Checked):
     unknown_words: float = Field(0.0, ge=0.0, le=1.0)
     frequent: list[tuple[str, int]] = []
     sample: list[PhraseSample] = []
-
-
-@dataclass(frozen=True)
-class FigureFile:
-    """A figure to embed: its entry and its bytes."""
-
-    entry: FigureEntry
-    content: bytes
-
-
-@dataclass(frozen=True)
-class DatasetResult:
-    """What is known of a data set: `summary` of its preparation and `validation`, either may be empty."""
-
-    name: str
-    summary: Mapping[str, Any]
-    validation: Mapping[str, Any]
-    figures: Sequence[FigureFile]
-
-
-@dataclass(frozen=True)
-class Results:
-    """Everything the report shows; `expected` names the methods of `params.yaml` in their order."""
-
-    methods: Sequence[MethodResult]
-    method_figures: Mapping[str, Sequence[FigureFile]]
-    backbones: Sequence[Backbone]
-    clips: Sequence[Backbone]
-    clip_figures: Mapping[str, Sequence[FigureFile]]
-    datasets: Sequence[DatasetResult]
-    phrases: Mapping[str, PhrasesResult]
-    expected: Sequence[str]
-    params: Mapping[str, Any]
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
-    """Read all that `reports` (metrics, figures and what else has numbers) and `prepared` (data sets) hold.
-
-    Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
-    """
-    figures = reports / "figures"
-    methods = read_methods(reports, params)
-    backbones = _named((reports / "backbones").glob("*.json"), params, "backbones")
-    clips = _named((reports / "clips").glob("*.json"), params, "clips")
-    datasets = _datasets(reports / "validation", prepared, figures / "data")
-    return Results(
-        methods=methods,
-        method_figures={one.method: read_figures(figures / one.method) for one in methods},
-        backbones=[_checked(Backbone, path) for path in backbones],
-        clips=[_checked(Backbone, path) for path in clips],
-        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
-        datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
-        phrases={
-            path.stem: _checked(PhrasesResult, path)
-            for path in _named((reports / "phrases").glob("*.json"), params, "phrases")
-        },
-        expected=list(params.get("methods") or {}),
-        params=params,
-    )
-
-
-def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]:
-    """Read `reports/metrics/*.json` in the order of `methods` in `params`; what it no longer names is old."""
-    methods = [_method(path) for path in _named((reports / "metrics").glob("*.json"), params, "methods")]
-    order = list(params.get("methods") or {})
-    return sorted(methods, key=lambda one: order.index(one.method) if one.method in order else len(order))
-
-
-def read_figures(folder: Path) -> list[FigureFile]:
-    """Read the figures that `folder/figures.json` lists, in its order; none without that file."""
-    index = folder / "figures.json"
-    if not index.exists():
-        return []
-    listed = _json(index)
-    if not isinstance(listed, list):
-        raise UserError(f"{index} must hold a list of figures; run the stage that writes it again")
-    found = []
-    for position, item in enumerate(listed):
-        entry = _validated(FigureEntry, item, index, f"{position}.")
-        path = folder / entry.file
-        if not path.is_file():
-            raise UserError(f"{index}: {position}.file names {entry.file}, which does not exist beside it")
-        found.append(FigureFile(entry, path.read_bytes()))
-    return found
-
-
-def write_figures_index(folder: Path, entries: Sequence[FigureEntry]) -> None:
-    """Write `folder/figures.json`, the list of figures in the order in which the report shows them."""
-    write_json(folder / "figures.json", [entry.model_dump() for entry in entries])
-
-
-def _method(path: Path) -> MethodResult:
-    result = _checked(MethodResult, path)
-    for position, name in enumerate(result.headline):
-        if not any(name in measures for measures in result.variants.values()):
-            raise UserError(f"{path}: headline.{position} names '{name}', which no variant has")
-    return result
-
-
-def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetResult]:
-    summaries = {path.parent.name: path for path in prepared.glob("*/summary.json")}
-    reports = {path.stem: path for path in validation.glob("*.json")}
-    return [
-        DatasetResult(
-            name=name,
-            summary=_mapping(summaries[name]) if name in summaries else {},
-            validation=_mapping(reports[name]) if name in reports else {},
-            figures=read_figures(figures / name),
-        )
-        for name in sorted({*summaries, *reports})
-    ]
-
-
-def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
-    """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
-    named = params.get(block)
-    return [path for path in sorted(paths) if named is None or path.stem in named]
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    value = _json(path)
-    if not isinstance(value, dict):
-        raise UserError(f"{path} must hold an object; run the stage that writes it again")
-    return value
-
-
-def _checked(model: type[M], path: Path) -> M:
-    return _validated(model, _json(path), path)
-
-
-def _validated(model: type[M], value: Any, path: Path, prefix: str = "") -> M:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = prefix + ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path}: {key or 'the whole file'}: {first['msg']}") from None
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: {error}; run the stage that writes it again") from None

@@ -6,24 +6,12 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from fieldmark.datasets.data.multilabel import label_names, multi_hot
-from fieldmark.evaluation.bootstrap import interval
+from fieldmark.datasets.data.roles.multilabel import has_several_labels, multi_hot
+from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.crossmodal import cosines, zero_shot_hits
 from fieldmark.evaluation.multilabel import map_intervals
 
-Measures = dict[str, dict[str, float]]
-
-
-def has_several_labels(manifest: pd.DataFrame) -> bool:
-    """Say whether the pictures of a manifest have lists of labels in place of one class each."""
-    return any(bool(labels) for labels in manifest["labels"])
-
-
-def classes_of(manifest: pd.DataFrame) -> list[str]:
-    """Return the classes of a manifest, sorted: its labels, or the class names of its pictures."""
-    if has_several_labels(manifest):
-        return label_names(manifest)
-    return sorted(str(name) for name in manifest["class_name"].dropna().unique())
+Measures = dict[str, Interval | float]
 
 
 def zero_shot(pictures: Tensor, texts: Tensor, names: Sequence[str], rows: pd.DataFrame) -> Measures:
@@ -34,10 +22,10 @@ def zero_shot(pictures: Tensor, texts: Tensor, names: Sequence[str], rows: pd.Da
     """
     if has_several_labels(rows):
         targets = multi_hot(rows, rows, names)
-        found = map_intervals(cosines(pictures, texts), targets)["map"].as_dict()
+        found = map_intervals(cosines(pictures, texts), targets)["map"]
         chance = float(targets.mean(axis=0)[targets.any(axis=0)].mean())
-        return {"zero-shot map": found, "chance": {"value": chance}}
+        return {"zero-shot map": found, "chance": chance}
     place = {name: index for index, name in enumerate(names)}
     labels = rows["class_name"].map(place).to_numpy(np.int64)
-    top1 = interval(zero_shot_hits(pictures, texts, labels), labels).as_dict()
-    return {"zero-shot top1": top1, "chance": {"value": 1.0 / len(names)}}
+    top1 = interval(zero_shot_hits(pictures, texts, labels), labels)
+    return {"zero-shot top1": top1, "chance": 1.0 / len(names)}

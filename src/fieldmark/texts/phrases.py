@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, write_text
-from fieldmark.datasets.data.manifest import read_table, write_table
+from fieldmark.datasets.data.packed.manifest import read_table, write_table
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,6 +3,8 @@
 import string
 from collections.abc import Mapping
 
+PHOTO = "a photo of a {}."  # the template of a class name where none is given
+
 
 def fields(template: str) -> list[str]:
     """Return the names in braces, '' for empty braces. Raises ValueError for braces that are not plain names."""
@@ -31,3 +33,10 @@ def prompt(template: str, text: str) -> str:
 def spaced(text: str) -> str:
     """Return `text` with underscores, runs of spaces and outer spaces as single spaces."""
     return " ".join(text.replace("_", " ").split())
+
+
+def checked_templates(templates: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the templates of class names. Raises ValueError unless each has one `{}`, or when there is none."""
+    if not templates or any(fields(template) != [""] for template in templates):
+        raise ValueError("every template needs one {} for the class, and there must be one")
+    return templates

@@ -1,0 +1,1 @@
+"""Networks without a classifier: backbones of several libraries behind one call, and pooling."""

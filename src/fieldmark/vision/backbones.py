@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.base.files import atomic_path, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
@@ -102,15 +102,15 @@ def _probe(trunk: nn.Module, arch: str, size: int) -> tuple[int, int, tuple[bool
     except (AssertionError, RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(
-            f"{arch} cannot take pictures of {size} px ({reason}); change images.size, or the network's options"
+            f"{arch} cannot take pictures of {size} px ({reason}); change images.side, or the network's options"
         ) from None
 
 
 def save_backbone(backbone: Backbone, folder: Path) -> None:
-    """Write weights and description to `folder`, atomically."""
-    with atomic_folder(folder) as temporary:
-        save_file(contiguous(backbone.trunk.state_dict()), temporary / WEIGHTS)
-        write_json(temporary / DESCRIPTION, asdict(backbone.spec))
+    """Write weights and description to `folder`."""
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(contiguous(backbone.trunk.state_dict()), temporary)
+    write_json(folder / DESCRIPTION, asdict(backbone.spec))
 
 
 def load_backbone(folder: Path) -> Backbone:

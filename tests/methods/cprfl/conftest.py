@@ -9,10 +9,10 @@ import torch
 from support.tiny import SIDE, tiny_resnet
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.store import ImageStore, StoreWriter
-from fieldmark.engine.params import RuntimeParams
+from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
+from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.model.params import CprflParams
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.texts.prompts import Prompts, write_prompts
 from fieldmark.vision.backbones import save_backbone
 
@@ -75,7 +75,7 @@ def without_val(task: Task) -> Task:
 def params() -> Callable[..., CprflParams]:
     def made(**changes: object) -> CprflParams:
         train = {"steps": 3, "batch_size": 6, "lr": 1e-2}
-        images = {"size": SIDE, "crop": "centre", "flip": False}
+        images = {"side": SIDE, "crop": "centre", "flip": False}
         sizes = {"dim": 16, "heads": 2, "head_dim": 8, "mlp_dim": 16, "dropout": 0.0}
         return parse(CprflParams, {**sizes, "images": images, "train": train, **changes}, "cprfl")
 

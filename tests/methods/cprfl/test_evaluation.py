@@ -11,9 +11,8 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, label_ranking_average_precision_score
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.engine.watch import write_curves
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.cprfl.evaluation import evaluate
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.looking import (
@@ -27,6 +26,7 @@ from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.results.schema import MethodResult
+from fieldmark.runtime.inference import run_over
 from fieldmark.texts.prompts import read_prompts, write_prompts
 
 Make = Callable[..., CprflParams]

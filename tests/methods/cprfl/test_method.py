@@ -11,10 +11,11 @@ from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 import fieldmark
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import train_on
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead
 from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
@@ -307,4 +308,4 @@ def test_defaults_are_the_papers(params: Make) -> None:
 def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task) -> None:
     save_backbone(tiny_vit(), task.backbone)
     with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
-        make(params, task, "CPRFL", images={"size": SIDE + 16})
+        make(params, task, "CPRFL", images={"side": SIDE + 16})

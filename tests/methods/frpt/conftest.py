@@ -6,7 +6,7 @@ import torch
 from support.tiny import SIDE, make_task, tiny_resnet
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.vision.backbones import save_backbone
 
@@ -24,7 +24,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 def params() -> Callable[..., FrptParams]:
     def made(**changes: object) -> FrptParams:
         train = {"steps": 3, "batch_size": 6, "lr": 1e-2}
-        fields = {"kernel_size": 7, "images": {"size": SIDE}, "train": train, **changes}
+        fields = {"kernel_size": 7, "images": {"side": SIDE}, "train": train, **changes}
         return parse(FrptParams, fields, "frpt")
 
     return made

@@ -9,17 +9,17 @@ import pytest
 import torch
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
 from fieldmark.contract.variants import load_model, train_variants
+from fieldmark.engine.task import Task
 from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.evaluation.warps import chosen_queries
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.results.schema import MethodResult
+from fieldmark.runtime.inference import run_over
 
 Make = Callable[..., FrptParams]
 

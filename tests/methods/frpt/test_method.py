@@ -9,9 +9,10 @@ import torch
 from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import train_on
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams, Variant
 from fieldmark.vision.backbones import save_backbone
@@ -291,4 +292,4 @@ def test_defaults_are_the_papers_and_the_released_samplers(params: Make) -> None
 def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task, variant: str) -> None:
     save_backbone(tiny_vit(), task.backbone)
     with pytest.raises(UserError, match=r"vit_tiny_patch16_224 cannot take pictures of 48 px .*images\.size"):
-        make(params, task, variant, images={"size": SIDE + 16})
+        make(params, task, variant, images={"side": SIDE + 16})

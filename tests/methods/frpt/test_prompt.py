@@ -11,7 +11,7 @@ from fieldmark.methods.frpt.model.sampler import saliency_grid
 
 
 def prompt(channels: int = 4, **changes: object) -> Prompt:
-    fields = {"images": {"size": 32}, "train": {"steps": 1, "lr": 1e-3}, "kernel_size": 7, **changes}
+    fields = {"images": {"side": 32}, "train": {"steps": 1, "lr": 1e-3}, "kernel_size": 7, **changes}
     made = Prompt(channels, parse(FrptParams, fields, "frpt"))
     torch.manual_seed(0)
     torch.nn.init.normal_(made.weight, std=0.2)
@@ -51,7 +51,7 @@ def test_training_starts_with_the_picture_as_it_is() -> None:
     pictures = torch.rand(2, 3, 32, 32)
     warped = made(pictures, made.saliency(torch.rand(2, 4, 8, 8)))
     torch.testing.assert_close(warped, pictures, atol=1e-4, rtol=0)
-    fresh = Prompt(4, parse(FrptParams, {"images": {"size": 32}, "train": {"steps": 1, "lr": 1}}, "frpt"))
+    fresh = Prompt(4, parse(FrptParams, {"images": {"side": 32}, "train": {"steps": 1, "lr": 1}}, "frpt"))
     assert not fresh.weight.any()
 
 

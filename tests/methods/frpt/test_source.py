@@ -10,8 +10,8 @@ from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
 from fieldmark.contract.variants import load_variants, train_variants
+from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams

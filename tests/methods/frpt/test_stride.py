@@ -9,8 +9,8 @@ import torch
 from support.tiny import SIDE, tiny_resnet, tiny_vit
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
+from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams

@@ -11,18 +11,18 @@ from support.tiny import SIDE, VIT, make_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import retrieval_metrics
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.irt.evaluation import evaluate
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.runtime.inference import run_over
 from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 
 def params(**changes: object) -> IrtParams:
-    return parse(IrtParams, {"images": {"size": SIDE}, "train": {"steps": 1, "lr": 1e-3}, **changes}, "irt")
+    return parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 1, "lr": 1e-3}, **changes}, "irt")
 
 
 def models(task: Task, own: IrtParams) -> dict[str, Irt]:

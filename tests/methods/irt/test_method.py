@@ -8,8 +8,9 @@ from support.tiny import SIDE, make_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
@@ -17,7 +18,7 @@ from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 
 def params(**changes: object) -> IrtParams:
     train = {"steps": 6, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}
-    fields = {"images": {"size": SIDE}, "train": train, **changes}
+    fields = {"images": {"side": SIDE}, "train": train, **changes}
     return parse(IrtParams, fields, "irt")
 
 
@@ -151,7 +152,7 @@ def test_all_variants_train_save_and_load(tmp_path: Path, monkeypatch: pytest.Mo
         ({"lamda": 0.3}, "irt.lamda; did you mean 'lambda'"),
         ({"lambda": "much"}, "irt.lambda"),
         ({"lambda": -1}, "irt.lambda: .*greater than or equal to 0"),
-        ({"memory": {"size": 3}}, "irt.memory.size"),
+        ({"memory": {"side": 3}}, "irt.memory.size"),
         ({"train": {"steps": 3, "lr": 0}}, "irt.train.lr"),
         ({"variants": ["X"]}, "irt.variants"),
         ({"variants": []}, "at least one"),
@@ -169,7 +170,7 @@ def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="more than the backbone's 16"):
         Irt.build(params(dim=17), task)
     with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
-        Irt.build(params(images={"size": SIDE + 16}), task)
+        Irt.build(params(images={"side": SIDE + 16}), task)
     with pytest.raises(UserError, match=r"irt.train: batch_size 5 is no multiple of 2 .images_per_class"):
         params(train={"steps": 1, "batch_size": 5, "images_per_class": 2, "lr": 1e-3})
     with pytest.raises(UserError, match=r"irt.train: batch_size 5 cannot be cut into 2 equal parts"):

@@ -6,7 +6,7 @@ import torch
 from support.tiny import SIDE, make_task
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.methods.loca.model.params import LocaParams
 
 TINY = {
@@ -28,7 +28,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 def params() -> Callable[..., LocaParams]:
     def made(**changes: object) -> LocaParams:
         train = {"steps": 4, "batch_size": 6, "lr": 1e-3, "weight_decay": 0.1}
-        images = {"size": SIDE, "crop": "centre", "flip": False}
+        images = {"side": SIDE, "crop": "centre", "flip": False}
         return parse(LocaParams, {**TINY, "images": images, "train": train, **changes}, "loca")
 
     return made

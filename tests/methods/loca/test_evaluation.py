@@ -13,7 +13,7 @@ from support.masked import CLASSES, NAMES, masked_task
 from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
@@ -27,7 +27,7 @@ from fieldmark.protocols.pairs import Pairs
 from fieldmark.results.schema import MethodResult
 
 DENSE = {
-    "images": {"size": SIDE},
+    "images": {"side": SIDE},
     "loss_stride": 2,
     "fractions": [0.25, 1.0],
     "probe": {"steps": 20, "batch_size": 8, "lr": 0.1},

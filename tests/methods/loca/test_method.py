@@ -11,10 +11,11 @@ from support.tiny import SIDE
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import load_model, load_variants, save_model, train_on, train_variants
+from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
@@ -292,7 +293,7 @@ def test_irt_starts_from_the_exported_folder(params: Make, task: Task, batch: Ba
     backbone = load_backbone(folder).eval()
     with torch.no_grad():
         assert torch.equal(backbone(batch["images"]).map, method.backbone(batch["images"]).map)
-    fields = {"pooling": "average", "images": {"size": SIDE}, "train": {"steps": 1, "lr": 1e-3}}
+    fields = {"pooling": "average", "images": {"side": SIDE}, "train": {"steps": 1, "lr": 1e-3}}
     irt = Irt.build(parse(IrtParams, fields, "irt"), dataclasses.replace(task, backbone=folder)).eval()
     with torch.no_grad():
         torch.testing.assert_close(irt.embed(batch["images"]), method.embed(batch["images"]))

@@ -15,7 +15,7 @@ from fieldmark.methods.loca.model.network import Network, choose_patches, visibl
 from fieldmark.methods.loca.model.params import HeadParams, LocaParams
 
 Make = Callable[..., LocaParams]
-BASE = {"images": {"size": 224}, "train": {"steps": 1, "lr": 1e-3}}
+BASE = {"images": {"side": 224}, "train": {"steps": 1, "lr": 1e-3}}
 
 
 def test_parameter_counts_are_the_released_ones() -> None:

@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.method import Losses
 from fieldmark.engine.loop import Stepper
-from fieldmark.engine.params import RuntimeParams
+from fieldmark.engine.trainable import Losses
 from fieldmark.methods.loca.model import encoder
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Chosen
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import View, Views
+from fieldmark.runtime.params import RuntimeParams
 
 FIXTURE = Path(__file__).parent / "parity" / "step.npz"
 FIELDS = {
@@ -24,7 +24,7 @@ FIELDS = {
     "arch": "vit_tiny_patch16_224",
     "views": {"reference_size": 16, "random_tokens": 7, "focal_count": 2, "focal_size": 8},
     "head": {"prototypes": 10, "hidden": 8, "bottleneck": 6},
-    "images": {"size": 16},
+    "images": {"side": 16},
     "train": {"steps": 4, "batch_size": 3, "lr": 1e-3, "weight_decay": 0.1, "clip_norm": 1.0},
 }
 

@@ -32,7 +32,7 @@ whole = parse(LocaParams, {{
     "options": {{"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}},
     "views": {{"reference_size": SIDE, "random_tokens": 6, "focal_count": 2, "focal_size": 16}},
     "head": {{"prototypes": 12, "hidden": 16, "bottleneck": 8}}, "drop_path": 0.5, "momentum": 0.9,
-    "images": {{"size": SIDE, "crop": "centre", "flip": False}},
+    "images": {{"side": SIDE, "crop": "centre", "flip": False}},
     "train": {{"steps": 3, "batch_size": 12, "optimizer": "sgd", "lr": 0.05, "clip_norm": 1.0}},
 }}, "loca")
 for mode in ("position", "LOCA"):

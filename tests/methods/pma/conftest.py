@@ -8,7 +8,7 @@ import torch
 from support.tiny import RESNET, SIDE, make_task
 
 from fieldmark.base.blocks import parse
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.texts.phrases import (
     Phrases,
@@ -71,6 +71,6 @@ def params() -> Callable[..., PmaParams]:
     def made(**changes: object) -> PmaParams:
         train = {"steps": 3, "batch_size": 6, "lr": 1e-2}
         sizes = {"word_dim": 6, "phrase_dim": 8, "stage_dim": 7, "reduction": {"vision": 2, "language": 2}}
-        return parse(PmaParams, {**sizes, "images": {"size": SIDE}, "train": train, **changes}, "pma")
+        return parse(PmaParams, {**sizes, "images": {"side": SIDE}, "train": train, **changes}, "pma")
 
     return made

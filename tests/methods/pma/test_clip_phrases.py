@@ -12,8 +12,8 @@ from torch import Tensor
 import fieldmark
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
 from fieldmark.contract.variants import load_model, save_model, train_variants
+from fieldmark.engine.task import Task
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.evaluation import evaluate
 from fieldmark.methods.pma.evaluation.predictions import predict
@@ -148,7 +148,7 @@ def test_it_trains_is_scored_and_teaches(params: Make, embedded: Task, captions:
     assert {"top1", "top1_missing", "top1_partial", "top1_wrong"} <= found["variants"]["PMA"].keys()
     wiring = dict.fromkeys(("dataset", "split", "backbone", "text"), "any")
     train = {"steps": 2, "batch_size": 6, "lr": 1e-2}
-    student = {**wiring, "students": ["student"], "images": {"size": SIDE}, "train": train}
+    student = {**wiring, "students": ["student"], "images": {"side": SIDE}, "train": train}
     taught = parse(DistillParams, student, "distill.pma")
     assert list(distil(taught, embedded, Path("variants"), Path("students"), Path("resume"), "k")) == [
         "student"

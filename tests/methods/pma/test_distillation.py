@@ -10,10 +10,11 @@ from support.tiny import SIDE
 
 from fieldmark.base.blocks import parse, read_yaml
 from fieldmark.base.errors import UserError
-from fieldmark.contract.distillation import load_distillation, load_students
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import train_on, train_variants
+from fieldmark.contract.registry import load_distillation
+from fieldmark.contract.variants import load_students, train_variants
 from fieldmark.engine import loop
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.distillation.losses import distillation_losses, soft_cross_entropy
 from fieldmark.methods.pma.distillation.students import Distillation, load_teacher, teacher_logits
@@ -28,13 +29,13 @@ WIRING = {
     "backbone": "backbones/resnet",
     "text": "phrases/birds",
 }
-STILL = {"size": SIDE, "crop": "centre", "flip": False}
+STILL = {"side": SIDE, "crop": "centre", "flip": False}
 
 
 @pytest.fixture
 def made() -> Make:
     def make(**changes: Any) -> DistillParams:
-        fields = {"images": {"size": SIDE}, "train": {"steps": 4, "batch_size": 6, "lr": 1e-2}, **changes}
+        fields = {"images": {"side": SIDE}, "train": {"steps": 4, "batch_size": 6, "lr": 1e-2}, **changes}
         return parse(DistillParams, {**WIRING, **fields}, "distill.pma")
 
     return make
@@ -239,7 +240,7 @@ def test_a_teacher_that_cannot_take_the_students_pictures_is_refused(
     made: Make, task: Task, teachers: Path
 ) -> None:
     with pytest.raises(UserError, match="5 x 5 cells"):
-        load_teacher(made(images={"size": SIDE + 8}), task, teachers)
+        load_teacher(made(images={"side": SIDE + 8}), task, teachers)
 
 
 def test_a_distillation_reads_what_its_teacher_learns_to_read() -> None:

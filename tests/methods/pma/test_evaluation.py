@@ -11,15 +11,15 @@ import pytest
 import torch
 from sklearn.metrics import top_k_accuracy_score
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.engine.watch import write_curves
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.pma.evaluation import evaluate
 from fieldmark.methods.pma.evaluation.parts import block_box, even_pictures, mended
 from fieldmark.methods.pma.evaluation.predictions import Predicted, predict, strangers, texts_of
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.results.schema import MethodResult
+from fieldmark.runtime.inference import run_over
 
 Make = Callable[..., PmaParams]
 VARIANTS = ("plain", "vision", "text", "PMA-1", "PMA")

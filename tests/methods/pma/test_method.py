@@ -11,10 +11,11 @@ from support.tiny import SIDE, tiny_vit
 from torch.nn.functional import cross_entropy
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Task
-from fieldmark.contract.variants import load_model, save_model, train_on, train_variants
+from fieldmark.contract.variants import load_model, save_model, train_variants
 from fieldmark.engine import loop
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.task import Task
+from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams, Variant
 from fieldmark.vision.backbones import save_backbone
@@ -152,15 +153,15 @@ def test_a_map_that_cannot_be_cut_is_refused(params: Make, task: Task) -> None:
     with pytest.raises(UserError, match="4 x 4 cells; it takes even sides and 5 blocks"):
         build(params, task, "PMA-5")
     with pytest.raises(UserError, match="5 x 5 cells"):
-        build(params, task, "vision", images={"size": SIDE + 8})
-    build(params, task, "plain", images={"size": SIDE + 8})
+        build(params, task, "vision", images={"side": SIDE + 8})
+    build(params, task, "plain", images={"side": SIDE + 8})
 
 
 @pytest.mark.parametrize("variant", ["plain", "vision"])
 def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task, variant: str) -> None:
     save_backbone(tiny_vit(), task.backbone)
     with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
-        build(params, task, variant, images={"size": SIDE + 16})
+        build(params, task, variant, images={"side": SIDE + 16})
 
 
 def test_a_reading_variant_needs_text(params: Make, task: Task) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Subset, Task
+from fieldmark.engine.task import Subset, Task
 from fieldmark.methods.pma.model.phrases import (
     PhraseEncoder,
     phrase_table,

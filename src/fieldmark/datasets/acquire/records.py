@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-NO_LABEL = 255  # the stored value of a pixel that has none
+from fieldmark.datasets.data.packed.store import NO_LABEL
+
 VALUES = 256  # of an 8-bit mask
 
 

@@ -1,15 +1,13 @@
 """The `datasets:` block of `params.yaml`: which source, and how its pictures are packed and checked."""
 
-import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, SerializeAsAny
 
-from fieldmark.base.blocks import Block, nearest, parse, pick
+from fieldmark.base.blocks import Block, nearest, now_called, parse, pick
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.sources import Source, load_source
-
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+from fieldmark.datasets.acquire.source import Source, load_source
 
 
 class Expect(Block):
@@ -32,61 +30,43 @@ class Expect(Block):
 class DatasetParams(Block):
     """One item of `datasets:`.
 
-    `settings` is the source's own block, written under the source's name. `size` resizes so that the shorter
-    side has that many pixels (None keeps the size). `encoding` of the store: "raw" pixels for small pictures,
-    "jpeg" otherwise. `bad_images` is how many unusable pictures `prepare` tolerates.
+    `settings` is the source's own block, written under the source's name. `side` resizes so that the
+    shorter side has that many pixels (None keeps the picture as it is). `encoding` of the store: "raw" pixels for
+    small pictures, "jpeg" otherwise. `bad_images` is how many unusable pictures `prepare` tolerates.
     """
+
+    renamed: ClassVar[Mapping[str, str]] = {"size": "side"}
 
     source: str
     settings: SerializeAsAny[Block]
-    size: int | None = Field(default=None, ge=1)
+    side: int | None = Field(default=None, ge=1)
     encoding: Literal["raw", "jpeg"] = "jpeg"
     bad_images: int = Field(default=0, ge=0)
     expect: Expect = Expect()
+
+    @classmethod
+    def read(cls, mapping: Any, where: str) -> Self:
+        """Parse one item: the source's own block with the source's Params, the rest here."""
+        if not isinstance(mapping, dict):
+            raise UserError(f"parameter {where} must be a mapping, it is {mapping!r:.80}")
+        name = pick(mapping, "source", where)
+        if not isinstance(name, str):
+            raise UserError(f"parameter {where}.source must be the name of a source, it is {name!r:.80}")
+        source = load_source(name)
+        _refuse_unknown(mapping, [name, *cls.model_fields.keys() - {"settings"}], where)
+        settings = parse(source.Params, mapping.get(name, {}), f"{where}.{name}")
+        common = {key: value for key, value in mapping.items() if key != name}
+        return parse(cls, {**common, "settings": settings}, where)
 
     def open_source(self) -> Source:
         """Return the source with its settings."""
         return load_source(self.source)(self.settings)
 
 
-def read_datasets(params: dict[str, Any]) -> dict[str, DatasetParams]:
-    """Return every item of `datasets:`. Raises UserError, one line, for whatever is wrong in any of them."""
-    items = named_items(params, "datasets")
-    return {name: _parse_dataset(item, f"datasets.{name}") for name, item in items.items()}
-
-
-def read_dataset(params: dict[str, Any], name: str) -> DatasetParams:
-    """Return the item `name` of `datasets:`. Raises UserError when it is absent or wrong."""
-    return _parse_dataset(pick(named_items(params, "datasets"), name, "datasets"), f"datasets.{name}")
-
-
-def named_items(params: dict[str, Any], block: str) -> dict[str, Any]:
-    """Return the mapping at `block`, whose keys are file names without an ending. Raises UserError."""
-    items = pick(params, block, "params.yaml")
-    if not isinstance(items, dict):
-        raise UserError(f"parameter {block} must map names to blocks, it is {items!r:.80}")
-    for name in items:
-        if not (isinstance(name, str) and NAME.fullmatch(name)):
-            raise UserError(f"{block}: {name!r} cannot be a name; use letters, digits, '-' and '_'")
-    return items
-
-
-def _parse_dataset(mapping: Any, where: str) -> DatasetParams:
-    """Parse one item: the source's own block with the source's Params, the rest here."""
-    if not isinstance(mapping, dict):
-        raise UserError(f"parameter {where} must be a mapping, it is {mapping!r:.80}")
-    name = pick(mapping, "source", where)
-    if not isinstance(name, str):
-        raise UserError(f"parameter {where}.source must be the name of a source, it is {name!r:.80}")
-    source = load_source(name)
-    _refuse_unknown(mapping, [name, *DatasetParams.model_fields.keys() - {"settings"}], where)
-    settings = parse(source.Params, mapping.get(name, {}), f"{where}.{name}")
-    common = {key: value for key, value in mapping.items() if key != name}
-    return parse(DatasetParams, {**common, "settings": settings}, where)
-
-
 def _refuse_unknown(mapping: dict[str, Any], known: list[str], where: str) -> None:
     for key in mapping:
+        if key in DatasetParams.renamed:
+            raise UserError(now_called(f"{where}.{key}", DatasetParams.renamed[key]))
         if key not in known:
             source = mapping["source"]
             raise UserError(

@@ -31,7 +31,7 @@ def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFram
             "captions": manifest["captions"].map(len),
             "blank_captions": manifest["captions"].map(lambda texts: sum(not text.strip() for text in texts)),
             "has_box": manifest["box"].notna().astype(int),
-            "box_past_edge": _past_edge(manifest, params.size),
+            "box_past_edge": _past_edge(manifest, params.side),
             "mask_row": manifest["mask_row"],
             "labels": manifest["labels"].map(len),
             "odd_labels": manifest["labels"].map(_odd),

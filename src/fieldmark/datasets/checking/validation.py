@@ -17,10 +17,11 @@ from fieldmark.datasets.checking.facts import (
     manifest_facts,
     split_facts,
 )
-from fieldmark.datasets.data.manifest import COLUMNS
-from fieldmark.datasets.data.multilabel import frequency_groups, label_names, training_counts
-from fieldmark.datasets.splitting.splits import COLUMNS as SPLIT_COLUMNS
-from fieldmark.datasets.splitting.splits import ROLES, SplitParams
+from fieldmark.datasets.data.packed.manifest import COLUMNS
+from fieldmark.datasets.data.roles.multilabel import frequency_groups, label_names, training_counts
+from fieldmark.datasets.data.roles.splits import COLUMNS as SPLIT_COLUMNS
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.datasets.splitting.splits import ROLES
 
 # Both before the import: no connection is made, and it does not fill the log with remarks on itself.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"

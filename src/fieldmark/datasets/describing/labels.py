@@ -1,7 +1,6 @@
 """A data set of pictures with several labels at a glance: its sheet, what meets in one picture, how hard it is."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -13,30 +12,25 @@ from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.multilabel import multilabel_map
 from fieldmark.figures.charts import chart
 from fieldmark.figures.style import canvas
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureFolder
 
-SHEET, TOGETHER = "contact.webp", "co-occurrence.svg"
 SHOWN = 40  # most frequent classes in the chart of co-occurrence
 MANY = 1000  # pictures whose neighbours are looked for
 
 
-def write_label_overview(pictures: Sequence[Specimen], folder: Path) -> dict[str, float]:
-    """Write the sheet, the chart of co-occurrence and their index into `folder`; return the difficulty.
+def draw_label_overview(pictures: Sequence[Specimen], figures: FigureFolder) -> dict[str, float]:
+    """Draw the sheet and the chart of co-occurrence; return the difficulty.
 
     The difficulty is the mAP of the labels of the ten nearest other pictures, by raw pixels and by colours,
     and the mAP of chance.
     """
     names = sorted({name for one in pictures for name in one.labels})
     targets = np.array([[name in one.labels for name in names] for one in pictures], dtype=np.float32)
-    labelled_sheet(pictures).save(folder / SHEET, "WEBP", quality=60, method=6)
-    co_occurrence_chart(folder / TOGETHER, names, targets)
     difficulty = measure_label_difficulty(pictures, targets)
-    title = "What meets in one picture"
-    figures = [
-        FigureEntry(file=SHEET, title="Contact sheet", caption=_caption(difficulty), wide=True),
-        FigureEntry(file=TOGETHER, title=title, caption=_meeting(names), wide=True),
-    ]
-    write_figures_index(folder, figures)
+    path = figures.new("contact.webp", "Contact sheet", _caption(difficulty), wide=True)
+    labelled_sheet(pictures).save(path, "WEBP", quality=60, method=6)
+    path = figures.new("co-occurrence.svg", "What meets in one picture", _meeting(names), wide=True)
+    co_occurrence_chart(path, names, targets)
     return difficulty
 
 

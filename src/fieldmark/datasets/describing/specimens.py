@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fieldmark.datasets.data.store import ImageStore
+from fieldmark.datasets.data.packed.store import ImageStore
 
 
 class Specimen(NamedTuple):

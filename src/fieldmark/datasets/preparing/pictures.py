@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fieldmark.datasets.acquire.records import NO_LABEL, VALUES, MaskLabels, Record
+from fieldmark.datasets.acquire.records import VALUES, MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
-from fieldmark.datasets.data.store import Encoded, Encoding, encode
+from fieldmark.datasets.data.packed.store import NO_LABEL, Encoded, Encoding, encode
 from fieldmark.datasets.preparing.decoding import BadImageError, Decoded, Pixels, decode, decode_mask
 
 Box = tuple[float, float, float, float]
@@ -64,7 +64,7 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
     height, width = decoded.pixels.shape[:2]
     if min(height, width) < params.expect.min_side:
         raise BadImageError(f"{width} x {height} pixels; a side must have at least {params.expect.min_side}")
-    shape = resized_shape(height, width, params.size)
+    shape = resized_shape(height, width, params.side)
     if decoded.verbatim and params.encoding == "jpeg" and shape == (height, width):
         image = Encoded(data, height, width)  # the photograph's own bytes: nothing is lost twice
     else:

@@ -18,8 +18,8 @@ from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.base.progress import progress
 from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
-from fieldmark.datasets.data.manifest import write_manifest
-from fieldmark.datasets.data.store import MASK_NAMES, StoreWriter
+from fieldmark.datasets.data.packed.manifest import write_manifest
+from fieldmark.datasets.data.packed.store import MASK_NAMES, StoreWriter
 from fieldmark.datasets.preparing.decoding import BadImageError
 from fieldmark.datasets.preparing.pictures import Picture, process
 

@@ -16,8 +16,9 @@ from fieldmark.datasets.acquire.listing import (
     require_pictures,
     write_listing,
 )
-from fieldmark.datasets.acquire.records import NO_LABEL, MaskLabels, Record
+from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.acquire.tables import read_lines
+from fieldmark.datasets.data.packed.store import NO_LABEL
 
 Role = Literal["train", "test", "val"]
 Pair = tuple[str, str]  # of a picture and its mask, relative to the folder

@@ -12,11 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fieldmark.datasets.data.multilabel import label_names, multi_hot
+from fieldmark.datasets.data.roles.multilabel import label_names, multi_hot
+from fieldmark.datasets.data.roles.splits import SplitParams, chance
 from fieldmark.datasets.splitting.splits import (
-    SplitParams,
     by_source,
-    chance,
     few_names,
     in_columns,
     require_role,

@@ -1,104 +1,21 @@
 """Splits: which picture plays which role in a task. Pure functions from a manifest to a table.
 
-A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`,
-`role`, `label` and `class_name` (-1 and "" in a long-tailed split, whose pictures have several labels). Roles
-are "train" and "test", or "train", "query" and "gallery"; a long-tailed split has "val" besides, and so may a
-source's own. Chance is a hash of the seed with the picture's content or id, so that a split does not depend
+Chance is a hash of the seed with the picture's content or id, so that a split does not depend
 on the order of the rows.
 """
 
-import hashlib
 import logging
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-from pydantic import Field, model_validator
 
-from fieldmark.base.blocks import Block, nearest, parse
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.acquire.schema import named_items
-from fieldmark.datasets.data.manifest import read_table, write_table
+from fieldmark.datasets.data.roles.splits import COLUMNS, SplitParams, chance
 
-COLUMNS = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("row", pa.int64(), nullable=False),  # index in the image store
-        pa.field("role", pa.string(), nullable=False),
-        pa.field("label", pa.int64(), nullable=False),
-        pa.field("class_name", pa.string(), nullable=False),
-    ]
-)
 # A picture found in several roles keeps the first of these and leaves the others.
 ROLES = ("test", "query", "gallery", "val", "train")
 ANY_CLASS = "picture"  # the class of all in a dense split
-LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: longtail
 log = logging.getLogger(__name__)
-
-
-class SplitParams(Block):
-    """One item of `splits:`.
-
-    `by` says what decides. "classes" (default for retrieval): the first `train_classes` of the sorted class
-    names, a share or a number, are for training and the others for the test. "source": the source's own
-    split. "images": `test_fraction` of each class is the test, drawn with `seed`. The default for
-    classification, dense and fewshot is "source" where the source has a split and "images" where it has none.
-    `dense` is for work on masks: it takes every picture, whether it has a class or not, as of one class.
-    `fewshot` is the classification split of the same options with `shots` training pictures per class.
-    `ks` are the k for which evaluation reports recall@k; they change no split.
-    A longtail split is of pictures with several labels. `imbalance` thins the training pictures until the
-    frequency of the classes falls by a power law, that many times from the first to the last; None keeps
-    them. `val_fraction` of the training pictures is for choosing thresholds. A class is of the `head` from so
-    many training pictures on, of the tail below `tail`, in between of the middle.
-    """
-
-    dataset: str
-    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense"]
-    by: Literal["classes", "source", "images"] | None = None
-    seed: int = 0
-    train_classes: int | float = 0.5
-    test_fraction: float = Field(default=0.5, gt=0.0, lt=1.0)
-    shots: int | None = Field(default=None, ge=1)
-    ks: tuple[int, ...] = (1, 2, 4, 8)
-    imbalance: float | None = Field(default=None, gt=1.0)
-    val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
-    head: int = Field(default=100, ge=2)
-    tail: int = Field(default=20, ge=1)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "SplitParams":
-        share = self.train_classes
-        if not (0 < share < 1 if isinstance(share, float) else share >= 1):
-            raise ValueError("train_classes must be a share between 0 and 1 or a whole number of classes")
-        if (self.kind == "retrieval" and self.by == "images") or (
-            self.kind != "retrieval" and self.by == "classes"
-        ):
-            raise ValueError(f"by: {self.by} does not go with kind: {self.kind}")
-        if (self.kind == "fewshot") != (self.shots is not None):
-            raise ValueError("shots must be given for kind: fewshot, and only there")
-        other = sorted(self.model_fields_set & LONGTAIL) if self.kind != "longtail" else []
-        if other:
-            raise ValueError(f"{other[0]} goes with kind: longtail only")
-        if self.tail > self.head:
-            raise ValueError(f"tail ({self.tail}) must not exceed head ({self.head})")
-        return self
-
-
-def read_splits(params: dict[str, Any]) -> dict[str, SplitParams]:
-    """Return every item of `splits:`. Raises UserError, also for a data set that `datasets:` lacks."""
-    datasets = list(named_items(params, "datasets"))
-    splits = {
-        name: parse(SplitParams, item, f"splits.{name}")
-        for name, item in named_items(params, "splits").items()
-    }
-    for name, split in splits.items():
-        if split.dataset not in datasets:
-            raise UserError(
-                f"splits.{name}.dataset: there is no data set '{split.dataset}'"
-                f"{nearest(split.dataset, datasets)}"
-            )
-    return splits
 
 
 def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
@@ -136,23 +53,6 @@ def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
     order = train["id"].map(lambda key: chance(seed, key))
     place = order.groupby(train["class_name"]).rank(method="first")
     return split.drop(index=train.index[place > shots]).reset_index(drop=True)
-
-
-def chance(seed: int, key: str) -> float:
-    """Return a number in [0, 1) that depends on `seed` and `key` alone, on any machine."""
-    digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()
-    return (int.from_bytes(digest[:8], "big") >> 11) / (1 << 53)
-
-
-def write_split(split: pd.DataFrame, path: Path) -> None:
-    """Write a split atomically as Parquet; the same rows give the same bytes."""
-    write_table(split, COLUMNS, path)
-
-
-def read_split(path: Path) -> pd.DataFrame:
-    """Read a split. Raises UserError when it is absent or of another version."""
-    frame: pd.DataFrame = read_table(path, COLUMNS, "run `split` first").to_pandas()
-    return frame
 
 
 def _with_classes(manifest: pd.DataFrame) -> pd.DataFrame:

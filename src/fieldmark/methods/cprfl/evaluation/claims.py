@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from fieldmark.methods.cprfl.evaluation.scored import Scored, difference
 from fieldmark.methods.cprfl.model.params import Variant
-from fieldmark.results.claims import Claim, claim_difference
+from fieldmark.results.claims import claim_difference
+from fieldmark.results.schema import Claim
 
 
 class Statement(NamedTuple):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fieldmark.contract.method import Task
-from fieldmark.engine.watch import curves_by_loss, read_curves
+from fieldmark.engine.task import Task
 from fieldmark.figures.charts import loss_curves, measure_bars
+from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.cprfl.evaluation.charts import Shown, ap_by_frequency, similarity_maps, top_scores
 from fieldmark.methods.cprfl.evaluation.looking import (
@@ -19,7 +19,7 @@ from fieldmark.methods.cprfl.evaluation.looking import (
 from fieldmark.methods.cprfl.evaluation.scored import Scored
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureEntry, write_figures_index
 
 BASELINES = ("zero-shot", "BCE", "focal", "DB", "ASL", "CPRFL")
 PARTS = ("random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL")

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.sheets import Cell, tinted
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth

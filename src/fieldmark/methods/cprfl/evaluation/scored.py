@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.data.multilabel import multi_hot, training_counts
+from fieldmark.datasets.data.roles.multilabel import multi_hot, training_counts
+from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.multilabel import frequency_masks, mean_intervals, multilabel_map, resampled_ap
 from fieldmark.evaluation.thresholds import label_scores
-from fieldmark.inference.batches import run_over
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.runtime.inference import run_over
 from fieldmark.texts.prompts import Prompts
 
 

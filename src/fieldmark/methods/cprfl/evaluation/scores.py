@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import normalize
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth, read_truth, score, zero_shot

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fieldmark.base.files import atomic_path, write_json
-from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
-from fieldmark.datasets.data.multilabel import multi_hot
+from fieldmark.contract.method import Method, MethodParams
+from fieldmark.datasets.data.roles.multilabel import multi_hot
 from fieldmark.engine.params import TrainParams
-from fieldmark.inference.batches import run_over
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses, ParameterGroup, decay_groups
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead, Widths
 from fieldmark.methods.cprfl.model.losses import (
     Balance,
@@ -26,6 +27,7 @@ from fieldmark.methods.cprfl.model.losses import (
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.methods.cprfl.model.vectors import category_vectors
+from fieldmark.runtime.inference import run_over
 from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 
@@ -74,7 +76,7 @@ class Cprfl(Method):
         vectors = category_vectors(kind, embeddings, params.length, seed) if kind else None
         targets = multi_hot(task.manifest, task.subset("train").frame, prompts.names)
         backbone = task.load_backbone()
-        require_size(backbone, params.images.size)
+        require_size(backbone, params.images.side)
         return cls(params, backbone, prompts.names, vectors, torch.from_numpy(targets))
 
     def train(self, mode: bool = True) -> Self:

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fieldmark.protocols.retrieval import Scored, recall_difference
-from fieldmark.results.claims import Claim, claim_difference
+from fieldmark.results.claims import claim_difference
+from fieldmark.results.schema import Claim
 
 
 class Statement(NamedTuple):

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fieldmark.contract.method import Task
-from fieldmark.engine.watch import curves_by_loss, read_curves
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.confusions import class_recall
 from fieldmark.figures.charts import (
     class_recall_bars,
@@ -13,13 +12,14 @@ from fieldmark.figures.charts import (
     measure_bars,
     similarity_panels,
 )
+from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.pictures import neighbour_gallery, representative_queries
 from fieldmark.methods.frpt.evaluation.progress import recall_by_shots, recall_on_the_way
 from fieldmark.methods.frpt.evaluation.warps import warp_sheet
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FOLLOWED, FrptParams
 from fieldmark.protocols.retrieval import Scored, picture_reader
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureEntry, write_figures_index
 
 
 def write_figures(

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from fieldmark.contract.method import Task
 from fieldmark.contract.variants import load_model
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FOLLOWED, FrptParams

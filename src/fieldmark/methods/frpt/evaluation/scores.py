@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import paired_difference
 from fieldmark.methods.frpt.evaluation.claims import make_claims
 from fieldmark.methods.frpt.evaluation.figures import write_figures

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
+from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.retrieval import RetrievalResults
 from fieldmark.figures.sheets import Cell, picture_sheet, tinted
 from fieldmark.methods.frpt.model.method import Frpt

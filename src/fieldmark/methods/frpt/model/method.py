@@ -14,17 +14,12 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, write_json
-from fieldmark.contract.method import (
-    SNAPSHOTS,
-    Losses,
-    Method,
-    MethodParams,
-    ParameterGroup,
-    Task,
-    decay_groups,
-)
+from fieldmark.contract.method import Method, MethodParams
+from fieldmark.contract.variants import SNAPSHOTS
 from fieldmark.datasets.splitting.splits import few_shot
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses, ParameterGroup, decay_groups
 from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
@@ -98,7 +93,7 @@ class Frpt(Method):
         backbone = task.load_backbone()
         if params.own_stride:
             backbone = with_output_stride(backbone, params.own_stride)
-        require_size(backbone, params.images.size)
+        require_size(backbone, params.images.side)
         method = cls(params, backbone, None if params.still else classes)
         if first_process():
             trained = sum(method.trainable.values())
@@ -143,7 +138,7 @@ class Frpt(Method):
         """Finer pictures at the network's size, for the look that finds what is salient."""
         if self.params.source is None:
             return images
-        side = self.params.images.size
+        side = self.params.images.side
         return interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
     def pooled(self, images: Tensor) -> Tensor:
@@ -198,7 +193,7 @@ class Frpt(Method):
 @torch.no_grad()
 def stage_shape(backbone: Backbone, params: FrptParams) -> torch.Size:
     """Return the shape (1, C, h, w) of the map that the prompt looks at. Raises UserError for no such stage."""
-    blank = torch.zeros(1, 3, params.images.size, params.images.size, device=backbone.mean.device)
+    blank = torch.zeros(1, 3, params.images.side, params.images.side, device=backbone.mean.device)
     was_training = backbone.training
     try:
         return backbone.eval().tap(blank, params.stage).shape

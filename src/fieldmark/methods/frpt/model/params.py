@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fieldmark.contract.method import MethodParams
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.vision.pooling import Pooling
 
 Variant = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]

@@ -22,7 +22,7 @@ class Prompt(nn.Module):
         # Zero: the map is uniform at first, so that training starts with the picture as it is.
         self.weight = nn.Parameter(torch.zeros(1, channels, side, side))
         self.grid = (params.grid, params.grid)
-        self.size = (params.images.size, params.images.size) if params.source else None
+        self.size = (params.images.side, params.images.side) if params.source else None
         self.sampler = SaliencySampler(self.grid, params.fwhm, params.padding).float()
 
     def saliency(self, features: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ import numpy as np
 
 from fieldmark.evaluation.geometry import components_difference
 from fieldmark.protocols.retrieval import Scored, recall_difference
-from fieldmark.results.claims import Claim, claim_difference
+from fieldmark.results.claims import claim_difference
+from fieldmark.results.schema import Claim
 
 
 def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:

@@ -1,52 +1,44 @@
 """Scoring O, L and R side by side."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.methods.irt.evaluation.claims import make_claims
-from fieldmark.methods.irt.evaluation.figures import write_figures
+from fieldmark.methods.irt.evaluation.figures import draw_figures
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.protocols.retrieval import INTERVALS, Scored, counted, measured, score
+from fieldmark.results.figures import FigureFolder
+from fieldmark.results.schema import Evaluation, VariantResult
 
 BOTH = "+dist"
 
 
-def evaluate(models: Mapping[str, Irt], params: IrtParams, task: Task, figures: Path) -> dict[str, Any]:
-    """Score every variant, write the figures, and return the content of the metrics file."""
+def evaluate(models: Mapping[str, Irt], params: IrtParams, task: Task, figures: FigureFolder) -> Evaluation:
+    """Score every variant and draw the figures."""
     scored = {name: score(name, model, params.images, task) for name, model in models.items()}
-    write_figures(scored, task, figures)
-    first = next(iter(scored.values()))
-    scored |= _both_tokens(models, params, task)
-    return {
-        "title": Irt.title,
-        "variants": {
-            name: {**measured(one), "trained_weights": trained_weights(name, models)}
-            for name, one in scored.items()
-        },
-        "variant_order": list(scored),
-        "variant_titles": {name: variant_title(name, params) for name in scored},
-        "headline": [f"recall@{task.ks[0]}", "map@r", "r_precision", "components_90"],
-        "claims": [claim.as_dict() for claim in make_claims(scored)],
-        "counts": counted(first, task),
-        "parameters": {"descriptor": first.embeddings.shape[1], "weights": _weights(models)},
-        "notes": _notes(params),
-    }
+    draw_figures(scored, task, figures)
+    first, recall = next(iter(scored.values())), f"recall@{task.split_params.ks[0]}"
+    results = [_result(models[name], one) for name, one in scored.items()]
+    for name, one in _both_tokens(models, params, task).items():
+        scored[name + BOTH] = one
+        results.append(_result(models[name], one, BOTH, ", class and distillation token"))
+    return Evaluation(
+        title=Irt.title,
+        variants=tuple(results),
+        headline=(recall, "map@r", "r_precision", "components_90"),
+        metrics=(recall, "map@r"),
+        claims=tuple(make_claims(scored)),
+        counts=counted(first, task),
+        parameters={"descriptor": first.embeddings.shape[1], "weights": _weights(models)},
+        notes=tuple(_notes(params)),
+    )
 
 
-def variant_title(name: str, params: IrtParams) -> str:
-    """Say what a variant is."""
-    titles = {"O": "frozen backbone", "L": "contrastive", "R": f"contrastive + {params.lambda_:g} KoLeo"}
-    return titles[name.removesuffix(BOTH)] + (", class and distillation token" if name.endswith(BOTH) else "")
-
-
-def trained_weights(name: str, models: Mapping[str, Irt]) -> int:
-    """Return how many weights the training of a variant moved."""
-    model = models[name.removesuffix(BOTH)]
-    trained = model.params.train.steps > 0
-    return sum(p.numel() for p in model.parameters()) if trained else 0
+def _result(model: Irt, scored: Scored, suffix: str = "", addition: str = "") -> VariantResult:
+    variant = model.variant
+    measures = measured(scored, model.trained_weights)
+    return VariantResult(name=variant.name + suffix, title=variant.title + addition, measures=measures)
 
 
 def _both_tokens(models: Mapping[str, Irt], params: IrtParams, task: Task) -> dict[str, Scored]:
@@ -57,13 +49,10 @@ def _both_tokens(models: Mapping[str, Irt], params: IrtParams, task: Task) -> di
     found = {}
     for name, model in models.items():
         descriptor = model.descriptor
-        if (
-            descriptor.backbone.spec.has_distilled
-            and descriptor.pooling == "cls"
-            and not descriptor.projection
-        ):
+        distilled = descriptor.backbone.spec.has_distilled and descriptor.pooling == "cls"
+        if distilled and not descriptor.projection:
             descriptor.pooling = "cls_distilled"
-            found[name + BOTH] = score(name + BOTH, model, params.images, task)
+            found[name] = score(name + BOTH, model, params.images, task)
             descriptor.pooling = "cls"
     return found
 

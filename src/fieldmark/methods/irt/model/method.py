@@ -1,61 +1,60 @@
 """IRT as the loop sees it: losses over batch and memory, the momentum encoder, saving and loading."""
 
 import copy
-import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_path, write_json
-from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task, decay_groups
+from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.engine.averaging import move_towards
-from fieldmark.engine.params import TrainParams
-from fieldmark.inference.batches import run_over
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses
 from fieldmark.methods.irt.model.descriptor import Descriptor
 from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.runtime.processes import gather
-from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, contiguous, require_size
+from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, require_size
 
-WEIGHTS, DESCRIPTION = "weights.safetensors", "descriptor.json"
+IrtVariant = Variant[IrtParams, None]
 
 
-class Irt(Method):
+class Irt(Method[IrtParams, None]):
     """A siamese descriptor trained with contrastive loss, cross-batch memory and KoLeo."""
 
-    Params: ClassVar[type[MethodParams]] = IrtParams
+    name: ClassVar[str] = "irt"
     title: ClassVar[str] = "IRT: vision transformers for image retrieval"
+    Params: ClassVar[type[MethodParams]] = IrtParams
+    unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.")
 
-    def __init__(self, params: IrtParams, descriptor: Descriptor, memory_size: int = 0) -> None:
-        super().__init__()
-        self.params, self.descriptor, self.step = params, descriptor, 0
-        momentum = params.memory.momentum
+    def __init__(self, variant: IrtVariant, descriptor: Descriptor, memory_size: int = 0) -> None:
+        super().__init__(variant)
+        self.descriptor, self.step = descriptor, 0
+        momentum = self.params.memory.momentum
         self.memory = MemoryBank(memory_size, descriptor.backbone.spec.dim) if memory_size else None
         self.key_encoder = copy.deepcopy(descriptor) if self.memory and momentum is not None else None
         if self.key_encoder:
             self.key_encoder.requires_grad_(False)
 
     @classmethod
-    def variants(cls, params: IrtParams) -> Mapping[str, IrtParams]:
+    def variants(cls, params: IrtParams) -> list[IrtVariant]:
         """O: no training. L: lambda 0. R: lambda as given."""
-        changes: dict[str, dict[str, Any]] = {
-            "O": {"train": params.train.model_copy(update={"steps": 0})},
-            "L": {"lambda_": 0.0},
-            "R": {},
+        still = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
+        known = {
+            "O": IrtVariant("O", "frozen backbone", still, None),
+            "L": IrtVariant("L", "contrastive", params.model_copy(update={"lambda_": 0.0}), None),
+            "R": IrtVariant("R", f"contrastive + {params.lambda_:g} KoLeo", params, None),
         }
-        return {name: params.model_copy(update=changes[name]) for name in params.variants}
+        return [known[name] for name in params.variants]
 
     @classmethod
-    def build(cls, params: IrtParams, task: Task) -> Self:
+    def build(cls, variant: IrtVariant, task: Task) -> Self:
         """Start from the task's backbone. Raises UserError when the PCA asks for more than it has."""
-        backbone = task.load_backbone()
+        backbone, params = task.load_backbone(), variant.params
         if params.dim and params.dim > backbone.spec.dim:
             raise UserError(
                 f"irt.dim {params.dim} is more than the backbone's {backbone.spec.dim} dimensions"
@@ -64,9 +63,9 @@ class Irt(Method):
             raise UserError(
                 f"irt.pooling 'cls' needs a class token, {backbone.spec.arch} has none; use average, max or gem"
             )
-        require_size(backbone, params.images.size)
-        size = round(params.memory.fraction * len(task.subset("train"))) if params.train.steps else 0
-        return cls(params, Descriptor(backbone, params.pooling, params.dim), size)
+        require_size(backbone, params.images.side)
+        size = round(params.memory.fraction * len(task.subset("train"))) if variant.trained else 0
+        return cls(variant, Descriptor(backbone, params.pooling, params.dim), size)
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo."""
@@ -89,9 +88,9 @@ class Irt(Method):
         with torch.no_grad():
             return gather(self.key_encoder(images))
 
-    def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
+    def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Only the descriptor is trained."""
-        return decay_groups(self.descriptor, params.weight_decay)
+        return [(self.descriptor, 1.0)]
 
     def before_step(self, step: int) -> None:
         """Remember the step: the memory may start late."""
@@ -105,8 +104,8 @@ class Irt(Method):
     def finish(self, task: Task) -> None:
         """Fit the PCA on the training pictures."""
         if self.descriptor.projection:
-            pooled = run_over(
-                self.descriptor, self.descriptor.pooled, task, task.subset("train"), self.params.images, "PCA"
+            pooled = task.run(
+                self.descriptor, self.descriptor.pooled, task.subset("train"), self.params.images, "PCA"
             )
             self.descriptor.projection.cpu().fit(pooled)
 
@@ -114,16 +113,22 @@ class Irt(Method):
         """(B, 3, H, W) -> unit-length descriptors (B, D)."""
         return self.descriptor.describe(images)
 
-    def save(self, folder: Path) -> None:
-        """Write the descriptor's weights and how to build it again; memory and momentum encoder go."""
-        with atomic_path(folder / WEIGHTS) as temporary:
-            save_file(contiguous(self.descriptor.state_dict()), temporary)
-        write_json(folder / DESCRIPTION, asdict(self.descriptor.backbone.spec))
+    @property
+    def trained_weights(self) -> int:
+        """Those of the descriptor, where it is trained."""
+        return sum(p.numel() for p in self.descriptor.parameters()) if self.variant.trained else 0
+
+    def description(self) -> dict[str, Any]:
+        """Return how to build the backbone again."""
+        return {"backbone": asdict(self.descriptor.backbone.spec)}
 
     @classmethod
-    def load(cls, params: IrtParams, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        spec = BackboneSpec(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
-        descriptor = Descriptor(backbone_from_spec(spec), params.pooling, params.dim)
-        descriptor.load_state_dict(load_file(folder / WEIGHTS))
-        return cls(params, descriptor)
+    def rebuild(
+        cls, variant: IrtVariant, description: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Self:
+        """Build the descriptor; memory and momentum encoder are for training alone."""
+        backbone = backbone_from_spec(BackboneSpec(**description["backbone"]))
+        return cls(variant, Descriptor(backbone, variant.params.pooling, variant.params.dim))
+
+
+METHOD = Irt

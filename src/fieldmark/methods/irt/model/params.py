@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
 from fieldmark.methods.irt.model.losses import Reduction
 from fieldmark.vision.pooling import Pooling
 
-Variant = Literal["O", "L", "R"]
+VariantName = Literal["O", "L", "R"]
 
 
 class MemoryParams(Block):
@@ -25,16 +25,10 @@ class MemoryParams(Block):
 class IrtParams(MethodParams):
     """IRT (arXiv 2102.05644), section 3. Defaults are the paper's for category-level retrieval."""
 
-    variants: tuple[Variant, ...] = ("O", "L", "R")  # frozen, contrastive only, with KoLeo
+    variants: tuple[VariantName, ...] = ("O", "L", "R")  # frozen, contrastive only, with KoLeo
     lambda_: float = Field(0.7, ge=0.0, alias="lambda")  # weight of KoLeo in variant R
     margin: float = Field(0.5, ge=-1.0, lt=1.0)  # beta: similarity below which a negative costs nothing
     reduction: Reduction = "sum"  # of the contrastive loss; "mean" is how a popular library reads it
     pooling: Pooling = "cls"
     dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
     memory: MemoryParams = MemoryParams()
-
-    @model_validator(mode="after")
-    def _some_variant(self) -> "IrtParams":
-        if not self.variants or len(set(self.variants)) < len(self.variants):
-            raise ValueError("variants must name at least one of O, L, R, each once")
-        return self

@@ -7,7 +7,8 @@ from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import miou_difference
 from fieldmark.methods.loca.evaluation.positions import Positions, accuracy_difference
 from fieldmark.methods.loca.evaluation.probes import Dense
-from fieldmark.results.claims import Claim, claim_difference
+from fieldmark.results.claims import claim_difference
+from fieldmark.results.schema import Claim
 
 ZOO = "ADE20k, fine-tuned: LOCA 44.8 (ViT-S/16), 46.2 (ViT-B/16, 100 epochs) mIoU in the official README"
 NO_NUMBER = "the other side's number was not at hand"

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fieldmark.contract.method import Task
-from fieldmark.engine.watch import curves_by_loss, read_curves
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.figures.charts import loss_curves, measure_bars
+from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.trends import Point, trend_panels
 from fieldmark.methods.loca.evaluation.positions import Positions
 from fieldmark.methods.loca.evaluation.probes import Dense
 from fieldmark.methods.loca.evaluation.sheets import feature_sheet, mask_sheet, position_sheet
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.pairs import Pairs
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureEntry, write_figures_index
 
 LOSSES = ("position", "cluster", "me_max", "loss")
 Measures = Mapping[str, Interval]

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.data.loading import PictureDataset, loader, sequential_slices
-from fieldmark.datasets.data.transforms import evaluation_transform
-from fieldmark.engine.loop import pick_device
+from fieldmark.datasets.data.batches.loading import PictureDataset, loader, sequential_slices
+from fieldmark.datasets.data.batches.transforms import evaluation_transform
+from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
-from fieldmark.inference.batches import INFERENCE_BATCH
 from fieldmark.methods.loca.model.method import Loca, Pretext
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.inference import INFERENCE_BATCH
 
 MOST = 256  # pictures looked at
 

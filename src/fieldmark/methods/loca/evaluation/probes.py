@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
-from fieldmark.engine.params import DenseParams
 from fieldmark.evaluation.segmentation import Overlaps
-from fieldmark.inference.batches import run_over
+from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
 from fieldmark.protocols.pairs import Pairs
+from fieldmark.runtime.inference import run_over
 from fieldmark.vision.backbones import Backbone
 
 FINE_TUNED = ("random", "supervised", "LOCA")  # the comparison that the paper is about
@@ -47,7 +47,7 @@ def shown(pairs: Pairs) -> list[int]:
 def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: Pairs) -> dict[str, Dense]:
     """Train probes on features of `train`, computed once a variant, and score them on `test`."""
     most = train.few(max(params.fractions), params.probe.seed)
-    masks = train.taken(most).small_masks(params.images.size // params.loss_stride)
+    masks = train.taken(most).small_masks(params.images.side // params.loss_stride)
     shares = {
         fraction: np.searchsorted(most, train.few(fraction, params.probe.seed))
         for fraction in params.fractions

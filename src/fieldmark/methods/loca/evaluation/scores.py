@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.contract.method import Task
-from fieldmark.engine.watch import read_curves
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import Overlaps, miou_interval
+from fieldmark.figures.curves import read_curves
 from fieldmark.methods.loca.evaluation.claims import make_claims
 from fieldmark.methods.loca.evaluation.figures import write_figures
 from fieldmark.methods.loca.evaluation.positions import Positions, predict_positions

@@ -15,9 +15,11 @@ from torch.nn.functional import normalize
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path
-from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Task
+from fieldmark.contract.method import Method, MethodParams
 from fieldmark.engine.averaging import move_towards
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses, ParameterGroup
 from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
 from fieldmark.methods.loca.model.losses import feature_loss, position_loss, sinkhorn

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from fieldmark.datasets.data.loading import mix
+from fieldmark.datasets.data.batches.loading import mix
 from fieldmark.methods.loca.model.encoder import encode
 from fieldmark.methods.loca.model.heads import PositionHead, ProjectionHead
 from fieldmark.methods.loca.model.params import LOCATED, LocaParams

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
-from fieldmark.engine.params import DenseParams
+from fieldmark.methods.loca.model.dense import DenseParams
 
 Mode = Literal["random", "supervised", "position", "feature", "LOCA", "zhai"]
 MODES: tuple[Mode, ...] = ("random", "supervised", "position", "feature", "LOCA", "zhai")

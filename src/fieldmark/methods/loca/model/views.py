@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from fieldmark.datasets.data.loading import mix
+from fieldmark.datasets.data.batches.loading import mix
 from fieldmark.methods.loca.model.correspondence import position_targets
 from fieldmark.methods.loca.model.params import Range, ViewParams
 from fieldmark.methods.loca.model.photometry import NUMBERS as COLOUR_NUMBERS

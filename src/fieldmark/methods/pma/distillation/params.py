@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.contract.distillation import DistillWiring
+from fieldmark.configuration.wiring import DistillWiring
 from fieldmark.contract.method import MethodParams
 from fieldmark.methods.pma.model.params import PARTS, PmaParams, Variant
 

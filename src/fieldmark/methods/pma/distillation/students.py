@@ -8,15 +8,17 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Losses, ParameterGroup, Task, Trainable
-from fieldmark.contract.variants import load_model, save_model, train_on
+from fieldmark.contract.variants import load_model, save_model
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses, ParameterGroup, Trainable
+from fieldmark.engine.training import train_on
 from fieldmark.engine.watch import Point
-from fieldmark.inference.batches import run_batches
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.method import Pma, check_map
+from fieldmark.runtime.inference import run_batches
 
 
 class Teacher(nn.Module):
@@ -106,7 +108,7 @@ def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
             f"distill.pma: teacher {params.teacher} knows other classes than split {params.split}; train it on that"
         )
     if model.backbone and model.attention:
-        check_map(model.backbone, params.images.size, model.attention.options)
+        check_map(model.backbone, params.images.side, model.attention.options)
     if model.encoder is None:
         return Teacher(model, None)
     return Teacher(model, model.phrases_of(task, train).tokens)

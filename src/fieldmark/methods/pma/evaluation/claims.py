@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from fieldmark.evaluation.bootstrap import Interval, paired_difference
 from fieldmark.methods.pma.evaluation.predictions import MISSING, OWN, Predicted
-from fieldmark.results.claims import Claim, claim_difference, verdict
+from fieldmark.results.claims import claim_difference, verdict
+from fieldmark.results.schema import Claim
 
 FULL = "PMA"
 NEARLY = 0.02  # a student this close to its teacher nearly matches it

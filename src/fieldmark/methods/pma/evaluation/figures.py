@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from fieldmark.contract.method import Task
-from fieldmark.engine.watch import curves_by_loss, read_curves
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.classification import group_accuracies, reliability
 from fieldmark.figures.charts import loss_curves, measure_bars
 from fieldmark.figures.classification import accuracy_over, reliability_panels
+from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.pma.evaluation.claims import FULL, teacher_of
 from fieldmark.methods.pma.evaluation.parts import even_pictures, mended, mended_rows, stage_rows
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.results.schema import FigureEntry, write_figures_index
+from fieldmark.results.figures import FigureEntry, write_figures_index
 
 MOST_GROUPS = 20
 COMPARED = ("twin", "vision", FULL, "student")  # in the charts of groups and calibration

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fieldmark.contract.method import Task
-from fieldmark.datasets.data.transforms import evaluation_transform, to_tensor
+from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
+from fieldmark.engine.task import Task
 from fieldmark.figures.sheets import Cell, Tone
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.contract.method import Subset, Task
-from fieldmark.datasets.data.loading import Batch
-from fieldmark.datasets.data.transforms import ImageParams
+from fieldmark.datasets.data.batches.loading import Batch
+from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.classification import correct_in_top
-from fieldmark.inference.batches import run_batches
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.phrases import PhraseTable
+from fieldmark.runtime.inference import run_batches
 
 OWN, MISSING, PARTIAL, WRONG = "own", "missing", "partial", "wrong"
 SEED = 0

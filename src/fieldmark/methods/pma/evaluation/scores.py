@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fieldmark.contract.method import Task
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.classification import group_accuracies, log_loss, reliability
 from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of

@@ -13,8 +13,10 @@ from torch.nn.functional import cross_entropy, dropout
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, write_json
-from fieldmark.contract.method import Losses, Method, MethodParams, ParameterGroup, Subset, Task, decay_groups
+from fieldmark.contract.method import Method, MethodParams
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Subset, Task
+from fieldmark.engine.trainable import Losses, ParameterGroup, decay_groups
 from fieldmark.methods.pma.model.attention import SelfAttentionScore, masked_softmax
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import (
@@ -104,9 +106,9 @@ class Pma(Method):
         train, parts = task.subset("train"), params.parts
         backbone = task.load_backbone() if parts.image else None
         if backbone:
-            require_size(backbone, params.images.size)
+            require_size(backbone, params.images.side)
         if backbone and (options := params.attention):
-            check_map(backbone, params.images.size, options)
+            check_map(backbone, params.images.side, options)
         if not parts.language:
             return cls(params, backbone, train.class_names)
         vocabulary, table = read_task_phrases(task).vocabulary, None
@@ -236,5 +238,5 @@ def check_map(backbone: Backbone, size: int, options: AttentionOptions) -> None:
     if height % 2 or width % 2 or height * width // 4 < options.stages:
         raise UserError(
             f"pma: pictures of {size} px give {backbone.spec.arch} a map of {height} x {width} cells; it takes "
-            f"even sides and {options.stages} blocks of 2x2: change images.size, or the backbone's output_stride"
+            f"even sides and {options.stages} blocks of 2x2: change images.side, or the backbone's output_stride"
         )

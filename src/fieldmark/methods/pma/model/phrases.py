@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Subset, Task
+from fieldmark.engine.task import Subset, Task
 from fieldmark.methods.pma.model.params import NO_PHRASES, NO_VECTORS, NONE
 from fieldmark.texts.phrases import PADDING, UNKNOWN, Phrases, encode, read_phrases, read_vectors
 

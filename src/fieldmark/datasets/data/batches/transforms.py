@@ -1,6 +1,7 @@
 """Turning a stored picture into a network input: the training and the test geometry."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -16,8 +17,10 @@ MAGNITUDES = 10  # of a random operation: 0 changes nothing
 class ImageParams(Block):
     """How pictures become network inputs. Lengths are in pixels."""
 
-    size: int = Field(128, ge=16, le=2048)  # side of the square network input
-    resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `size`
+    renamed: ClassVar[Mapping[str, str]] = {"size": "side"}
+
+    side: int = Field(128, ge=16, le=2048)  # side of the square network input
+    resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `side`
     shape: Literal["square", "shorter_side"] = "square"  # what `resize` does to the aspect ratio
     crop: Literal["random", "random_resized", "centre"] = (
         "random_resized"  # in training; tests crop the centre
@@ -31,13 +34,13 @@ class ImageParams(Block):
 
 
 def training_transform(params: ImageParams) -> v2.Compose:
-    """Return the random transform of training: uint8 (3, H, W) -> uint8 (3, size, size)."""
+    """Return the random transform of training: uint8 (3, H, W) -> uint8 (3, side, side)."""
     steps: list[torch.nn.Module] = []
     if params.crop == "random_resized":
-        steps.append(v2.RandomResizedCrop(params.size, scale=params.scale, antialias=True))
+        steps.append(v2.RandomResizedCrop(params.side, scale=params.scale, antialias=True))
     else:
         crop = v2.RandomCrop if params.crop == "random" else v2.CenterCrop
-        steps += [_resize(params), crop(params.size)]
+        steps += [_resize(params), crop(params.side)]
     if params.flip:
         steps.append(v2.RandomHorizontalFlip())
     if params.jitter:
@@ -83,7 +86,7 @@ def _random_operation() -> v2.RandomApply:
 
 def evaluation_transform(params: ImageParams) -> v2.Compose:
     """Return the fixed transform of evaluation: resize, then centre crop; uint8 in, uint8 out."""
-    return v2.Compose([_resize(params), v2.CenterCrop(params.size)])
+    return v2.Compose([_resize(params), v2.CenterCrop(params.side)])
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:
@@ -92,6 +95,6 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
 
 
 def _resize(params: ImageParams) -> v2.Resize:
-    side = max(params.resize or params.size, params.size)
+    side = max(params.resize or params.side, params.side)
     target = [side, side] if params.shape == "square" else [side]
     return v2.Resize(target, antialias=True)

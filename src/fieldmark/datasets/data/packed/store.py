@@ -30,6 +30,7 @@ JPEG_QUALITY = 95
 IMAGES = "images.arrow"
 MASKS = "masks.arrow"
 MASK_NAMES = "mask_names.json"
+NO_LABEL = 255  # the stored value of a pixel of a mask that has none
 _FIELDS = [pa.field("data", pa.large_binary()), pa.field("height", pa.int32()), pa.field("width", pa.int32())]
 
 

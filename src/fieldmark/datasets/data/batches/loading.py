@@ -11,9 +11,9 @@ from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
 from torchvision.transforms import v2
 
-from fieldmark.datasets.data.samplers import Sampler
-from fieldmark.datasets.data.store import ImageStore
-from fieldmark.datasets.data.transforms import to_tensor
+from fieldmark.datasets.data.batches.samplers import Sampler
+from fieldmark.datasets.data.batches.transforms import to_tensor
+from fieldmark.datasets.data.packed.store import ImageStore
 
 Batch = dict[str, Tensor]
 

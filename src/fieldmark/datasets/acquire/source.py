@@ -1,6 +1,6 @@
 """Where pictures come from: one file per source, found by its name.
 
-A new source is one file in this folder that defines `SOURCE`, a class of the shape of `Source`.
+A new source is one file in `fieldmark/datasets/sources` that defines `SOURCE`, a class of the shape of `Source`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,8 @@ from typing import Any, ClassVar, Protocol, cast
 from fieldmark.base.blocks import Block, nearest
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
+
+SOURCES = Path(__file__).resolve().parents[1] / "sources"
 
 
 class Source(Protocol):
@@ -35,7 +37,7 @@ class Source(Protocol):
 
 def load_source(name: str) -> type[Source]:
     """Return the source class of `sources/<name>.py`. Raises UserError when there is none."""
-    known = [path.stem for path in Path(__file__).parent.glob("[a-z]*.py")]
+    known = [path.stem for path in SOURCES.glob("[a-z]*.py")]
     if name not in known:
         raise UserError(f"there is no source '{name}'{nearest(name, known)}")
-    return cast(type[Source], import_module(f"{__name__}.{name}").SOURCE)
+    return cast(type[Source], import_module(f"fieldmark.datasets.sources.{name}").SOURCE)

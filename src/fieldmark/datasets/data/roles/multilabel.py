@@ -54,3 +54,15 @@ def training_counts(manifest: pd.DataFrame, split: pd.DataFrame, classes: Sequen
 def frequency_groups(counts: Any, head: int = 100, tail: int = 20) -> list[str]:
     """Name the group of each class by its training pictures: "head" from `head` on, "tail" below `tail`."""
     return ["head" if n >= head else "tail" if n < tail else "medium" for n in np.asarray(counts).tolist()]
+
+
+def has_several_labels(manifest: pd.DataFrame) -> bool:
+    """Say whether the pictures of a manifest have lists of labels in place of one class each."""
+    return any(bool(labels) for labels in manifest["labels"])
+
+
+def classes_of(manifest: pd.DataFrame) -> list[str]:
+    """Return the classes of a manifest, sorted: its labels, or the class names of its pictures."""
+    if has_several_labels(manifest):
+        return label_names(manifest)
+    return sorted(str(name) for name in manifest["class_name"].dropna().unique())

@@ -1,0 +1,1 @@
+"""What every room stands on: typed blocks, one-line errors, atomic files, progress bars."""

@@ -1,0 +1,1 @@
+"""CLIPs trained on pictures and their captions, or taken with their weights."""

@@ -1,0 +1,1 @@
+"""params.yaml as one object, and what holds its blocks together."""

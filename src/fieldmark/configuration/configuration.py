@@ -1,0 +1,72 @@
+"""All of `params.yaml`, read once."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fieldmark.base.blocks import Block, nearest, pick, read_yaml
+from fieldmark.base.errors import UserError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+B = TypeVar("B", bound=Block)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The blocks of `params.yaml`. Each is parsed when it is first asked for, and then kept.
+
+    Whoever asks brings the schema: a stage depends on the schemas of the blocks that it uses and on no other.
+    """
+
+    content: Mapping[str, Any]
+    _parsed: dict[tuple[str, type[Block]], Block] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "Configuration":
+        """Read the file. Raises UserError when it is absent or malformed."""
+        return cls(read_yaml(path))
+
+    def block(self, name: str, schema: type[B]) -> B:
+        """Return the block `name`, such as `irt`; an absent one is all defaults where the schema allows it."""
+        return self._read(schema, self.content.get(name, {}), name)
+
+    def method_block(self, name: str, schema: type[B]) -> B:
+        """Return the block of a method, which must be there."""
+        return self._read(schema, pick(dict(self.content), name, "params.yaml"), name)
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return the items of a section such as `backbones`, not parsed; empty where the section is absent.
+
+        Their names are file names without an ending. Raises UserError for a section that is no mapping.
+        """
+        items = self.content.get(name, {})
+        if not isinstance(items, dict):
+            raise UserError(f"parameter {name} must map names to blocks, it is {items!r:.80}")
+        for key in items:
+            if not (isinstance(key, str) and NAME.fullmatch(key)):
+                raise UserError(f"{name}: {key!r} cannot be a name; use letters, digits, '-' and '_'")
+        return items
+
+    def item(self, section: str, name: str, schema: type[B]) -> B:
+        """Return one item of a section. Raises UserError, with the nearest name, when it is not there."""
+        return self._read(schema, self.raw_item(section, name), f"{section}.{name}")
+
+    def raw_item(self, section: str, name: str) -> Any:
+        """Return one item of a section as it is written, for keys that many schemas share."""
+        return pick(dict(self.section(section)), name, section)
+
+    def require(self, section: str, name: str, where: str) -> None:
+        """Raise UserError, naming `where` it is asked for, when a section lacks an item."""
+        known = list(self.section(section))
+        if name not in known:
+            raise UserError(f"{where}: {section} has no '{name}'{nearest(name, known) if known else ''}")
+
+    def _read(self, schema: type[B], mapping: Any, where: str) -> B:
+        key = (where, schema)
+        if key not in self._parsed:
+            self._parsed[key] = schema.read(mapping, where)
+        found = self._parsed[key]
+        assert isinstance(found, schema)
+        return found

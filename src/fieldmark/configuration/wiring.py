@@ -1,0 +1,85 @@
+"""What the blocks of `params.yaml` say of one another: which split, backbone and text a run works on."""
+
+from typing import Any
+
+from fieldmark.base.blocks import Block, nearest, pick
+from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
+
+NO_TEXT = "none"
+TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
+
+
+class Wiring(Block):
+    """One item of `methods:`: what a method works on. `dataset` is the split's.
+
+    `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, as `loca/variants/LOCA`.
+    `text` is one under `data/text/`: `phrases/birds`, `prompts/scenes`, or `none`.
+    """
+
+    split: str
+    dataset: str
+    backbone: str
+    text: str
+
+
+class DistillWiring(Wiring):
+    """What an item of `distill:` works on: the backbone is the students', the text is what the teacher reads."""
+
+    teacher: str  # the variant that the students learn from
+
+
+def read_wiring(configuration: Configuration, name: str) -> Wiring:
+    """Return one item of `methods:`. Raises UserError when it names what is not there."""
+    wiring = configuration.item("methods", name, Wiring)
+    check_wiring(configuration, wiring, f"methods.{name}")
+    return wiring
+
+
+def check_wiring(configuration: Configuration, wiring: Wiring, where: str) -> None:
+    """Raise UserError when a wiring names a split, data set, backbone or text that is not there."""
+    check_split(configuration, wiring.split, wiring.dataset, where)
+    _check_backbone(configuration, wiring.backbone, where)
+    _check_text(configuration, wiring.text, where)
+
+
+def check_split(configuration: Configuration, split: str, dataset: str, where: str) -> None:
+    """Raise UserError unless `split` is an item of `splits:` and of `dataset`."""
+    known = list(configuration.section("splits"))
+    if split not in known:
+        raise UserError(f"{where}.split: there is no split '{split}'{nearest(split, known) if known else ''}")
+    own = configuration.raw_item("splits", split)
+    owner = own.get("dataset") if isinstance(own, dict) else None
+    if owner != dataset:
+        raise UserError(f"{where}.dataset is '{dataset}', but split '{split}' is of data set '{owner}'")
+
+
+def text_item(configuration: Configuration, text: str) -> dict[str, Any]:
+    """Return the item of `phrases:` or `prompts:` that a wiring's text names; empty for none."""
+    section, _, name = text.partition("/")
+    return {} if text == NO_TEXT else dict(configuration.raw_item(section, name))
+
+
+def _check_backbone(configuration: Configuration, backbone: str, where: str) -> None:
+    section, _, item = backbone.partition("/")
+    others = {
+        f"{method}/variants" for method in configuration.section("methods") if f"methods.{method}" != where
+    }
+    if section == "backbones":
+        pick(dict(configuration.section("backbones")), item, "backbones")
+    elif backbone.rpartition("/")[0] not in others:
+        raise UserError(
+            f"{where}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
+            "or METHOD/variants/VARIANT for what another method of this file makes"
+        )
+
+
+def _check_text(configuration: Configuration, text: str, where: str) -> None:
+    section, _, item = text.partition("/")
+    if section in TEXTS and configuration.section(section):
+        pick(dict(configuration.section(section)), item, section)
+    elif text != NO_TEXT:
+        raise UserError(
+            f"{where}.text is '{text}'; write phrases/NAME or prompts/NAME for an item of that section, "
+            f"or {NO_TEXT}"
+        )

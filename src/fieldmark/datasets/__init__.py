@@ -1,1 +1,0 @@
-"""Data: sources, the packed image store, the manifest, splits, validation, loading."""

@@ -1,0 +1,45 @@
+"""Training on the pictures of a task: the right batches, and a state that a killed run goes on from."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.batches.loading import PictureDataset
+from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, Sampler, ShuffledSampler
+from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
+from fieldmark.engine.loop import train
+from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Subset, Task
+from fieldmark.engine.trainable import Trainable
+from fieldmark.engine.watch import Point
+
+
+def train_on(
+    model: Trainable,
+    images: ImageParams,
+    params: TrainParams,
+    task: Task,
+    run: str,
+    keep: Callable[[int], None] = lambda done: None,
+) -> list[Point]:
+    """Train on the pictures of the task's training role; return the training curve."""
+    subset = task.subset("train")
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(images), params.seed)
+    sampler = make_sampler(subset, params)
+    return train(model, dataset, sampler, params, task.runtime, task.checkpoints(run), run, keep)
+
+
+def make_sampler(subset: Subset, params: TrainParams) -> Sampler:
+    """Return the sampler that the training parameters ask for. Raises UserError when it cannot be."""
+    try:
+        if params.images_per_class is None:
+            return ShuffledSampler(len(subset), params.batch_size, params.seed)
+        return ClassBalancedSampler(subset.labels, params.batch_size, params.images_per_class, params.seed)
+    except ValueError as error:
+        raise UserError(f"train: {error}") from None
+
+
+def clear_states(run: str, root: Path) -> None:
+    """Forget the mid-training states of a run, or of all the runs of a method, whose outputs are complete."""
+    shutil.rmtree(root / run, ignore_errors=True)

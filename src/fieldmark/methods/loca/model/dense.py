@@ -1,0 +1,51 @@
+"""The block `loca.dense`: how encoders are judged by dense prediction."""
+
+from pydantic import Field, field_validator
+
+from fieldmark.base.blocks import Block
+from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.engine.params import TrainParams
+
+
+class ProbeParams(Block):
+    """How a linear decoder is trained on frozen features, with AdamW and a cosine schedule."""
+
+    steps: int = Field(200, ge=1)
+    batch_size: int = Field(32, ge=1)
+    lr: float = Field(0.1, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    seed: int = Field(0, ge=0)
+
+    @property
+    def recipe(self) -> TrainParams:
+        """The same as a training recipe."""
+        return TrainParams(**self.model_dump(), schedule="cosine")
+
+
+class DenseParams(Block):
+    """How backbones are judged by dense prediction.
+
+    `fractions` of the labelled training pictures train the probe, each less containing the fewer ones.
+    """
+
+    images: ImageParams = ImageParams(scale=(0.5, 1.0))  # fine-tuning; the probe sees whole pictures
+    loss_stride: int = Field(8, ge=1)  # pixels from one the loss looks at to the next; scores look at all
+    fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
+    probe: ProbeParams = ProbeParams()
+    finetune: TrainParams | None = None  # None: no fine-tuning
+
+    @field_validator("images")
+    @classmethod
+    def _whole(cls, images: ImageParams) -> ImageParams:
+        if images.resize is not None or images.shape != "square" or images.crop != "random_resized":
+            raise ValueError(
+                "dense prediction sees whole pictures: crop random_resized, shape square, no resize"
+            )
+        return images
+
+    @field_validator("fractions")
+    @classmethod
+    def _rising(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or list(fractions) != sorted({f for f in fractions if 0 < f <= 1}):
+            raise ValueError("fractions must be numbers above 0 and up to 1, in rising order")
+        return fractions

@@ -1,0 +1,1 @@
+"""What happens before anything runs: presets are laid, and all of params.yaml is checked."""

@@ -1,0 +1,1 @@
+"""Backbones trained on a labelled split, or taken with their weights."""

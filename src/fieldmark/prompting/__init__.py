@@ -1,0 +1,1 @@
+"""The classes of a data set as vectors in the text space of a CLIP."""

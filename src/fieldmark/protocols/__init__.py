@@ -1,0 +1,1 @@
+"""How methods of one kind are scored side by side: retrieval, multi-label, classification, dense prediction."""

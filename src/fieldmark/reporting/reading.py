@@ -1,0 +1,99 @@
+"""Reading what the stages wrote, for the report."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fieldmark.base.errors import UserError
+from fieldmark.results.figures import FigureFile, read_figures
+from fieldmark.results.files import checked, read_json
+from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
+
+
+@dataclass(frozen=True)
+class DatasetResult:
+    """What is known of a data set: `summary` of its preparation and `validation`, either may be empty."""
+
+    name: str
+    summary: Mapping[str, Any]
+    validation: Mapping[str, Any]
+    figures: Sequence[FigureFile]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the report shows; `expected` names the methods of `params.yaml` in their order."""
+
+    methods: Sequence[MethodResult]
+    method_figures: Mapping[str, Sequence[FigureFile]]
+    backbones: Sequence[NetworkResult]
+    clips: Sequence[NetworkResult]
+    clip_figures: Mapping[str, Sequence[FigureFile]]
+    datasets: Sequence[DatasetResult]
+    phrases: Mapping[str, PhrasesResult]
+    expected: Sequence[str]
+    params: Mapping[str, Any]
+
+
+def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
+    """Read all that `reports` (metrics, figures and what else has numbers) and `prepared` (data sets) hold.
+
+    Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
+    """
+    figures = reports / "figures"
+    methods = read_methods(reports, params)
+    backbones = _named((reports / "results/backbones").glob("*.json"), params, "backbones")
+    clips = _named((reports / "results/clips").glob("*.json"), params, "clips")
+    datasets = _datasets(reports / "validation", prepared, figures / "data")
+    return Results(
+        methods=methods,
+        method_figures={one.method: read_figures(figures / one.method) for one in methods},
+        backbones=[checked(NetworkResult, path) for path in backbones],
+        clips=[checked(NetworkResult, path) for path in clips],
+        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
+        datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
+        phrases={
+            path.stem: checked(PhrasesResult, path)
+            for path in _named((reports / "results/phrases").glob("*.json"), params, "phrases")
+        },
+        expected=list(params.get("methods") or {}),
+        params=params,
+    )
+
+
+def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]:
+    """Read `reports/results/*.json` in the order of `methods` in `params`; what it no longer names is old."""
+    methods = [
+        checked(MethodResult, path)
+        for path in _named((reports / "results").glob("*.json"), params, "methods")
+    ]
+    order = list(params.get("methods") or {})
+    return sorted(methods, key=lambda one: order.index(one.method) if one.method in order else len(order))
+
+
+def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetResult]:
+    summaries = {path.parent.name: path for path in prepared.glob("*/summary.json")}
+    reports = {path.stem: path for path in validation.glob("*.json")}
+    return [
+        DatasetResult(
+            name=name,
+            summary=_mapping(summaries[name]) if name in summaries else {},
+            validation=_mapping(reports[name]) if name in reports else {},
+            figures=read_figures(figures / name),
+        )
+        for name in sorted({*summaries, *reports})
+    ]
+
+
+def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
+    """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
+    named = params.get(block)
+    return [path for path in sorted(paths) if named is None or path.stem in named]
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise UserError(f"{path} must hold an object; run the stage that writes it again")
+    return value

@@ -1,0 +1,1 @@
+"""What evaluation hands to the report: measures, claims, figures and notes."""

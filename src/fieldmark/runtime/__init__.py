@@ -1,0 +1,1 @@
+"""Where a stage runs: its device, its processes, and trained networks over many pictures."""

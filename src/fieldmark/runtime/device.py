@@ -1,0 +1,20 @@
+"""Which device a stage runs on."""
+
+import torch
+
+from fieldmark.base.errors import UserError
+from fieldmark.runtime.params import RuntimeParams
+
+
+def pick_device(runtime: RuntimeParams) -> str:
+    """Return the accelerator to use. Raises UserError for one that this machine lacks."""
+    available = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if runtime.device == "auto":
+        return next(name for name, there in available.items() if there)
+    if not available[runtime.device]:
+        raise UserError(f"runtime.device is {runtime.device}, which this machine lacks; use auto or cpu")
+    return runtime.device

@@ -1,0 +1,1 @@
+"""What backbones, CLIPs and prompts can do by themselves."""

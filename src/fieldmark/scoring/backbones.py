@@ -1,0 +1,51 @@
+"""What a backbone can do by itself."""
+
+from pathlib import Path
+
+from fieldmark.engine.task import Subset, Task
+from fieldmark.evaluation.bootstrap import Interval, interval
+from fieldmark.evaluation.retrieval import rank_queries
+from fieldmark.pretraining.backbones import Classifier
+from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.results.schema import NetworkResult
+from fieldmark.vision.backbones import Backbone
+from fieldmark.vision.pooling import pool
+
+
+def describe_backbone(
+    name: str, backbone: Backbone, classifier: Classifier | None, params: BackboneParams, task: Task
+) -> NetworkResult:
+    """Score a backbone and say where it comes from."""
+    return NetworkResult(
+        name=name,
+        arch=f"{params.library}: {params.arch}",
+        weights=Path(params.weights).name if params.weights else f"trained here on split '{params.split}'",
+        parameters=sum(p.numel() for p in backbone.parameters()),
+        split=params.split,
+        measures=score_backbone(backbone, classifier, params, task),
+        metrics=("recall@1", "top1"),
+    )
+
+
+def score_backbone(
+    backbone: Backbone, classifier: Classifier | None, params: BackboneParams, task: Task
+) -> dict[str, Interval]:
+    """Return recall@1 of the pooled features on the split's test pictures, and top1 where there is a classifier."""
+    test = task.subset("test", "query", "gallery")
+    measures = {"recall@1": _recall(backbone, params, task, test)}
+    if classifier:
+        measures["top1"] = _top1(classifier, params, task, test)
+    return measures
+
+
+def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -> Interval:
+    """Share of test pictures whose class is scored highest."""
+    logits = task.run(model, model.logits, test, params.images, "test")
+    return interval(logits.argmax(1).numpy() == test.labels, test.labels)
+
+
+def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> Interval:
+    """Recall@1 of the pooled features among the test pictures, leave-one-out."""
+    vectors = task.run(backbone, lambda x: pool(backbone(x), params.pooling), test, params.images, "test")
+    results = rank_queries(vectors, test.labels)
+    return interval(results.recall(1)[results.valid], test.labels[results.valid])

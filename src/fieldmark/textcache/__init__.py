@@ -1,0 +1,1 @@
+"""Sentences that a CLIP has embedded before."""

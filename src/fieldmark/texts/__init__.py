@@ -1,0 +1,1 @@
+"""The files of text that trainings read: phrases and prompts."""

@@ -1,0 +1,1 @@
+"""The two towers of a CLIP, and the sentences that go into one of them."""
