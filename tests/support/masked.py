@@ -7,6 +7,8 @@ import pandas as pd
 
 from fieldmark.base.files import write_json
 from fieldmark.datasets.data.packed.store import MASK_NAMES, ImageStore, StoreWriter
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import save_backbone
@@ -45,10 +47,11 @@ def masked_task(folder: Path, pictures: int = 30, sides: tuple[int, ...] = (32,)
         store=ImageStore.open(data),
         manifest=frame,
         split=frame.drop(columns="mask_row"),
-        ks=(1,),
+        split_params=SplitParams(dataset="data", kind="classification", ks=(1,)),
         backbone=folder / "vit",
         text=folder / "none",
         history=folder / "history",
+        states=StateKey(folder / "states"),
         runtime=RuntimeParams(device="cpu", workers=0, checkpoint_seconds=0.0001),
     )
 

@@ -9,8 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.acquire.records import Record
-from fieldmark.datasets.acquire.schema import DatasetParams, read_dataset
+from fieldmark.datasets.acquire.schema import DatasetParams
 
 Pixels = NDArray[np.uint8]
 SHARED = Path(__file__).parents[3] / "shared" / "data"  # real photographs; tests skip without them
@@ -42,7 +43,8 @@ def record(number: int, class_name: str | None = "wren", **fields: Any) -> Recor
 
 def dataset(source: str = "folder", settings: dict[str, Any] | None = None, **fields: Any) -> DatasetParams:
     settings = {"path": "nowhere"} if settings is None else settings
-    return read_dataset({"datasets": {"d": {"source": source, source: settings, **fields}}}, "d")
+    content = {"datasets": {"d": {"source": source, source: settings, **fields}}}
+    return Configuration(content).item("datasets", "d", DatasetParams)
 
 
 def manifest(classes: dict[str, int], splits: dict[str, str] | None = None) -> pd.DataFrame:

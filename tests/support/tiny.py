@@ -7,6 +7,8 @@ import pandas as pd
 import torch
 
 from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone, save_backbone
@@ -44,10 +46,11 @@ def make_task(folder: Path, classes: int = 6, images: int = 6, workers: int = 0)
         store=ImageStore.open(data),
         manifest=split,
         split=split,
-        ks=(1, 2),
+        split_params=SplitParams(dataset="data", kind="retrieval", ks=(1, 2)),
         backbone=folder / "vit",
         text=Path("none"),
         history=folder / "history",
+        states=StateKey(folder / "states"),
         runtime=RuntimeParams(device="cpu", workers=workers, checkpoint_seconds=0.0001),
     )
 

@@ -7,6 +7,8 @@ import pandas as pd
 from PIL import Image
 
 from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, save_backbone
@@ -32,9 +34,10 @@ def make_task(folder: Path, side: int, backbone: Backbone, workers: int) -> Task
         ImageStore.open(folder),
         split,
         split,
-        (1,),
+        SplitParams(dataset="noise", kind="retrieval", ks=(1,)),
         folder / "backbone",
         Path("none"),
         folder,
         RuntimeParams(workers=workers),
+        StateKey(folder / "states"),
     )

@@ -10,7 +10,7 @@ from pydantic import model_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fieldmark.base.blocks import Block
+from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path
 from fieldmark.datasets.data.batches.transforms import ImageParams
@@ -122,7 +122,15 @@ class Method(Trainable, Generic[P, Q]):
     @classmethod
     @abstractmethod
     def variants(cls, params: P) -> Sequence[Variant[P, Q]]:
-        """Return the variants that a block asks for, in its order. What has no steps is not trained."""
+        """Return the variants that a block asks for, in its order. What has no steps is not trained.
+
+        The block of a variant asks for that variant again, and for the same: a model is saved with it.
+        """
+
+    @classmethod
+    def named(cls, params: P, name: str) -> Variant[P, Q]:
+        """Return the variant `name` of a block. Raises UserError, with the nearest name, when it is not there."""
+        return pick({variant.name: variant for variant in cls.variants(params)}, name, f"{cls.name}.variants")
 
     @classmethod
     def training_task(cls, variant: Variant[P, Q], task: Task) -> Task:

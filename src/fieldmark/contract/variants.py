@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 
-from fieldmark.base.blocks import pick
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import write_json
 from fieldmark.contract.method import Method, MethodParams, Variant
@@ -88,8 +87,7 @@ def load_model(folder: Path) -> AnyMethod:
     content = json.loads(path.read_text(encoding="utf-8"))
     method_class = load_method(content["method"])
     params = method_class.Params.read(content["params"], str(path))
-    variants = {variant.name: variant for variant in method_class.variants(params)}
-    variant = pick(variants, content["variant"], str(path))
+    variant = method_class.named(params, content["variant"])
     return method_class.load(variant, content["description"], folder).eval()
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 import torch
 
 from fieldmark.base.errors import UserError
-from fieldmark.clip.schema import PromptParams
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.multilabel import classes_of, has_several_labels
+from fieldmark.prompting.schema import PromptParams
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.inference import run_rows
 from fieldmark.runtime.params import RuntimeParams

@@ -9,7 +9,7 @@ from support.tiny import SIDE, make_task
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
-from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.method import Irt
@@ -22,6 +22,10 @@ def params(**changes: object) -> IrtParams:
     return parse(IrtParams, fields, "irt")
 
 
+def build(own: IrtParams, task: Task, name: str = "R") -> Irt:
+    return Irt.build(Irt.named(own, name), task)
+
+
 def batch(task):  # type: ignore[no-untyped-def]
     subset = task.subset("train")
     images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in subset.rows])
@@ -30,7 +34,7 @@ def batch(task):  # type: ignore[no-untyped-def]
 
 def test_named_losses_sum_to_the_loss(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    losses = Irt.build(params(), task)(batch(task))
+    losses = build(params(), task)(batch(task))
     assert set(losses) == {"contrastive", "memory", "koleo", "loss"}
     named = sum(float(v) for k, v in losses.items() if k != "loss")
     assert float(losses["loss"]) == pytest.approx(named, rel=1e-6)
@@ -38,13 +42,13 @@ def test_named_losses_sum_to_the_loss(tmp_path: Path) -> None:
 
 def test_lambda_zero_has_no_koleo_and_no_memory_when_its_fraction_is_zero(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    plain = Irt.build(params(**{"lambda": 0.0, "memory": {"fraction": 0.0}}), task)
+    plain = build(params(**{"lambda": 0.0, "memory": {"fraction": 0.0}}), task)
     assert set(plain(batch(task))) == {"contrastive", "loss"}
 
 
 def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    method = Irt.build(params(memory={"start": 2}), task)
+    method = build(params(memory={"start": 2}), task)
     method.before_step(1)
     assert "memory" not in method(batch(task))
     assert method.memory is not None
@@ -54,14 +58,14 @@ def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> Non
 
 
 def test_memory_size_is_a_fraction_of_the_training_set(tmp_path: Path) -> None:
-    method = Irt.build(params(memory={"fraction": 0.5}), make_task(tmp_path))
+    method = build(params(memory={"fraction": 0.5}), make_task(tmp_path))
     assert method.memory is not None
     assert method.memory.size == 9
 
 
 def test_variants() -> None:
     named = Irt.variants(params(**{"lambda": 0.3}))
-    assert [(n, p.lambda_, p.train.steps) for n, p in named.items()] == [
+    assert [(one.name, one.params.lambda_, one.params.train.steps) for one in named] == [
         ("O", 0.3, 0),
         ("L", 0.0, 6),
         ("R", 0.3, 6),
@@ -74,14 +78,14 @@ def test_training_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     own = params(
         **{"lambda": 0.0, "train": {"steps": 40, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}}
     )
-    method = Irt.build(own, task)
-    curve = train_on(method, own.images, own.train, task, CheckpointFolder(tmp_path, "irt", "k"), "t")
+    method = build(own, task)
+    curve = train_on(method, own.images, own.train, task, "irt/R")
     assert curve[-1]["contrastive"] < 0.6 * curve[0]["contrastive"]
 
 
 def test_momentum_encoder_starts_equal_moves_a_fraction_and_gets_no_gradient(tmp_path: Path) -> None:
     task = make_task(tmp_path)
-    method = Irt.build(params(memory={"momentum": 0.9}), task)
+    method = build(params(memory={"momentum": 0.9}), task)
     assert method.key_encoder is not None
     query, key = (next(m.parameters()) for m in (method.descriptor, method.key_encoder))
     assert torch.equal(query, key)
@@ -95,7 +99,7 @@ def test_momentum_encoder_starts_equal_moves_a_fraction_and_gets_no_gradient(tmp
 
 
 def test_only_the_descriptor_is_trained(tmp_path: Path) -> None:
-    method = Irt.build(params(memory={"momentum": 0.9}), make_task(tmp_path))
+    method = build(params(memory={"momentum": 0.9}), make_task(tmp_path))
     trained = {id(p) for g in method.parameter_groups(params().train) for p in g.params}
     assert trained == {id(p) for p in method.descriptor.parameters()}
 
@@ -103,7 +107,7 @@ def test_only_the_descriptor_is_trained(tmp_path: Path) -> None:
 def test_pca_comes_before_normalisation_and_is_fitted_on_training_pictures(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     own = params(dim=5)
-    method = Irt.build(own, task)
+    method = build(own, task)
     method.finish(task)
     images = batch(task)["images"]
     with torch.no_grad():
@@ -131,8 +135,8 @@ def test_projection_agrees_with_sklearn() -> None:
 def test_save_and_load_give_the_same_embeddings(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     own = params(dim=4)
-    method = Irt.build(own, task).eval()
-    save_model(method, "irt", own, tmp_path / "model")
+    method = build(own, task).eval()
+    save_model(method, tmp_path / "model")
     images = batch(task)["images"]
     with torch.no_grad():
         assert torch.equal(method.embed(images), load_model(tmp_path / "model").embed(images))
@@ -141,7 +145,7 @@ def test_save_and_load_give_the_same_embeddings(tmp_path: Path) -> None:
 def test_all_variants_train_save_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     own = params()
-    curves = train_variants("irt", own, make_task(tmp_path / "t"), tmp_path / "m", tmp_path / "r", "key")
+    curves = train_variants("irt", own, make_task(tmp_path / "t"), tmp_path / "m")
     assert set(curves) == {"L", "R"}
     assert set(load_variants("irt", own, tmp_path / "m")) == {"O", "L", "R"}
 
@@ -152,7 +156,7 @@ def test_all_variants_train_save_and_load(tmp_path: Path, monkeypatch: pytest.Mo
         ({"lamda": 0.3}, "irt.lamda; did you mean 'lambda'"),
         ({"lambda": "much"}, "irt.lambda"),
         ({"lambda": -1}, "irt.lambda: .*greater than or equal to 0"),
-        ({"memory": {"side": 3}}, "irt.memory.size"),
+        ({"memory": {"place": 3}}, "irt.memory.place"),
         ({"train": {"steps": 3, "lr": 0}}, "irt.train.lr"),
         ({"variants": ["X"]}, "irt.variants"),
         ({"variants": []}, "at least one"),
@@ -168,9 +172,9 @@ def test_wrong_parameters_are_refused_in_one_line(changes: dict[str, object], me
 def test_impossible_requests_are_refused(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     with pytest.raises(UserError, match="more than the backbone's 16"):
-        Irt.build(params(dim=17), task)
+        build(params(dim=17), task)
     with pytest.raises(UserError, match="vit_tiny_patch16_224 cannot take pictures of 48 px"):
-        Irt.build(params(images={"side": SIDE + 16}), task)
+        build(params(images={"side": SIDE + 16}), task)
     with pytest.raises(UserError, match=r"irt.train: batch_size 5 is no multiple of 2 .images_per_class"):
         params(train={"steps": 1, "batch_size": 5, "images_per_class": 2, "lr": 1e-3})
     with pytest.raises(UserError, match=r"irt.train: batch_size 5 cannot be cut into 2 equal parts"):

@@ -71,16 +71,24 @@ class Irt(Method[IrtParams, None]):
         """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo."""
         embeddings = gather(self.descriptor(batch["images"]))
         labels = gather(batch["labels"])
-        own = {"margin": self.params.margin, "reduction": self.params.reduction}
-        losses = {"contrastive": contrastive_loss(embeddings, labels, **own)}
+        losses = {"contrastive": self._contrastive(embeddings, labels)}
         if self.memory:
             self.memory.enqueue(self._keys(batch["images"], embeddings), labels)
             if self.step >= self.params.memory.start:
-                stored = self.memory.get()
-                losses["memory"] = contrastive_loss(embeddings, labels, *stored, **own)
+                losses["memory"] = self._contrastive(embeddings, labels, *self.memory.get())
         if self.params.lambda_:
             losses["koleo"] = self.params.lambda_ * koleo_loss(embeddings)
         return {**losses, "loss": torch.stack(list(losses.values())).sum()}
+
+    def _contrastive(
+        self,
+        embeddings: Tensor,
+        labels: Tensor,
+        reference: Tensor | None = None,
+        reference_labels: Tensor | None = None,
+    ) -> Tensor:
+        margin, reduction = self.params.margin, self.params.reduction
+        return contrastive_loss(embeddings, labels, reference, reference_labels, margin, reduction)
 
     def _keys(self, images: Tensor, embeddings: Tensor) -> Tensor:
         if self.key_encoder is None:
