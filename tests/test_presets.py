@@ -346,7 +346,7 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
 
 def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):
     """The SET that the preset documents."""
-    [line] = re.findall(r'SET="(clips=.*)"$', (PRESETS / "pma-cub200.yaml").read_text(), re.MULTILINE)
+    [line] = re.findall(r'SET="(clip_models=.*)"$', (PRESETS / "pma-cub200.yaml").read_text(), re.MULTILINE)
     text = with_presets((ROOT / "params.yaml").read_text(), ["pma-cub200"], PRESETS)
     (tmp_path / "params.yaml").write_text(with_settings(text, shlex.split(line)))
     params = read_yaml(tmp_path / "params.yaml")
@@ -354,8 +354,8 @@ def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):
     check_phrases(params)
     assert read_method(params, "pma").phrase_encoder == "clip"
     stages = resolve(tmp_path, tmp_path / "params.yaml")
-    assert "models/clips/RN50" in stages["phrases@cub200"].deps
-    assert "models/clips/RN50" in stages["clip@RN50"].outs
+    assert "models/clip_models/RN50" in stages["phrases@cub200"].deps
+    assert "models/clip_models/RN50" in stages["clip@RN50"].outs
 
 
 def test_locas_recipe_is_exact_whatever_was_set_before():
@@ -440,7 +440,7 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
         [0, 0, 0],
         [1, 1, 1],
     )
-    [clip], [prompts] = params["clips"].values(), params["prompts"].values()
+    [clip], [prompts] = params["clip_models"].values(), params["prompts"].values()
     assert (clip["arch"], clip["pretrained"], prompts["templates"]) == (
         "RN50",
         "openai",
@@ -489,7 +489,7 @@ def made(*given):
 
 
 def test_make_hands_settings_on_whatever_their_quotes():
-    quoted = '"clips={a: {b: c}}" pma.phrase_encoder=clip'
+    quoted = '"clip_models={a: {b: c}}" pma.phrase_encoder=clip'
     assert f"src/stages/preset.py cprfl-photos {quoted}\n" in made("PRESET=cprfl-photos", f"SET={quoted}")
     assert f"src/stages/preset.py  {quoted}\n" in made(f"SET={quoted}")
     assert "preset.py" not in made()

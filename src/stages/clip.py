@@ -7,20 +7,20 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.clip.training import make_clip
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.engine.watch import write_curves
-from fieldmark.runtime.processes import first_process
+from fieldmark.runtime.distributed import first_process
 from fieldmark.towers.clip import save_clip
 
 
 def main(name: str, configuration: Configuration) -> None:
-    params, run_name = configuration.item("clips", name, ClipParams), f"clip-{name}"
+    params, run_name = configuration.item("clip_models", name, ClipParams), f"clip-{name}"
     wiring = pictures_alone(params.dataset, params.split)
     task = open_task(configuration, f"clip@{name}", wiring, params, run_name)
     clip, curve = make_clip(params, task, run_name)
     if not first_process():
         return
-    save_clip(clip, MODELS / "clips" / name)
+    save_clip(clip, MODELS / "clip_models" / name)
     write_curves(task.history, {"loss": curve} if curve else {})
     clear_states(run_name, RESUME)
 

@@ -6,9 +6,9 @@ from _task import MODELS, open_task
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import load_distillation
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.engine.watch import write_curves
-from fieldmark.runtime.processes import first_process, output_folder
+from fieldmark.runtime.distributed import first_process, output_folder
 
 
 def main(name: str, configuration: Configuration) -> None:

@@ -15,7 +15,7 @@ from fieldmark.language.schema import NO_CLIP, PhrasesParams
 from fieldmark.texts.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
 
 NLTK_DATA = Path("data/nltk")
-CLIPS, CACHE = Path("models/clips"), Path("data/cache/phrases")
+CLIPS, CACHE = Path("models/clip_models"), Path("data/cache/phrases")
 
 
 def main(name: str, configuration: Configuration) -> None:

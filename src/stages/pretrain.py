@@ -6,11 +6,11 @@ from _task import MODELS, open_task, pictures_alone
 from fieldmark.base.files import atomic_folder
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.engine.watch import write_curves
 from fieldmark.pretraining.backbones import make_backbone, save_head
 from fieldmark.pretraining.schema import BackboneParams
-from fieldmark.runtime.processes import first_process
+from fieldmark.runtime.distributed import first_process
 from fieldmark.vision.backbones import save_backbone
 
 

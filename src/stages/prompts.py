@@ -17,7 +17,7 @@ CACHE = Path("data/cache/prompts")
 
 def main(name: str, configuration: Configuration) -> None:
     params = configuration.item("prompts", name, PromptParams)
-    data, clip = Path("data/prepared") / params.dataset, Path("models/clips") / params.clip
+    data, clip = Path("data/prepared") / params.dataset, Path("models/clip_models") / params.clip
     manifest, store = read_manifest(data / "manifest.parquet"), ImageStore.open(data)
     runtime = configuration.block("runtime", RuntimeParams)
     prompts, texts = make_prompts(params, clip, store, manifest, runtime, CACHE)

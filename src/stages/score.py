@@ -1,4 +1,4 @@
-"""Score a backbone, a CLIP or prompts by themselves, such as backbones/vit, clips/small or prompts/scenes."""
+"""Score a backbone, a CLIP or prompts by themselves, such as backbones/vit, clip_models/small or prompts/scenes."""
 
 from pathlib import Path
 
@@ -27,9 +27,9 @@ REPORTS = Path("reports")
 
 def main(what: str, configuration: Configuration) -> None:
     section, _, name = what.partition("/")
-    score = {"backbones": backbone, "clips": clip, "prompts": prompts}.get(section)
+    score = {"backbones": backbone, "clip_models": clip, "prompts": prompts}.get(section)
     if score is None or not name:
-        raise UserError(f"'{what}' cannot be scored; write backbones/NAME, clips/NAME or prompts/NAME")
+        raise UserError(f"'{what}' cannot be scored; write backbones/NAME, clip_models/NAME or prompts/NAME")
     score(name, configuration)
 
 
@@ -45,14 +45,14 @@ def backbone(name: str, configuration: Configuration) -> None:
 
 
 def clip(name: str, configuration: Configuration) -> None:
-    params = configuration.item("clips", name, ClipParams)
+    params = configuration.item("clip_models", name, ClipParams)
     wiring = pictures_alone(params.dataset, params.split)
     task = open_task(configuration, f"score_clip@{name}", wiring, params, "")
-    with atomic_folder(REPORTS / "figures/clips" / name) as folder:
+    with atomic_folder(REPORTS / "figures/clip_models" / name) as folder:
         figures = FigureFolder(folder)
-        result = describe_clip(name, load_clip(MODELS / "clips" / name), params, task, figures)
+        result = describe_clip(name, load_clip(MODELS / "clip_models" / name), params, task, figures)
         figures.write_index()
-    write("clips", result)
+    write("clip_models", result)
 
 
 def prompts(name: str, configuration: Configuration) -> None:
@@ -68,4 +68,4 @@ def write(section: str, result: NetworkResult) -> None:
 
 
 if __name__ == "__main__":
-    run(main, __doc__ or "", "backbones/NAME, clips/NAME or prompts/NAME, as in params.yaml")
+    run(main, __doc__ or "", "backbones/NAME, clip_models/NAME or prompts/NAME, as in params.yaml")

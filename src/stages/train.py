@@ -8,9 +8,9 @@ from fieldmark.configuration.wiring import read_wiring
 from fieldmark.contract.registry import load_method
 from fieldmark.contract.variants import train_variants
 from fieldmark.engine.checkpoint import RESUME
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.engine.watch import write_curves
-from fieldmark.runtime.processes import first_process, output_folder
+from fieldmark.runtime.distributed import first_process, output_folder
 
 
 def main(name: str, configuration: Configuration) -> None:

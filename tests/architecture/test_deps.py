@@ -13,7 +13,7 @@ from .imports import SRC, STAGES, closure
 PARAMS = read_yaml(ROOT / "params.yaml")
 OPENS_SOURCE = ("download", "prepare", "validate")  # these find sources/<name>.py by name
 RUNS_METHOD = {"train": "*/model/*.py", "evaluate": "*/*/*.py"}  # of any method: they share their deps
-GIVEN = {"params.yaml", "data/text/none", "models/clips/none"}  # in Git
+GIVEN = {"params.yaml", "data/text/none", "models/clip_models/none"}  # in Git
 FIELDMARK = SRC / "fieldmark"
 SOURCES = FIELDMARK / "datasets/sources"
 

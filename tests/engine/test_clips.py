@@ -120,7 +120,7 @@ def params(**changes: object) -> ClipParams:
         "train": {"steps": 60, "batch_size": 16, "lr": 1e-2},
         **changes,
     }
-    return parse(ClipParams, {k: v for k, v in fields.items() if v is not None}, "clips.small")
+    return parse(ClipParams, {k: v for k, v in fields.items() if v is not None}, "clip_models.small")
 
 
 def test_training_teaches_names_of_colours(task: Task, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_clip_may_be_scored_on_pictures_with_several_labels(task: Task, tmp_pa
         ({"sentences": ["a {}"]}, "must name what it tells"),
         ({"sentences": ["a {a!r}"]}, "letters, digits and underscores"),
         ({"images": {"side": SIDE, "resize": 40}}, "leave images.resize out"),
-        ({"colour": "red"}, "unknown parameter clips.small.colour"),
+        ({"colour": "red"}, "unknown parameter clip_models.small.colour"),
     ],
 )
 def test_wrong_parameters_are_refused(changes: dict[str, object], message: str) -> None:

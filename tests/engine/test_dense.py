@@ -196,7 +196,7 @@ def test_features_are_those_of_whole_pictures(task: Task) -> None:
     maps = feature_maps(backbone, pairs, dense().images, "x")
     pixels = torch.from_numpy(task.store[int(pairs.subset.rows[4])].copy()).permute(2, 0, 1)
     with torch.no_grad():
-        torch.testing.assert_close(maps[4], backbone.eval()(pixels[None]).map[0])
+        torch.testing.assert_close(maps[4], backbone.eval()(pixels[None]).feature_map[0])
     assert not maps.is_inference()
 
 

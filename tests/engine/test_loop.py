@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.samplers import ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.engine.averaging import AveragedWeights, move_towards
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.ema import AveragedWeights, move_towards
 from fieldmark.engine.loop import _batches, pick_precision
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable, decay_groups
 from fieldmark.engine.training import train_on
-from fieldmark.engine.watch import write_curves
 from fieldmark.figures.curves import read_curves
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams

@@ -16,7 +16,7 @@ from support.tiny import SIDE, make_task
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import RuntimeParams, TrainParams
-from fieldmark.runtime.processes import first_process
+from fieldmark.runtime.distributed import first_process
 from fieldmark.contract.variants import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams

@@ -117,25 +117,25 @@ def test_no_picture_and_no_caption_are_no_trouble(captioned):
         ({"dataset": "d", "split": "s", "grammar": "NP: {<"}, r"grammar: nltk\.RegexpParser refuses"),
         (
             {"dataset": "d", "split": "s", "clip": "smal"},
-            r"phrases\.p\.clip: there is no CLIP 'smal' in clips; did you mean 'small'\?",
+            r"phrases\.p\.clip: there is no CLIP 'smal' in clip_models; did you mean 'small'\?",
         ),
         ({"dataset": "d", "split": "s", "clip": None}, r"parameter phrases\.p\.clip"),
     ],
 )
 def test_wrong_parameters_are_one_line(item, message):
     with pytest.raises(UserError, match=message) as caught:
-        check_phrases({**YAML, "clips": {"small": {}}, "phrases": {"p": item}})
+        check_phrases({**YAML, "clip_models": {"small": {}}, "phrases": {"p": item}})
     assert "\n" not in str(caught.value)
 
 
 def test_a_clip_is_known_by_name_and_none_is_no_name():
     item = {"dataset": "d", "split": "s", "clip": "small"}
-    check_phrases({**YAML, "clips": {"small": {}}, "phrases": {"p": item}})
+    check_phrases({**YAML, "clip_models": {"small": {}}, "phrases": {"p": item}})
     check_phrases({**YAML, "phrases": {"p": {**item, "clip": "none"}}})
-    with pytest.raises(UserError, match="there is no CLIP 'small' in clips; it knows: none"):
+    with pytest.raises(UserError, match="there is no CLIP 'small' in clip_models; it knows: none"):
         check_phrases({**YAML, "phrases": {"p": item}})
-    with pytest.raises(UserError, match=r"clips\.none: give it another name"):
-        check_phrases({**YAML, "clips": {"none": {}}})
+    with pytest.raises(UserError, match=r"clip_models\.none: give it another name"):
+        check_phrases({**YAML, "clip_models": {"none": {}}})
 
 
 def test_no_block_and_an_empty_block_mean_no_phrases():
@@ -149,7 +149,7 @@ def run_stage(folder, captioned, clip):
     write_split(split, folder / "data/splits/s.parquet")
     (folder / "params.yaml").write_text(
         "datasets: {d: {source: world}}\nsplits: {s: {dataset: d, kind: classification}}\n"
-        f"clips: {{tiny: {{}}}}\nphrases: {{p: {{dataset: d, split: s, min_count: 1, clip: {clip}}}}}\n"
+        f"clip_models: {{tiny: {{}}}}\nphrases: {{p: {{dataset: d, split: s, min_count: 1, clip: {clip}}}}}\n"
     )
     command = [sys.executable, str(ROOT / "src/stages/phrases.py"), "p"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -170,7 +170,7 @@ def test_the_stage_writes_phrases_and_report(tmp_path, captioned):
 
 
 def test_the_stage_adds_vectors_and_changes_no_phrase(tmp_path, captioned):
-    save_clip(tiny_clip(), tmp_path / "models/clips/tiny")
+    save_clip(tiny_clip(), tmp_path / "models/clip_models/tiny")
     _, without = run_stage(tmp_path, captioned, "none")
     _, written = run_stage(tmp_path, captioned, "tiny")
     assert set(written) - set(without) == {"embedded.txt", "vectors.safetensors"}

@@ -38,7 +38,7 @@ backbones:
     train: {steps: 3, batch_size: 8, lr: 1e-3}
 phrases:
   birds: {dataset: birds, split: classes, clip: none}
-clips:
+clip_models:
   tiny:
     dataset: birds
     split: classes
@@ -81,7 +81,7 @@ ALL = {
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
     *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
-PLACEHOLDERS = ("data/text/none", "models/clips/none")  # in Git, though what lies beside them is not
+PLACEHOLDERS = ("data/text/none", "models/clip_models/none")  # in Git, though what lies beside them is not
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 
@@ -159,7 +159,7 @@ def test_the_whole_pipeline_runs(project, first):
         "validation/birds.json",
         "backbones/vit.json",
         "phrases/birds.json",
-        "clips/tiny.json",
+        "clip_models/tiny.json",
         "prompts/birds.json",
     ):
         assert (project / "reports" / name).stat().st_size > 0

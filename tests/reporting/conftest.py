@@ -15,8 +15,8 @@ def root(tmp_path: Path) -> Path:
         {"name": HOSTILE, "arch": "tiny", "weights": None, "parameters": 1253440, "split": "base",
          "metrics": {"top1": {"value": 0.71, "low": 0.66, "high": 0.75}, "recall@1": 0.4}, "notes": [HOSTILE]},
     )  # fmt: skip
-    write(tmp_path / "reports/clips/small.json", {"name": "small", "metrics": {"zero-shot top1": 0.4}})
-    clip = tmp_path / "reports/figures/clips/small"
+    write(tmp_path / "reports/clip_models/small.json", {"name": "small", "metrics": {"zero-shot top1": 0.4}})
+    clip = tmp_path / "reports/figures/clip_models/small"
     write(clip / "figures.json", [{"file": "b.svg", "title": "Alike"}])
     (clip / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     figures = tmp_path / "reports/figures/irt"

@@ -106,7 +106,7 @@ def test_phrases_are_shown_with_their_tags(html, root):
 
 def test_a_clip_has_its_scores_and_its_picture(html):
     page = Page(html)
-    assert "clips" in page.ids
+    assert "clip_models" in page.ids
     assert "zero-shot top1" in " ".join(page.texts)
     assert ("alt", "Alike") in page.attributes
 

@@ -23,14 +23,14 @@ def test_everything_is_read(root):
     assert results.methods[0].variants["L"]["components_90"].value == 12
     assert [one.entry.file for one in results.method_figures["irt"]] == ["a.svg"]
     assert [one.name for one in results.datasets] == ["birds"]
-    assert [one.name for one in results.clips] == ["small"]
+    assert [one.name for one in results.clip_models] == ["small"]
     assert [one.entry.file for one in results.clip_figures["small"]] == ["b.svg"]
     assert results.expected == ["irt", "frpt"]
 
 
 def test_nothing_is_read_from_nowhere(tmp_path):
     results = read(tmp_path / "nowhere")
-    assert [*results.methods, *results.datasets, *results.backbones, *results.clips] == []
+    assert [*results.methods, *results.datasets, *results.backbones, *results.clip_models] == []
 
 
 def test_methods_follow_params_and_what_params_no_longer_name_is_left_out(root):
@@ -86,7 +86,7 @@ def test_headline_that_no_variant_has_is_named(root):
 @pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
 @pytest.mark.parametrize(
     "file",
-    ["reports/metrics/irt.json", "reports/backbones/vit.json", "reports/clips/small.json",
+    ["reports/metrics/irt.json", "reports/backbones/vit.json", "reports/clip_models/small.json",
      "reports/validation/birds.json", "data/prepared/birds/summary.json"],
 )  # fmt: skip
 def test_what_is_no_object_is_refused_by_file(root, file, text):

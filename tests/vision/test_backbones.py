@@ -39,12 +39,12 @@ def test_features_have_the_promised_shape(
     assert (backbone.spec.dim, backbone.spec.stride, backbone.spec.has_cls) == (dim, stride, has_cls)
     with torch.no_grad():
         features = backbone(torch.zeros(2, 3, size, size, dtype=torch.uint8))
-        tapped = backbone.tap(torch.zeros(2, 3, size, size), 1)
-    assert features.map.shape == (2, dim, size // stride, size // stride)
+        tapped = backbone.stage_features(torch.zeros(2, 3, size, size), 1)
+    assert features.feature_map.shape == (2, dim, size // stride, size // stride)
     assert (features.cls is not None) == has_cls
     assert tapped.shape[0] == 2
     assert tapped.ndim == 4
-    assert tapped.shape[2] >= features.map.shape[2]
+    assert tapped.shape[2] >= features.feature_map.shape[2]
 
 
 def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:
@@ -56,9 +56,9 @@ def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:
             block.attn.proj.weight.zero_()  # no mixing between places
             block.attn.proj.bias.zero_()
         picture = torch.zeros(1, 3, 32, 32)
-        base = backbone(picture).map
+        base = backbone(picture).feature_map
         picture[:, :, 8:16, 24:32] = 1.0  # place (1, 3) of the 4 x 4 grid
-        changed = (backbone(picture).map - base).abs().sum(1)[0] > 1e-4
+        changed = (backbone(picture).feature_map - base).abs().sum(1)[0] > 1e-4
     assert changed.nonzero().tolist() == [[1, 3]]
 
 
@@ -83,7 +83,9 @@ def test_save_and_load_give_the_same_features(case: int, tmp_path: Path) -> None
     save_backbone(backbone, tmp_path / "net")
     picture = torch.rand(1, 3, size, size)
     with torch.no_grad():
-        assert torch.equal(load_backbone(tmp_path / "net").eval()(picture).map, backbone(picture).map)
+        assert torch.equal(
+            load_backbone(tmp_path / "net").eval()(picture).feature_map, backbone(picture).feature_map
+        )
 
 
 def test_local_weights_are_used(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_local_weights_are_used(tmp_path: Path) -> None:
     again = create_backbone(params.model_copy(update={"weights": str(tmp_path / "w.safetensors")}), 32)
     picture = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
-        assert torch.equal(again.eval()(picture).map, source.eval()(picture).map)
+        assert torch.equal(again.eval()(picture).feature_map, source.eval()(picture).feature_map)
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

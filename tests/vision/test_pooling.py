@@ -17,7 +17,7 @@ def features() -> Features:
 def test_pools_equal_loops(features: Features) -> None:
     for picture in range(2):
         for channel in range(3):
-            places = [float(v) for v in features.map[picture, channel].flatten()]
+            places = [float(v) for v in features.feature_map[picture, channel].flatten()]
             expected = {
                 "average": sum(places) / 20,
                 "max": max(places),
@@ -42,4 +42,4 @@ def test_gem_gradcheck() -> None:
 
 def test_cls_needs_a_class_token(features: Features) -> None:
     with pytest.raises(UserError, match="class token"):
-        pool(Features(features.map), "cls")
+        pool(Features(features.feature_map), "cls")

@@ -60,7 +60,7 @@ def _step(own: CprflParams, backbone: Backbone, params: dict[str, Any], folder: 
 
 def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor, half: bool) -> None:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        loss = backbone(images).map.square().mean()
+        loss = backbone(images).feature_map.square().mean()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

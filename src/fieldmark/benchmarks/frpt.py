@@ -50,7 +50,7 @@ def _through(backbone: Backbone, images: Tensor, half: bool) -> None:
     """What any prompt must pay: the loss reaches the pictures through the frozen weights."""
     asked = (images.float() / 255).requires_grad_()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        loss = backbone(asked).map.square().mean()
+        loss = backbone(asked).feature_map.square().mean()
     loss.backward()
 
 

@@ -52,7 +52,7 @@ def _step(own: IrtParams, task: Task) -> str:
 
 def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
     features = backbone(images)
-    (features.cls if features.cls is not None else features.map).square().mean().backward()
+    (features.cls if features.cls is not None else features.feature_map).square().mean().backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -59,7 +59,7 @@ def _stepper(own: PmaParams, task: Task, variant: Variant) -> Stepper:
 def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
     """In the precision of the other steps."""
     with stepper.fabric.autocast():
-        loss = backbone(images).map.float().square().mean()
+        loss = backbone(images).feature_map.float().square().mean()
     loss.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)

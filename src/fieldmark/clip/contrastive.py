@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from fieldmark.datasets.data.batches.loading import mix
 from fieldmark.engine.trainable import Losses, Trainable
-from fieldmark.runtime.processes import gather
+from fieldmark.runtime.distributed import gather
 from fieldmark.towers.clip import Clip
 
 MOST_SCALE = math.log(100.0)  # the inverse temperature is kept below 100, as in CLIP

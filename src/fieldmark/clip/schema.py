@@ -1,4 +1,4 @@
-"""The items of `clips:` in `params.yaml`."""
+"""The items of `clip_models:` in `params.yaml`."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from fieldmark.towers.templates import PHOTO, checked_templates, fields
 
 
 class ClipParams(Block):
-    """One item of `clips:`: a CLIP of open_clip, and either its weights or how to train it on a split.
+    """One item of `clip_models:`: a CLIP of open_clip, and either its weights or how to train it on a split.
 
     Trained on the captions of the split's "train" pictures and on `sentences`, templates of a picture's
     annotations such as "a {back_colour} {shape}", which hold where the picture has all that they name.

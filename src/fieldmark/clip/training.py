@@ -9,9 +9,9 @@ import torch
 from fieldmark.base.errors import UserError
 from fieldmark.clip.contrastive import ContrastiveClip
 from fieldmark.clip.schema import ClipParams
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Subset, Task
 from fieldmark.engine.training import train_on
-from fieldmark.engine.watch import Point
 from fieldmark.towers.clip import Clip, create_clip
 from fieldmark.towers.templates import fill
 

@@ -12,9 +12,9 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import write_json
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.contract.registry import load_method
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
-from fieldmark.engine.watch import Point
 
 DESCRIPTION = "model.json"
 SNAPSHOTS = "snapshots"  # the folder, in a model's own, of its earlier states

@@ -17,12 +17,12 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader, mix
 from fieldmark.datasets.data.batches.samplers import Sampler
-from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.ema import AveragedWeights
+from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable
-from fieldmark.engine.watch import WINDOW, Curve, LiveCurve, LossWatch, NoCurve, Point
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import freeze_batchnorm
@@ -119,7 +119,7 @@ def train(
         state.restore(saved)
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
     with _observers(stepper.fabric, state, params, run) as (curve, bar):
-        watch, last_save = LossWatch(method, state.history), time.monotonic()
+        watch, last_save = LossMonitor(method, state.history), time.monotonic()
         while state.step < params.steps:
             rate = stepper.set_rate(state.step)
             method.before_step(state.step)

@@ -9,10 +9,10 @@ from fieldmark.datasets.data.batches.loading import PictureDataset
 from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, Sampler, ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
 from fieldmark.engine.loop import train
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Subset, Task
 from fieldmark.engine.trainable import Trainable
-from fieldmark.engine.watch import Point
 
 
 def train_on(

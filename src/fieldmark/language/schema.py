@@ -6,7 +6,7 @@ from pydantic import Field
 
 from fieldmark.base.blocks import Block
 
-NO_CLIP = "none"  # models/clips/none stands for it, so that dvc.yaml has something to depend on
+NO_CLIP = "none"  # models/clip_models/none stands for it, so that dvc.yaml has something to depend on
 TaggerName = Literal["builtin", "nltk"]
 # A determiner, adverbs, adjectives or participles or numbers, nouns. Papers such as PMA (Song et al. 2020) chunk
 # noun phrases and give no grammar.
@@ -24,7 +24,7 @@ class PhrasesParams(Block):
     `split` says which pictures are for training: the vocabulary is of the words that occur `min_count` times
     in their phrases. `nltk_data` is a folder of NLTK data for `tagger: nltk`; None downloads it. `grammar` is in
     the notation of nltk.RegexpParser. `generic` are phrases to drop; a picture keeps its first `max_phrases`.
-    `clip` is the item of `clips:` whose text tower embeds each phrase. Its default is for callers: dvc.yaml
+    `clip` is the item of `clip_models:` whose text tower embeds each phrase. Its default is for callers: dvc.yaml
     depends on the CLIP by that key, and so params.yaml must have it.
     """
 

@@ -18,7 +18,17 @@ from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
 from fieldmark.runtime.params import RuntimeParams
 
-SECTIONS = ("runtime", "datasets", "splits", "backbones", "clips", "prompts", "phrases", "methods", "distill")
+SECTIONS = (
+    "runtime",
+    "datasets",
+    "splits",
+    "backbones",
+    "clip_models",
+    "prompts",
+    "phrases",
+    "methods",
+    "distill",
+)
 # DVC's run cache leaves keys of these names out of its key, wherever they stand (treeverse/dvc#10296): a run with
 # another value would be taken from the cache.
 UNSEEN_BY_DVC = {"size": "side", "nfiles": "another word"}
@@ -62,23 +72,23 @@ def _check_models(configuration: Configuration) -> None:
     for name in configuration.section("backbones"):
         backbone = configuration.item("backbones", name, BackboneParams)
         check_split(configuration, backbone.split, backbone.dataset, f"backbones.{name}")
-    for name in configuration.section("clips"):
-        clip = configuration.item("clips", name, ClipParams)
-        check_split(configuration, clip.split, clip.dataset, f"clips.{name}")
+    for name in configuration.section("clip_models"):
+        clip = configuration.item("clip_models", name, ClipParams)
+        check_split(configuration, clip.split, clip.dataset, f"clip_models.{name}")
         if name == NO_CLIP:
-            raise UserError(f"clips.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
+            raise UserError(f"clip_models.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
 
 
 def _check_texts(configuration: Configuration) -> None:
     for name in configuration.section("prompts"):
         prompts = configuration.item("prompts", name, PromptParams)
         configuration.require("datasets", prompts.dataset, f"prompts.{name}.dataset")
-        configuration.require("clips", prompts.clip, f"prompts.{name}.clip")
+        configuration.require("clip_models", prompts.clip, f"prompts.{name}.clip")
     for name in configuration.section("phrases"):
         phrases = configuration.item("phrases", name, PhrasesParams)
         check_split(configuration, phrases.split, phrases.dataset, f"phrases.{name}")
         if phrases.clip != NO_CLIP:
-            configuration.require("clips", phrases.clip, f"phrases.{name}.clip")
+            configuration.require("clip_models", phrases.clip, f"phrases.{name}.clip")
         Chunker(phrases.grammar)
 
 

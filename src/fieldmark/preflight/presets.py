@@ -15,7 +15,12 @@ from fieldmark.base.blocks import nearest, read_yaml
 from fieldmark.base.errors import UserError
 
 NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names
-DERIVED = ("clips", "prompts", "phrases", "distill")  # likewise; emptied by a preset with its own data sets
+DERIVED = (
+    "clip_models",
+    "prompts",
+    "phrases",
+    "distill",
+)  # likewise; emptied by a preset with its own data sets
 WANTED = "???"  # a value that only the user can give
 PLAIN_LENGTH = 4096  # lines are not folded
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fieldmark.base.files import atomic_path
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.training import train_on
-from fieldmark.engine.watch import Point
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.vision.backbones import Backbone, contiguous, create_backbone
 from fieldmark.vision.pooling import Pooling, pool

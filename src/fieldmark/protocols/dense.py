@@ -17,10 +17,10 @@ from fieldmark.datasets.data.batches.transforms import ImageParams, training_tra
 from fieldmark.datasets.data.packed.store import NO_LABEL
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.loop import train
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable
-from fieldmark.engine.watch import Point
 from fieldmark.evaluation.segmentation import Overlaps, confusion_matrix
 from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
 from fieldmark.runtime.device import pick_device
@@ -78,7 +78,7 @@ class Segmenter(Trainable):
 
     def scores(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> scores (B, C, h, w) at the places of the backbone's map."""
-        out: Tensor = self.decoder(self.backbone(images).map)
+        out: Tensor = self.decoder(self.backbone(images).feature_map)
         return out
 
 
@@ -121,7 +121,7 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) ->
 
 def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: str) -> Tensor:
     """Return the maps of whole pictures through a frozen backbone, (N, D, h, w) on the task's device."""
-    maps = pairs.task.run(backbone, lambda x: backbone(x).map, pairs.subset, images, desc)
+    maps = pairs.task.run(backbone, lambda x: backbone(x).feature_map, pairs.subset, images, desc)
     return maps.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
 
 

@@ -12,7 +12,7 @@ from fieldmark.reporting.summary import readme_block, render_summary
 def build_report(reports: Path, prepared: Path, params: Mapping[str, Any]) -> tuple[str, str]:
     """Return (HTML page, Markdown summary) of what `reports` and `prepared` hold.
 
-    `reports` has metrics/, figures/, backbones/, clips/ and validation/, `prepared` a folder a data set; all may be
+    `reports` has results/, figures/ and validation/, `prepared` a folder a data set; all may be
     absent. `params` is `params.yaml` as read. Raises UserError naming the file and key that is malformed.
     """
     results = read_results(reports, prepared, params)

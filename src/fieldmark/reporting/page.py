@@ -100,7 +100,7 @@ def render_page(results: Results) -> str:
         data_figures={one.name: _figures(one.figures) for one in results.datasets},
         phrases=[phrases_view(name, one) for name, one in results.phrases.items()],
         backbones=[_backbone_view(one) for one in results.backbones],
-        clips=[_backbone_view(one) for one in results.clips],
+        clip_models=[_backbone_view(one) for one in results.clip_models],
         clip_figures=[_figures(figures) for figures in results.clip_figures.values()],
         versions=package_versions(),
         fingerprint=fingerprint(results.params),

@@ -28,7 +28,7 @@ class Results:
     methods: Sequence[MethodResult]
     method_figures: Mapping[str, Sequence[FigureFile]]
     backbones: Sequence[NetworkResult]
-    clips: Sequence[NetworkResult]
+    clip_models: Sequence[NetworkResult]
     clip_figures: Mapping[str, Sequence[FigureFile]]
     datasets: Sequence[DatasetResult]
     phrases: Mapping[str, PhrasesResult]
@@ -44,14 +44,14 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
     figures = reports / "figures"
     methods = read_methods(reports, params)
     backbones = _named((reports / "results/backbones").glob("*.json"), params, "backbones")
-    clips = _named((reports / "results/clips").glob("*.json"), params, "clips")
+    clip_models = _named((reports / "results/clip_models").glob("*.json"), params, "clip_models")
     datasets = _datasets(reports / "validation", prepared, figures / "data")
     return Results(
         methods=methods,
         method_figures={one.method: read_figures(figures / one.method) for one in methods},
         backbones=[checked(NetworkResult, path) for path in backbones],
-        clips=[checked(NetworkResult, path) for path in clips],
-        clip_figures={path.stem: read_figures(figures / "clips" / path.stem) for path in clips},
+        clip_models=[checked(NetworkResult, path) for path in clip_models],
+        clip_figures={path.stem: read_figures(figures / "clip_models" / path.stem) for path in clip_models},
         datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
         phrases={
             path.stem: checked(PhrasesResult, path)

@@ -64,9 +64,9 @@ class Backbone(nn.Module):
         out: Features = self.trunk(self.normalise(images))
         return out
 
-    def tap(self, images: Tensor, stage: int) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int) -> Tensor:
         """Images as for `forward` -> the map (B, C, h, w) after stage `stage`; 1 is the first block."""
-        out: Tensor = self.trunk.tap(self.normalise(images), stage)  # type: ignore[operator]
+        out: Tensor = self.trunk.stage_features(self.normalise(images), stage)  # type: ignore[operator]
         return out
 
     def normalise(self, images: Tensor) -> Tensor:

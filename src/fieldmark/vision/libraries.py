@@ -21,9 +21,9 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone sees: `map` (B, D, h, w); `cls` and `distilled` (B, D) where it has such tokens."""
+    """What a backbone sees: `feature_map` (B, D, h, w); `cls` and `distilled` (B, D) where it has such tokens."""
 
-    map: Tensor
+    feature_map: Tensor
     cls: Tensor | None = None
     distilled: Tensor | None = None
 
@@ -40,7 +40,7 @@ class Trunk(nn.Module, ABC):
         """Normalised images (B, 3, H, W) -> features after the last layer (and its norm)."""
 
     @abstractmethod
-    def tap(self, images: Tensor, stage: int) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int) -> Tensor:
         """Normalised images (B, 3, H, W) -> map (B, C, h, w) after stage `stage` (1 = first block)."""
 
 
@@ -72,7 +72,7 @@ class TimmTrunk(Trunk):
         """Tell channel-first maps from the channel-last ones of windowed transformers."""
         return bool(out.shape[1] == self.network.num_features)
 
-    def tap(self, images: Tensor, stage: int) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int) -> Tensor:
         maps = self.network.forward_intermediates(
             images, indices=[stage], intermediates_only=True, stop_early=True
         )
@@ -99,7 +99,7 @@ class TorchvisionTrunk(Trunk):
     def forward(self, images: Tensor) -> Features:
         return Features(self.network(images)[self.nodes[-1]])
 
-    def tap(self, images: Tensor, stage: int) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int) -> Tensor:
         first = 1 if self.nodes[0].startswith("layer") else 0
         out: Tensor = self.network(images)[self.nodes[stage - first]]
         return out
@@ -127,7 +127,7 @@ class OpenClipTrunk(Trunk):
         prefix = out.get("image_intermediates_prefix")
         return Features(out["image_intermediates"][-1], prefix[-1][:, 0] if prefix else None)
 
-    def tap(self, images: Tensor, stage: int) -> Tensor:
+    def stage_features(self, images: Tensor, stage: int) -> Tensor:
         out = self.network.forward_intermediates(
             images, indices=[stage - 1], stop_early=True, intermediates_only=True
         )
@@ -168,7 +168,7 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
         features = trunk(torch.zeros(1, 3, size, size))
     trunk.train(was_training)
     tokens = features.cls is not None, features.distilled is not None
-    return features.map.shape[1], round(size / features.map.shape[-1]), tokens
+    return features.feature_map.shape[1], round(size / features.feature_map.shape[-1]), tokens
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:

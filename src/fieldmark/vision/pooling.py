@@ -25,7 +25,7 @@ def pool(features: Features, pooling: Pooling) -> Tensor:
         if features.distilled is None:
             raise UserError("pooling 'cls_distilled' needs a network distilled with a token; use cls")
         return (features.cls + features.distilled) / 2
-    places = features.map.flatten(2)
+    places = features.feature_map.flatten(2)
     if pooling == "average":
         return places.mean(2)
     if pooling == "max":

@@ -11,8 +11,8 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score, label_ranking_average_precision_score
 
 from fieldmark.base.errors import UserError
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.engine.watch import write_curves
 from fieldmark.methods.cprfl.evaluation import evaluate
 from fieldmark.methods.cprfl.evaluation.figures import write_figures
 from fieldmark.methods.cprfl.evaluation.looking import (

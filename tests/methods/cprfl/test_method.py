@@ -12,8 +12,8 @@ from support.tiny import SIDE, tiny_resnet, tiny_vit
 import fieldmark
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
-from fieldmark.engine.averaging import AveragedWeights
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.ema import AveragedWeights
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead

@@ -10,8 +10,8 @@ import torch
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, train_variants
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.methods.frpt.evaluation import evaluate

@@ -135,7 +135,7 @@ def test_the_prompts_gradient_is_that_of_the_loss(params: Make, task: Task, batc
     method.classifier.weight.data.mul_(50)
 
     def loss() -> torch.Tensor:
-        maps = method.backbone(method.prompted(pictures["images"])[1]).map
+        maps = method.backbone(method.prompted(pictures["images"])[1]).feature_map
         logits = method.classifier(maps.mean((2, 3)))  # type: ignore[misc]
         return torch.nn.functional.cross_entropy(logits, pictures["labels"])
 
@@ -159,7 +159,7 @@ def test_at_the_start_the_prompt_changes_nothing(params: Make, task: Task, batch
 
 def test_the_frozen_variant_is_the_pooled_backbone(params: Make, task: Task, batch: Batch) -> None:
     with torch.no_grad():
-        pooled = tiny_resnet().eval()(batch["images"]).map.mean((2, 3))
+        pooled = tiny_resnet().eval()(batch["images"]).feature_map.mean((2, 3))
         got = make(params, task, "frozen")[0].embed(batch["images"])
     torch.testing.assert_close(got, torch.nn.functional.normalize(pooled, dim=1))
 

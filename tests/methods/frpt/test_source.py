@@ -46,7 +46,7 @@ def test_what_is_salient_is_found_in_the_small_picture(params: Make, task: Task)
     assert method.prompt is not None
     torch.nn.init.normal_(method.prompt.weight, std=0.2)
     small = interpolate(images, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-    expected = method.prompt.saliency(method.backbone.tap(small, method.params.stage))
+    expected = method.prompt.saliency(method.backbone.stage_features(small, method.params.stage))
     torch.testing.assert_close(method.prompted(images)[0], expected)
 
 

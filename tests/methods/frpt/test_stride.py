@@ -36,7 +36,7 @@ def test_the_coarse_map_is_every_other_place_of_the_fine_one(network: Callable[[
     stride = coarse.spec.stride // 2
     fine = with_output_stride(coarse, stride).eval()
     with torch.no_grad():
-        small, large = coarse(images).map, fine(images).map
+        small, large = coarse(images).feature_map, fine(images).feature_map
     assert large.shape[-1] == 2 * small.shape[-1] == SIDE // stride
     torch.testing.assert_close(large[..., ::2, ::2], small, atol=1e-4, rtol=1e-4)
     assert fine.spec == replace(
@@ -56,7 +56,7 @@ def test_every_variant_but_plain_has_the_finer_map(params: Make, task: Task) -> 
     sides = {}
     for name in ("plain", "frozen", "finetune", "CAH", "FRPT"):
         method, _ = made(params, task, name)
-        sides[name] = method.backbone(images).map.shape[-1]
+        sides[name] = method.backbone(images).feature_map.shape[-1]
     assert sides == {"plain": 2, "frozen": 4, "finetune": 4, "CAH": 4, "FRPT": 4}
 
 

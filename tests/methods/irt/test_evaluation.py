@@ -11,8 +11,8 @@ from support.tiny import SIDE, VIT, make_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import retrieval_metrics
 from fieldmark.methods.irt.evaluation import evaluate
 from fieldmark.methods.irt.model.method import Irt

@@ -13,8 +13,8 @@ from support.masked import CLASSES, NAMES, masked_task
 from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.engine.watch import write_curves
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.loca.evaluation import evaluate

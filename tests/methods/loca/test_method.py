@@ -19,7 +19,7 @@ from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
-from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
+from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.method import Loca, teacher_momentum
 from fieldmark.methods.loca.model.params import MODES, LocaParams
 from fieldmark.vision.backbones import load_backbone
@@ -292,7 +292,9 @@ def test_irt_starts_from_the_exported_folder(params: Make, task: Task, batch: Ba
     save_model(method, "loca", method.params, folder)
     backbone = load_backbone(folder).eval()
     with torch.no_grad():
-        assert torch.equal(backbone(batch["images"]).map, method.backbone(batch["images"]).map)
+        assert torch.equal(
+            backbone(batch["images"]).feature_map, method.backbone(batch["images"]).feature_map
+        )
     fields = {"pooling": "average", "images": {"side": SIDE}, "train": {"steps": 1, "lr": 1e-3}}
     irt = Irt.build(parse(IrtParams, fields, "irt"), dataclasses.replace(task, backbone=folder)).eval()
     with torch.no_grad():

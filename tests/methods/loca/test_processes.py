@@ -17,7 +17,7 @@ import torch
 from support.tiny import SIDE, make_task
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import RuntimeParams
-from fieldmark.runtime.processes import first_process
+from fieldmark.runtime.distributed import first_process
 from fieldmark.contract.variants import train_on
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams

@@ -156,7 +156,7 @@ def test_it_trains_is_scored_and_teaches(params: Make, embedded: Task, captions:
 
 
 def test_a_text_without_vectors_says_what_to_set(params: Make, task: Task) -> None:
-    with pytest.raises(UserError, match=r"set phrases\.text\.clip to an item of clips") as caught:
+    with pytest.raises(UserError, match=r"set phrases\.text\.clip to an item of clip_models") as caught:
         build(params, task)
     assert "\n" not in str(caught.value)
     build(params, task, "vision")

@@ -169,7 +169,7 @@ def test_a_killed_student_ends_as_an_uninterrupted_one(
 ) -> None:
     params = made(students=["student"], train={"steps": 20, "batch_size": 4, "lr": 1e-2})
     distil(params, task, teachers, Path("whole"), Path("r3"), "key")
-    read, seen = loop.LossWatch.read, []
+    read, seen = loop.LossMonitor.read, []
 
     def killed(self, lr):
         if seen:
@@ -178,7 +178,7 @@ def test_a_killed_student_ends_as_an_uninterrupted_one(
         return read(self, lr)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.LossWatch, "read", killed)
+        patch.setattr(loop.LossMonitor, "read", killed)
         with pytest.raises(KeyboardInterrupt):
             distil(params, task, teachers, Path("again"), Path("r4"), "key")
     distil(params, task, teachers, Path("again"), Path("r4"), "key")

@@ -11,8 +11,8 @@ import pytest
 import torch
 from sklearn.metrics import top_k_accuracy_score
 
+from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.engine.watch import write_curves
 from fieldmark.methods.pma.evaluation import evaluate
 from fieldmark.methods.pma.evaluation.parts import block_box, even_pictures, mended
 from fieldmark.methods.pma.evaluation.predictions import Predicted, predict, strangers, texts_of

@@ -128,7 +128,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(params: Make, task: Task, mon
 
     whole = run("a").state_dict()
     with monkeypatch.context() as patch:
-        read, seen = loop.LossWatch.read, []
+        read, seen = loop.LossMonitor.read, []
 
         def killed(self, lr):
             if seen:
@@ -136,7 +136,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(params: Make, task: Task, mon
             seen.append(lr)
             return read(self, lr)
 
-        patch.setattr(loop.LossWatch, "read", killed)
+        patch.setattr(loop.LossMonitor, "read", killed)
         with pytest.raises(KeyboardInterrupt):
             run("b")
     resumed = run("b").state_dict()

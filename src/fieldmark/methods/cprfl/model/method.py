@@ -93,7 +93,7 @@ class Cprfl(Method):
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> one logit a category, (B, C); they rank pictures where probabilities saturate."""
-        out: Tensor = self.head(self.backbone(images).map)
+        out: Tensor = self.head(self.backbone(images).feature_map)
         return out
 
     def probabilities(self, images: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class Cprfl(Method):
         """(B, 3, H, W) -> where each category's prompt looks, (B, C, h, w)."""
         if not isinstance(self.head, PromptHead):
             raise RuntimeError("a linear classifier has no prompts")
-        return self.head.attention(self.backbone(images).map)
+        return self.head.attention(self.backbone(images).feature_map)
 
     def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
         """Head and backbone, each with and without weight decay, at their own multiples of the rate."""

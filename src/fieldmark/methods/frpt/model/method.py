@@ -24,7 +24,7 @@ from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.methods.frpt.model.stride import with_output_stride
-from fieldmark.runtime.processes import first_process
+from fieldmark.runtime.distributed import first_process
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
 from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import pool
@@ -130,7 +130,7 @@ class Frpt(Method):
             raise RuntimeError("this variant has no prompt")
         shown = images.float() / 255 if images.dtype == torch.uint8 else images
         with torch.no_grad():  # nothing is trained before the prompt
-            features = self.backbone.tap(self._glance(shown), self.params.stage)
+            features = self.backbone.stage_features(self._glance(shown), self.params.stage)
         saliency = self.prompt.saliency(features)
         return saliency, self.prompt(shown, saliency)
 
@@ -144,7 +144,7 @@ class Frpt(Method):
     def pooled(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> descriptors (B, D) of any length."""
         shown = images if self.prompt is None else self.prompted(images)[1]
-        maps = self.backbone(shown).map.float()
+        maps = self.backbone(shown).feature_map.float()
         return pool(Features(maps if self.head is None else self.head(maps)), self.params.pooling)
 
     def embed(self, images: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ def stage_shape(backbone: Backbone, params: FrptParams) -> torch.Size:
     blank = torch.zeros(1, 3, params.images.side, params.images.side, device=backbone.mean.device)
     was_training = backbone.training
     try:
-        return backbone.eval().tap(blank, params.stage).shape
+        return backbone.eval().stage_features(blank, params.stage).shape
     except (IndexError, AssertionError, ValueError):
         raise UserError(f"frpt.stage {params.stage}: {backbone.spec.arch} has no such stage") from None
     finally:

@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Method, MethodParams, Variant
-from fieldmark.engine.averaging import move_towards
+from fieldmark.engine.ema import move_towards
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses
 from fieldmark.methods.irt.model.descriptor import Descriptor
 from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.runtime.processes import gather
+from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, require_size
 
 IrtVariant = Variant[IrtParams, None]

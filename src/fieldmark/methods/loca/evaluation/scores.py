@@ -13,7 +13,7 @@ from fieldmark.methods.loca.evaluation.claims import make_claims
 from fieldmark.methods.loca.evaluation.figures import write_figures
 from fieldmark.methods.loca.evaluation.positions import Positions, predict_positions
 from fieldmark.methods.loca.evaluation.probes import Dense, judge
-from fieldmark.methods.loca.model.alarms import diagnosis
+from fieldmark.methods.loca.model.collapse import diagnosis
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.protocols.pairs import Pairs

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
-from fieldmark.runtime.processes import gather
+from fieldmark.runtime.distributed import gather
 
 FLOOR = 1e-8  # beside the number of valid patches: none at all gives loss 0
 

@@ -16,11 +16,11 @@ from torch.nn.functional import normalize
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path
 from fieldmark.contract.method import Method, MethodParams
-from fieldmark.engine.averaging import move_towards
+from fieldmark.engine.ema import move_towards
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, ParameterGroup
-from fieldmark.methods.loca.model.alarms import diagnosis, feature_spread, prototype_use, target_entropy
+from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
 from fieldmark.methods.loca.model.losses import feature_loss, position_loss, sinkhorn
 from fieldmark.methods.loca.model.network import (
@@ -32,7 +32,7 @@ from fieldmark.methods.loca.model.network import (
 )
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
-from fieldmark.runtime.processes import first_process, process_rank
+from fieldmark.runtime.distributed import first_process, process_rank
 from fieldmark.vision.backbones import Backbone, contiguous, load_backbone, save_backbone
 from fieldmark.vision.pooling import pool
 

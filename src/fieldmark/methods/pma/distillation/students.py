@@ -10,11 +10,11 @@ from torch.nn.functional import dropout
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, save_model
 from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, ParameterGroup, Trainable
 from fieldmark.engine.training import train_on
-from fieldmark.engine.watch import Point
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.method import Pma, check_map

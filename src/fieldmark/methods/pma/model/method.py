@@ -155,7 +155,7 @@ class Pma(Method):
 
     def maps(self, images: Tensor) -> Tensor | None:
         """Images (B, 3, H, W) -> the backbone's last map (B, C, h, w); None for variant text."""
-        return None if self.backbone is None else self.backbone(images).map.float()
+        return None if self.backbone is None else self.backbone(images).feature_map.float()
 
     def attend_map(self, maps: Tensor | None, tokens: Tensor | None) -> tuple[Tensor, tuple[Stage, ...]]:
         """Return the same from a map, which several texts may share."""
@@ -232,7 +232,7 @@ class Pma(Method):
 def check_map(backbone: Backbone, size: int, options: AttentionOptions) -> None:
     """Raise UserError when pictures of `size` px give a map that the stages cannot work on."""
     was_training = backbone.training
-    shape = backbone.eval()(torch.zeros(1, 3, size, size, device=backbone.mean.device)).map
+    shape = backbone.eval()(torch.zeros(1, 3, size, size, device=backbone.mean.device)).feature_map
     backbone.train(was_training)
     height, width = shape.shape[-2:]
     if height % 2 or width % 2 or height * width // 4 < options.stages:

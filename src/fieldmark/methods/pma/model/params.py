@@ -20,7 +20,9 @@ NO_PHRASES = (
     "pma: variants text and PMA read phrases, and methods.pma.text names none; name some such as phrases/birds, "
     "or set pma.variants to [plain, vision]"
 )
-NO_VECTORS = "pma: phrase_encoder clip reads vectors of phrases; set phrases.{}.clip to an item of clips"
+NO_VECTORS = (
+    "pma: phrase_encoder clip reads vectors of phrases; set phrases.{}.clip to an item of clip_models"
+)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ EXPLOSION = 1e3  # a loss this many times its first level has exploded
 Point = dict[str, float]
 
 
-class LossWatch:
+class LossMonitor:
     """Collects each step's losses on the device and reads them once per window, so as not to wait for it."""
 
     def __init__(self, module: nn.Module, history: list[Point]) -> None:
