@@ -6,10 +6,11 @@ export PYTHONPATH := $(CURDIR)/src
 export DVC_NO_ANALYTICS := true
 PRESET ?=
 SET ?=
+BASE ?= main
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report test lint format bench lock clean
+.PHONY: help setup repro report review test lint format bench lock clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -34,6 +35,9 @@ repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.htm
 report: setup  ## rebuild the report alone, and the numbers in README.md
 	.venv/bin/dvc repro --single-item report
 	$(PY) src/stages/report.py --readme
+
+review: setup  ## say what changed since BASE=main: verdicts, headline measures, parameters
+	@$(PY) src/stages/review.py $(ARGS) -- '$(BASE)'
 
 test: setup  ## run the tests (ARGS='-m slow' for the slow ones)
 	$(PY) -m pytest $(ARGS)

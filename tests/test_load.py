@@ -14,14 +14,13 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import save_model
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.runtime.inference import run_over
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     own = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
-    method = Irt.build(own, make_task(tmp_path / "task"))
-    save_model(method, "irt", own, tmp_path / "model")
+    method = Irt.build(Irt.named(own, "R"), make_task(tmp_path / "task"))
+    save_model(method, tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -41,7 +40,7 @@ def test_equals_what_evaluation_computes(folder: Path, tmp_path: Path) -> None:
     task = make_task(tmp_path / "again")
     model = fieldmark.load(folder)
     subset = task.subset("test")
-    expected = run_over(model.model, model.model.embed, task, subset, model.model.params.images, "test")
+    expected = task.run(model.model, model.model.embed, subset, model.model.loaded, "test")
     got = model.embed([task.store[int(row)] for row in subset.rows])
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-5)
 

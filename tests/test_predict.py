@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     fields = {"variants": ["plain"], "images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}
     own = parse(PmaParams, fields, "pma")
     torch.manual_seed(0)
-    save_model(Pma.build(own, make_task(tmp_path / "task")), "pma", own, tmp_path / "student")
+    save_model(Pma.build(Pma.named(own, "plain"), make_task(tmp_path / "task")), tmp_path / "student")
     return tmp_path / "student"
 
 
@@ -52,7 +52,7 @@ def test_a_prediction_by_hand() -> None:
 
 def test_a_model_says_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:
     own = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
-    save_model(Irt.build(own, make_task(tmp_path / "other")), "irt", own, tmp_path / "irt")
+    save_model(Irt.build(Irt.named(own, "R"), make_task(tmp_path / "other")), tmp_path / "irt")
     pixels = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(UserError, match="use its embed"):
         fieldmark.load(tmp_path / "irt").predict(pixels)

@@ -68,7 +68,7 @@ class TrainedModel:
 
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder)
-        self.transform = evaluation_transform(self.model.params.loaded)
+        self.transform = evaluation_transform(self.model.loaded)
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Return unit-length descriptors (N, D) of N pictures: paths, bytes, PIL images or (H, W, 3) uint8.

@@ -22,8 +22,13 @@ def steps(path):
     return [step for job in read_yaml(path)["jobs"].values() for step in job["steps"]]
 
 
-def test_both_workflows_are_here():
-    assert [path.name for path in WORKFLOWS] == ["ci.yaml", "gpu.yaml"]
+def test_exactly_these_workflows_are_here():
+    assert [path.name for path in sorted(WORKFLOWS[0].parent.iterdir())] == [
+        "ci.yaml",
+        "gpu.yaml",
+        "weekly.yaml",
+    ]
+    assert len(WORKFLOWS) == 3
 
 
 def test_every_action_is_pinned_by_commit_with_its_version_beside(workflow):
@@ -92,6 +97,59 @@ def test_the_form_of_the_gpu_run_reaches_the_commands_as_plain_arguments(tmp_pat
         "dvc <exp> <run> <--pull> <--name=a; touch b>",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc", "python"]
+
+
+def scripts(name):
+    return "\n".join(step.get("run", "") for step in steps(ROOT / ".github/workflows" / name))
+
+
+@pytest.mark.parametrize("name", ["ci.yaml", "gpu.yaml"])
+def test_what_changed_is_posted_as_a_review(name):
+    """The page of `make review`, not DVC's tables, which have neither verdicts nor intervals."""
+    assert "src/stages/review.py" in scripts(name)
+    assert "metrics diff" not in scripts(name)
+    assert "params diff" not in scripts(name)
+    [checkout] = [
+        step
+        for step in steps(ROOT / ".github/workflows" / name)
+        if "checkout" in step.get("uses", "") and step["with"].get("fetch-depth") == 0
+    ]
+    assert checkout
+
+
+def test_the_review_is_of_the_branch_that_a_pull_request_goes_to(tmp_path):
+    """The script of ci.yaml's last step, with commands that print their arguments in place of the real ones."""
+    script = steps(ROOT / ".github/workflows/ci.yaml")[-1]["run"]
+    for name in ("python", "git"):
+        (tmp_path / name).write_text(f'#!/bin/sh\nprintf "{name}"; printf " <%s>" "$@"; echo\n')
+        (tmp_path / name).chmod(0o755)
+
+    def posted(**variables):
+        path = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": "page.md"}
+        subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env={**path, **variables}, check=True)
+        page = (tmp_path / "page.md").read_text()
+        (tmp_path / "page.md").unlink()
+        return page
+
+    assert posted(GITHUB_BASE_REF="main") == "python <src/stages/review.py> <--> <origin/main>\n"
+    assert posted(BEFORE="0123abc") == "python <src/stages/review.py> <--> <0123abc>\n"
+    (tmp_path / "git").write_text("#!/bin/sh\nexit 1\n")
+    assert posted(BEFORE="0000000") == "python <src/stages/review.py> <--> <HEAD>\n"
+
+
+def test_the_weekly_run_takes_what_pyproject_allows_and_tests_it():
+    content = read_yaml(ROOT / ".github/workflows/weekly.yaml")
+    assert content["on"].keys() == {"schedule", "workflow_dispatch"}
+    [schedule] = content["on"]["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* \d", schedule["cron"])
+    written = scripts("weekly.yaml")
+    assert "pip install --group dev --editable ." in written
+    assert "requirements.lock" not in written
+    assert "make " not in written  # its targets install the lock file
+    [test] = [
+        step for step in steps(ROOT / ".github/workflows/weekly.yaml") if "pytest" in step.get("run", "")
+    ]
+    assert not test.get("continue-on-error")
 
 
 def test_ci_run_is_a_script_that_lints_and_tests():

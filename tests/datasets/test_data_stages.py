@@ -14,7 +14,7 @@ from fieldmark.datasets.data.roles.splits import read_split
 ROOT = Path(__file__).parents[2]
 PARAMS = """
 datasets:
-  birds: {source: folder, folder: {path: photos}, encoding: raw, size: 32}
+  birds: {source: folder, folder: {path: photos}, encoding: raw, side: 32}
 splits:
   retrieval: {dataset: birds, kind: retrieval}
 """

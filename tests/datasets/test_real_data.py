@@ -61,7 +61,7 @@ def test_birds60_by_its_own_split(tmp_path):
 
 
 def test_a_hundred_pictures_of_coco(tmp_path):
-    params = dataset("coco", {"path": str(SHARED / "coco")}, size=128)
+    params = dataset("coco", {"path": str(SHARED / "coco")}, side=128)
     manifest, summary = prepared(tmp_path, params)
     assert (summary["pictures"], summary["captions"], summary["classes"]) == (100, 500, 59)
     assert summary["source_split"] == {"train": 50, "test": 50}
@@ -84,7 +84,7 @@ def test_camvid_pairs_by_its_lists(tmp_path):
         "labels": labels,
         "ignore": [11],
     }
-    params = dataset("masks", settings, size=90)
+    params = dataset("masks", settings, side=90)
     manifest, summary = prepared(tmp_path, params)
     assert (summary["pictures"], summary["masks"], summary["classes"]) == (90, 90, 0)
     kinds = {"dense": SplitParams(dataset="d", kind="dense")}

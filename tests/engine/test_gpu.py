@@ -8,11 +8,9 @@ import torch
 from support.tiny import SIDE, make_task
 
 from fieldmark.base.blocks import parse
-from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.runtime.inference import run_over
 from fieldmark.runtime.params import RuntimeParams
 
 pytestmark = [
@@ -33,8 +31,8 @@ def test_training_on_cuda_follows_the_cpu(
         task = make_task(tmp_path / device)
         task = dataclasses.replace(task, runtime=RuntimeParams(device=device, workers=1))
         torch.manual_seed(0)
-        method = Irt.build(own, task)
-        train_on(method, own.images, own.train, task, CheckpointFolder(tmp_path / device, "r", "k"), device)
-        vectors[device] = run_over(method, method.embed, task, task.subset("test"), own.images, device)
+        method = Irt.build(Irt.named(own, "R"), task)
+        train_on(method, own.images, own.train, task, f"irt/{device}")
+        vectors[device] = task.run(method, method.embed, task.subset("test"), own.images, device)
     similarity = (vectors["cpu"] * vectors["cuda"]).sum(1)
     assert float(similarity.min()) > (0.999 if precision == "fp32" else 0.97)

@@ -1,5 +1,6 @@
 """A run that is killed and started again must end with the weights of an uninterrupted one."""
 
+import dataclasses
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ import torch
 from support.tiny import SIDE, make_task
 
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.engine.checkpoint import CheckpointFolder, fingerprint
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
@@ -34,11 +35,16 @@ def irt_params(**train: object) -> IrtParams:
 def run(folder: Path, task_folder: Path, workers: int = 0, **train: object) -> Irt:
     """Train the tiny IRT, resuming from whatever `folder` holds."""
     params = irt_params(**train)
-    task = make_task(task_folder, workers=workers)
+    task = dataclasses.replace(make_task(task_folder, workers=workers), states=StateKey(folder))
     torch.manual_seed(0)
-    method = Irt.build(params, task)
-    train_on(method, params.images, params.train, task, CheckpointFolder(folder, "irt", "key"), "test")
+    method = Irt.build(Irt.named(params, "R"), task)
+    train_on(method, params.images, params.train, task, "irt/R")
     return method
+
+
+def state_of(folder: Path) -> Path:
+    """Return the file of the state that `run` leaves in `folder`."""
+    return StateKey(folder).folder("irt/R").path
 
 
 def equal(a: Irt, b: Irt) -> bool:
@@ -68,7 +74,7 @@ def test_killed_at_random_points_ends_like_an_uninterrupted_run(tmp_path: Path) 
             [sys.executable, "-c", program, str(tmp_path / "cut"), str(tmp_path / f"b{attempt}"), *paths],
             stderr=subprocess.DEVNULL,
         )
-        state = tmp_path / "cut/irt/key/state.pt"
+        state = state_of(tmp_path / "cut")
         before = state.stat().st_mtime_ns if state.exists() else 0
         while child.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
             time.sleep(0.005)
@@ -88,17 +94,7 @@ def test_workers_do_not_change_the_result(tmp_path: Path) -> None:
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     first = run(tmp_path / "r", tmp_path / "a", steps=10)
-    state = tmp_path / "r/irt/key/state.pt"
+    state = state_of(tmp_path / "r")
     before = state.stat().st_mtime_ns
     assert equal(first, run(tmp_path / "r", tmp_path / "b", steps=10))
     assert state.stat().st_mtime_ns == before
-
-
-def test_fingerprint_follows_params_and_inputs(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    data.write_text("one")
-    key = fingerprint({"lr": 1}, [data])
-    assert key == fingerprint({"lr": 1}, [data])
-    assert key != fingerprint({"lr": 2}, [data])
-    data.write_text("two")
-    assert key != fingerprint({"lr": 1}, [data])

@@ -50,7 +50,7 @@ def test_recall_in_blocks_equals_recall_at_once(monkeypatch):
     rng = np.random.default_rng(2)
     arguments = (rng.normal(size=(20, 4)), np.arange(20), rng.normal(size=(20, 4)), np.arange(20), (1, 5))
     whole = cross_recall(*arguments)
-    monkeypatch.setattr("fieldmark.evaluation.crossmodal.ROWS_AT_ONCE", 3)
+    monkeypatch.setattr("fieldmark.evaluation.retrieval.BLOCK_ELEMENTS", 60)
     assert all(np.array_equal(cross_recall(*arguments)[k], whole[k]) for k in (1, 5))
 
 
@@ -66,6 +66,8 @@ def test_what_the_gallery_lacks_is_refused():
         cross_recall(np.eye(2), [0], np.eye(2), [0, 1], (1,))
     with pytest.raises(ValueError, match="NaN"):
         zero_shot_hits(np.array([[np.nan, 1.0]]), np.eye(2), [0])
+    with pytest.raises(ValueError, match="nothing to find"):
+        zero_shot_hits(np.eye(2), np.eye(2), [0, 2])
 
 
 def test_the_table_holds_cosines():

@@ -13,11 +13,12 @@ from support.pictures import manifest
 from support.pipeline import ROOT
 
 from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.packed.manifest import write_manifest
 from fieldmark.datasets.data.roles.splits import SplitParams, write_split
 from fieldmark.datasets.splitting.splits import make_split
-from fieldmark.language.extraction import check_phrases, describe, extract
-from fieldmark.language.schema import PhrasesParams, read_phrases_params
+from fieldmark.language.extraction import describe, extract
+from fieldmark.language.schema import PhrasesParams
 from fieldmark.texts.phrases import read_phrases, read_vectors
 from fieldmark.towers.clip import save_clip
 
@@ -29,10 +30,6 @@ CAPTIONS = [
 ]
 PARAMS = PhrasesParams(dataset="d", split="s")
 NOWHERE = Path("nowhere")
-YAML = {
-    "datasets": {"d": {"source": "world"}, "e": {"source": "world"}},
-    "splits": {"s": {"dataset": "d", "kind": "classification"}},
-}
 
 
 @pytest.fixture
@@ -108,38 +105,17 @@ def test_no_picture_and_no_caption_are_no_trouble(captioned):
 @pytest.mark.parametrize(
     ("item", "message"),
     [
-        ({"dataset": "d", "split": "t"}, r"phrases\.p\.split: there is no split 't'"),
-        ({"dataset": "e", "split": "s"}, r"phrases\.p\.dataset is 'e', but split 's' is of data set 'd'"),
         ({"dataset": "d"}, r"parameter phrases\.p\.split is missing"),
         ({"dataset": "d", "split": "s", "tager": "nltk"}, r"phrases\.p\.tager; did you mean 'tagger'"),
         ({"dataset": "d", "split": "s", "tagger": "spacy"}, r"phrases\.p\.tagger: input should be 'builtin'"),
         ({"dataset": "d", "split": "s", "max_phrases": 0}, r"phrases\.p\.max_phrases"),
-        ({"dataset": "d", "split": "s", "grammar": "NP: {<"}, r"grammar: nltk\.RegexpParser refuses"),
-        (
-            {"dataset": "d", "split": "s", "clip": "smal"},
-            r"phrases\.p\.clip: there is no CLIP 'smal' in clip_models; did you mean 'small'\?",
-        ),
         ({"dataset": "d", "split": "s", "clip": None}, r"parameter phrases\.p\.clip"),
     ],
 )
 def test_wrong_parameters_are_one_line(item, message):
     with pytest.raises(UserError, match=message) as caught:
-        check_phrases({**YAML, "clip_models": {"small": {}}, "phrases": {"p": item}})
+        Configuration({"phrases": {"p": item}}).item("phrases", "p", PhrasesParams)
     assert "\n" not in str(caught.value)
-
-
-def test_a_clip_is_known_by_name_and_none_is_no_name():
-    item = {"dataset": "d", "split": "s", "clip": "small"}
-    check_phrases({**YAML, "clip_models": {"small": {}}, "phrases": {"p": item}})
-    check_phrases({**YAML, "phrases": {"p": {**item, "clip": "none"}}})
-    with pytest.raises(UserError, match="there is no CLIP 'small' in clip_models; it knows: none"):
-        check_phrases({**YAML, "phrases": {"p": item}})
-    with pytest.raises(UserError, match=r"clip_models\.none: give it another name"):
-        check_phrases({**YAML, "clip_models": {"none": {}}})
-
-
-def test_no_block_and_an_empty_block_mean_no_phrases():
-    assert read_phrases_params(YAML) == read_phrases_params({**YAML, "phrases": {}}) == {}
 
 
 def run_stage(folder, captioned, clip):
@@ -166,7 +142,7 @@ def test_the_stage_writes_phrases_and_report(tmp_path, captioned):
     expected = extract(captioned, trained, PhrasesParams(dataset="d", split="s", min_count=1), NOWHERE)
     pd.testing.assert_frame_equal(found.frame, expected.frame)
     assert found.vocabulary == expected.vocabulary
-    assert json.loads((tmp_path / "reports/phrases/p.json").read_text())["counts"]["pictures"] == 4
+    assert json.loads((tmp_path / "reports/results/phrases/p.json").read_text())["counts"]["pictures"] == 4
 
 
 def test_the_stage_adds_vectors_and_changes_no_phrase(tmp_path, captioned):

@@ -13,69 +13,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.pipeline import ROOT
+from support.pipeline import ROOT, TINY_PARAMS
 
 from fieldmark.preflight.presets import with_settings
 
-PARAMS = """\
-runtime: {device: cpu, workers: 0}
-datasets:
-  birds:
-    source: world
-    world: {part: species, classes: 6, genera: 2, photographs: 6, side: 32, captions: 1, seed: 0}
-    encoding: raw
-splits:
-  retrieval: {dataset: birds, kind: retrieval, ks: [1, 2]}
-  classes: {dataset: birds, kind: classification, test_fraction: 0.3}
-backbones:
-  vit:
-    dataset: birds
-    split: classes
-    arch: vit_tiny_patch16_224
-    options: {img_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2}
-    images: {side: 32}
-    pooling: cls
-    train: {steps: 3, batch_size: 8, lr: 1e-3}
-phrases:
-  birds: {dataset: birds, split: classes, clip: none}
-clip_models:
-  tiny:
-    dataset: birds
-    split: classes
-    config:
-      embed_dim: 8
-      vision_cfg: {layers: 1, width: 16, head_width: 8, patch_size: 16}
-      text_cfg: {context_length: 16, width: 16, heads: 2, layers: 1}
-    images: {side: 32}
-    train: {steps: 3, batch_size: 8, lr: 1e-3}
-prompts:
-  birds: {dataset: birds, clip: tiny, zero_shot: true}
-methods:
-  irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
-  pma: {dataset: birds, split: classes, backbone: backbones/vit, text: phrases/birds}
-distill:
-  pma:
-    dataset: birds
-    split: classes
-    backbone: backbones/vit
-    text: phrases/birds
-    temperature: 1.0
-    images: {side: 32}
-    train: {steps: 3, batch_size: 8, lr: 1e-3}
-pma:
-  variants: [vision, PMA]
-  stages: 2
-  word_dim: 4
-  phrase_dim: 8
-  stage_dim: 8
-  images: {side: 32}
-  train: {steps: 3, batch_size: 8, lr: 1e-3}
-irt:
-  variants: [O, L, R]
-  lambda: 0.7
-  images: {side: 32}
-  train: {steps: 3, batch_size: 8, images_per_class: 4, lr: 1e-3}
-"""
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
@@ -134,7 +75,7 @@ def project(tmp_path_factory):
     for name in copied:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-    (folder / "params.yaml").write_text(PARAMS)
+    (folder / "params.yaml").write_text(TINY_PARAMS)
     for arguments in (["init", "-q"], ["add", "-A"], [*author(), "commit", "-qm", "clone"]):
         assert command(folder, "git", *arguments).returncode == 0
     return folder

@@ -3,19 +3,27 @@
 from pathlib import Path
 
 import pytest
-from reporting.example import HOSTILE, method_metrics, write
+from reporting.example import HOSTILE, method_result, write
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """Return a folder with reports/ and data/prepared/ filled."""
-    write(tmp_path / "reports/metrics/irt.json", method_metrics())
+    write(tmp_path / "reports/results/irt.json", method_result())
     write(
-        tmp_path / "reports/backbones/vit.json",
+        tmp_path / "reports/results/backbones/vit.json",
         {"name": HOSTILE, "arch": "tiny", "weights": None, "parameters": 1253440, "split": "base",
-         "metrics": {"top1": {"value": 0.71, "low": 0.66, "high": 0.75}, "recall@1": 0.4}, "notes": [HOSTILE]},
+         "measures": {"top1": {"value": 0.71, "low": 0.66, "high": 0.75}, "recall@1": 0.4},
+         "metrics": ["top1"], "notes": [HOSTILE]},
     )  # fmt: skip
-    write(tmp_path / "reports/clip_models/small.json", {"name": "small", "metrics": {"zero-shot top1": 0.4}})
+    write(
+        tmp_path / "reports/results/clip_models/small.json",
+        {
+            "name": "small",
+            "measures": {"zero-shot top1": 0.4, "temperature": 14.3},
+            "metrics": ["zero-shot top1"],
+        },
+    )
     clip = tmp_path / "reports/figures/clip_models/small"
     write(clip / "figures.json", [{"file": "b.svg", "title": "Alike"}])
     (clip / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
@@ -45,7 +53,7 @@ def root(tmp_path: Path) -> Path:
         },
     )  # fmt: skip
     write(
-        tmp_path / "reports/phrases/birds.json",
+        tmp_path / "reports/results/phrases/birds.json",
         {
             "dataset": "birds", "split": "retrieval", "tagger": "builtin", "grammar": "NP: {<JJ>*<NN>}",
             "counts": {"pictures": 2400, "pictures_without_phrases": 3},

@@ -1,7 +1,5 @@
 """The overview of pictures with several labels, and their frequencies on the data set's card."""
 
-import json
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,55 +7,59 @@ from PIL import Image
 from fieldmark.datasets.describing.contact import labelled_sheet
 from fieldmark.datasets.describing.difficulty import neighbour_votes
 from fieldmark.datasets.describing.labels import co_occurrence_chart, measure_label_difficulty
-from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.datasets.describing.overview import draw_overview
 from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.reading import DatasetResult
+from fieldmark.results.figures import FigureFolder, read_figures
 
 
 def scenes(count=24):
     """Pictures whose colour gives their first label away; the second one is on every third."""
     rng = np.random.default_rng(0)
-    found = []
+    pictures = []
     for n in range(count):
         colour = np.array([200, 40, 40] if n % 2 else [30, 60, 190]) + rng.integers(-9, 9, 3)
         labels = ("red" if n % 2 else "blue", *(("x $ y",) if n % 3 == 0 else ()))
-        found.append(
+        pictures.append(
             Specimen(Image.new("RGB", (40, 30), tuple(colour.tolist())), "", f"group {n % 2}", labels)
         )
-    return found
+    return pictures
 
 
 def test_the_overview_is_that_of_labels(tmp_path):
-    difficulty = write_overview(scenes(), tmp_path)
+    drawn = []
+    for name in ("first", "again"):
+        (tmp_path / name).mkdir()
+        figures = FigureFolder(tmp_path / name)
+        difficulty = draw_overview(scenes(), figures)
+        figures.write_index()
+        drawn.append(read_figures(tmp_path / name))
     assert set(difficulty) == {"pixels_map", "colours_map", "chance_map"}
-    index = json.loads((tmp_path / "figures.json").read_text())
-    files = [one["file"] for one in (index if isinstance(index, list) else index["figures"])]
-    assert files == ["contact.webp", "co-occurrence.svg"]
-    assert all((tmp_path / one).stat().st_size > 500 for one in files)
-    write_overview(scenes(), tmp_path / "..")
-    assert (tmp_path / "co-occurrence.svg").read_bytes() == (tmp_path / "../co-occurrence.svg").read_bytes()
+    assert [figure.entry.file for figure in drawn[0]] == ["contact.webp", "co-occurrence.svg"]
+    assert all(len(figure.content) > 500 for figure in drawn[0])
+    assert drawn[0][1].content == drawn[1][1].content
 
 
 def test_pictures_with_a_class_keep_their_overview(tmp_path):
-    pictures = [one._replace(class_name=one.labels[0]) for one in scenes()]
-    assert "pixels_class" in write_overview(pictures, tmp_path)
+    pictures = [picture._replace(class_name=picture.labels[0]) for picture in scenes()]
+    assert "pixels_class" in draw_overview(pictures, FigureFolder(tmp_path))
 
 
 def test_the_sheet_has_a_place_for_every_group():
-    one, two = (labelled_sheet(scenes()[:: 2 - n], photographs=4, columns=2, tile=40) for n in (0, 1))
-    assert one.width == two.width
-    assert two.height > one.height
+    single, double = (labelled_sheet(scenes()[:: 2 - n], photographs=4, columns=2, tile=40) for n in (0, 1))
+    assert single.width == double.width
+    assert double.height > single.height
     assert (30, 60, 190) not in {colour for _, colour in labelled_sheet([]).getcolors(10)}
 
 
 def test_difficulty_is_high_where_colours_tell():
     pictures = scenes(60)
     names = ["blue", "red"]
-    targets = np.array([[name in one.labels for name in names] for one in pictures], dtype=np.float32)
-    found = measure_label_difficulty(pictures, targets)
-    assert found["pixels_map"] == pytest.approx(1.0)
-    assert found["chance_map"] == pytest.approx(0.5)
+    targets = np.array([[name in picture.labels for name in names] for picture in pictures], dtype=np.float32)
+    difficulty = measure_label_difficulty(pictures, targets)
+    assert difficulty["pixels_map"] == pytest.approx(1.0)
+    assert difficulty["chance_map"] == pytest.approx(0.5)
 
 
 def test_votes_leave_the_picture_itself_out():
@@ -89,10 +91,10 @@ def test_the_card_shows_training_frequencies_by_group():
     }
     view = dataset_view(DatasetResult("scenes", {}, validation, []))
     assert ("labels per picture", "2.50") in view.details
-    [found] = view.frequencies
-    assert [(bar.name, bar.group, bar.count, bar.share) for bar in found.bars] == [
+    [frequencies] = view.frequencies
+    assert [(bar.name, bar.group, bar.count, bar.percent) for bar in frequencies.bars] == [
         ("tree", "head", "40", 100.0),
         ("owl", "tail", "1", 2.5),
     ]
-    assert found.legend[0][1] == "head: at least 20 training pictures"
+    assert frequencies.legend[0][1] == "head: at least 20 training pictures"
     assert dataset_view(DatasetResult("odd", {}, {"groups": {"s": "?"}}, [])).frequencies[0].bars == []

@@ -1,14 +1,15 @@
-import json
+"""Masks and trends as pictures, and the sheet of pictures that have masks alone."""
 
 import numpy as np
 from PIL import Image
 from support.masked import NAMES
 
-from fieldmark.datasets.describing.overview import write_overview
+from fieldmark.datasets.describing.overview import draw_overview
 from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.figures.masks import coloured_labels, framed, label_colours, label_key
 from fieldmark.figures.trends import trend_panels
+from fieldmark.results.figures import FigureFolder, read_figures
 
 
 def test_every_label_of_a_usual_data_set_has_a_colour_of_its_own():
@@ -47,8 +48,10 @@ def test_trends_are_drawn_with_a_line_a_name(tmp_path):
 
 def test_pictures_without_a_class_get_a_sheet_and_no_difficulty(tmp_path):
     pictures = [Specimen(Image.new("RGB", (8, 6), (n, 0, 0)), "", "") for n in range(50)]
-    assert write_overview(pictures, tmp_path) == {}
-    [entry] = json.loads((tmp_path / "figures.json").read_text())
-    sheet = Image.open(tmp_path / entry["file"])
+    figures = FigureFolder(tmp_path)
+    assert draw_overview(pictures, figures) == {}
+    figures.write_index()
+    [figure] = read_figures(tmp_path)
+    sheet = Image.open(tmp_path / figure.entry.file)
     assert sheet.width > 8 * 96
     assert sheet.height > 4 * 96

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from reporting.example import HOSTILE, PARAMS, method_metrics, write
+from reporting.example import HOSTILE, PARAMS, method_result, write
 
 from fieldmark.base.errors import UserError
 from fieldmark.reporting.build import build_report
@@ -97,10 +97,10 @@ def test_phrases_are_shown_with_their_tags(html, root):
         f"{shown} 1 493", f"{shown} NN", "NP: {<JJ>*<NN>}", "1 captions, their tags and phrases",
     ):  # fmt: skip
         assert expected in text, expected
-    write(root / "reports/phrases/birds.json", {"dataset": "birds"})
+    write(root / "reports/results/phrases/birds.json", {"dataset": "birds"})
     with pytest.raises(UserError, match=r"phrases/birds\.json: split: Field required"):
         build(root)
-    (root / "reports/phrases/birds.json").unlink()
+    (root / "reports/results/phrases/birds.json").unlink()
     assert "Noun phrases" not in Page(build(root)[0]).text
 
 
@@ -144,15 +144,15 @@ def test_fingerprint_ignores_where_it_runs():
 
 
 def table(lower=(), **variants):
-    metrics = {
-        **method_metrics(), "variants": variants, "headline": ["m"], "lower_is_better": list(lower),
-        "variant_order": list(variants),
+    content = {
+        **method_result(), "headline": ["m"], "metrics": ["m"], "lower_is_better": list(lower),
+        "variants": [{"name": name, "measures": measures} for name, measures in variants.items()],
     }  # fmt: skip
-    found = measure_table(MethodResult.model_validate(metrics), ["m"])
-    return found.columns[0][1], [cells[0] for _, _, cells in found.rows]
+    laid_out = measure_table(MethodResult.model_validate(content), ["m"])
+    return laid_out.columns[0][1], [cells[0] for _, _, cells in laid_out.rows]
 
 
-def test_shares_are_per_cent_and_the_best_is_marked():
+def test_fractions_are_per_cent_and_the_best_is_marked():
     unit, (first, second) = table(A={"m": 0.4}, B={"m": {"value": 0.5, "low": 0.45, "high": 0.6}})
     assert unit == "%"
     assert [first.text, second.text, second.interval] == ["40.0", "50.0", "45.0 – 60.0"]
@@ -160,7 +160,7 @@ def test_shares_are_per_cent_and_the_best_is_marked():
     assert (second.at, second.start, second.width) == (50.0, 45.0, 15.0)
 
 
-def test_of_an_error_the_least_is_the_best():
+def test_of_an_error_the_smallest_is_the_best():
     _, (first, second) = table(["m"], A={"m": 0.4}, B={"m": 0.5})
     assert (first.best, second.best) == (True, False)
 
@@ -196,7 +196,7 @@ def test_stage_writes_page_and_summary_and_names_mistakes(root):
     readme = (root / "README.md").read_text()
     assert "65.5" in readme
     assert "\nold\n" not in readme
-    write(root / "reports/metrics/irt.json", {"method": "irt"})
+    write(root / "reports/results/irt.json", {"method": "irt"})
     failed = run()
     assert failed.returncode == 1
-    assert failed.stderr == "error: reports/metrics/irt.json: title: Field required\n"
+    assert failed.stderr == "error: reports/results/irt.json: title: Field required\n"

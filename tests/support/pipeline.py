@@ -10,6 +10,66 @@ from dvc.dependency import ParamsDependency
 from dvc.repo import Repo
 
 ROOT = Path(__file__).resolve().parents[2]
+# A world of six species, and every kind of block.
+TINY_PARAMS = """\
+runtime: {device: cpu, workers: 0}
+datasets:
+  birds:
+    source: world
+    world: {part: species, classes: 6, genera: 2, photographs: 6, side: 32, captions: 1, seed: 0}
+    encoding: raw
+splits:
+  retrieval: {dataset: birds, kind: retrieval, ks: [1, 2]}
+  classes: {dataset: birds, kind: classification, test_fraction: 0.3}
+backbones:
+  vit:
+    dataset: birds
+    split: classes
+    arch: vit_tiny_patch16_224
+    options: {img_size: 32, patch_size: 8, embed_dim: 16, depth: 1, num_heads: 2}
+    images: {side: 32}
+    pooling: cls
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+phrases:
+  birds: {dataset: birds, split: classes, clip: none}
+clip_models:
+  tiny:
+    dataset: birds
+    split: classes
+    config:
+      embed_dim: 8
+      vision_cfg: {layers: 1, width: 16, head_width: 8, patch_size: 16}
+      text_cfg: {context_length: 16, width: 16, heads: 2, layers: 1}
+    images: {side: 32}
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+prompts:
+  birds: {dataset: birds, clip: tiny, zero_shot: true}
+methods:
+  irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
+  pma: {dataset: birds, split: classes, backbone: backbones/vit, text: phrases/birds}
+distill:
+  pma:
+    dataset: birds
+    split: classes
+    backbone: backbones/vit
+    text: phrases/birds
+    temperature: 1.0
+    images: {side: 32}
+    train: {steps: 3, batch_size: 8, lr: 1e-3}
+pma:
+  variants: [vision, PMA]
+  stages: 2
+  word_dim: 4
+  phrase_dim: 8
+  stage_dim: 8
+  images: {side: 32}
+  train: {steps: 3, batch_size: 8, lr: 1e-3}
+irt:
+  variants: [O, L, R]
+  lambda: 0.7
+  images: {side: 32}
+  train: {steps: 3, batch_size: 8, images_per_class: 4, lr: 1e-3}
+"""
 
 
 @dataclass(frozen=True)

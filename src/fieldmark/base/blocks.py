@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -30,13 +30,20 @@ B = TypeVar("B", bound=Block)
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML 1.2 mapping (`1e-4` is a float). Raises UserError when absent or malformed."""
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run from the repository root") from None
+    return parse_yaml(text, str(path))
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """Return the YAML 1.2 mapping that the file `where` holds. Raises UserError when it is malformed."""
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{where} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(value, dict):
-        raise UserError(f"{path} must hold a mapping of blocks, it holds {type(value).__name__}")
+        raise UserError(f"{where} must hold a mapping of blocks, it holds {type(value).__name__}")
     return value
 
 
@@ -88,8 +95,16 @@ def _block_at(block_class: type[Block], path: list[str]) -> type[Block] | None:
     """Follow nested blocks down `path`; None where the path leaves the blocks."""
     for name in path:
         fields = {field.alias or key: field for key, field in block_class.model_fields.items()}
-        annotation = fields[name].annotation if name in fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, Block)):
+        inner = _block_in(fields[name].annotation) if name in fields else None
+        if inner is None:
             return None
-        block_class = annotation
+        block_class = inner
     return block_class
+
+
+def _block_in(annotation: Any) -> type[Block] | None:
+    """Return the block of an annotation such as `Inner` or `Inner | None`; None where there is none."""
+    for kind in get_args(annotation) or (annotation,):
+        if isinstance(kind, type) and issubclass(kind, Block):
+            return kind
+    return None

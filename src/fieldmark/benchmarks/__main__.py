@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.base.blocks import read_yaml
 from fieldmark.benchmarks import cprfl, frpt, irt, loca, pma
+from fieldmark.configuration.configuration import Configuration
 
 BENCHMARKS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca}
 
@@ -16,14 +16,14 @@ def main() -> None:
     """Run the benchmarks; figures are medians of rounds in which the sides take turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    params = read_yaml(parser.parse_args().params)
+    configuration = Configuration.read(parser.parse_args().params)
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, CUDA: {torch.cuda.is_available()}\n"
     )
     for name, benchmark in BENCHMARKS.items():
-        if name in params["methods"]:
+        if name in configuration.section("methods"):
             with tempfile.TemporaryDirectory() as folder:
-                print(f"{name.upper()}\n{benchmark.run(params, Path(folder))}\n")
+                print(f"{name.upper()}\n{benchmark.run(configuration, Path(folder))}\n")
 
 
 if __name__ == "__main__":

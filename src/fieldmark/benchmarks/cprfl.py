@@ -1,7 +1,6 @@
 """CPRFL's step beside its backbone, the asymmetric loss and average precision beside the naive versions."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -9,15 +8,17 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.optim import AdamW
 
-from fieldmark.base.blocks import parse
-from fieldmark.benchmarks.fixtures import make_task
+from fieldmark.benchmarks.fixtures import make_task, wired_backbone
 from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.engine.loop import Stepper
+from fieldmark.engine.task import Task
 from fieldmark.evaluation.multilabel import multilabel_map
 from fieldmark.methods.cprfl.model.losses import asymmetric_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
-from fieldmark.preflight.check import read_runtime, wired_backbone
+from fieldmark.methods.cprfl.model.variants import CprflVariant
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12
@@ -27,35 +28,37 @@ PICTURES = 2000
 ENTRIES = (4096, CLASSES)  # logits of the loss
 
 
-def run(params: dict[str, Any], folder: Path) -> str:
-    """Return the tables for the CPRFL of `params` (the content of params.yaml)."""
-    own = parse(CprflParams, params["cprfl"], "cprfl").model_copy(update={"variants": ("CPRFL",)})
-    backbone = create_backbone(wired_backbone(params, "cprfl"), own.images.side)
-    return "\n\n".join([_step(own, backbone, params, folder), _loss(), _average_precision()])
+def run(configuration: Configuration, folder: Path) -> str:
+    """Return the tables for the CPRFL of `params.yaml`."""
+    block = configuration.method_block("cprfl", CprflParams).model_copy(update={"variants": ("CPRFL",)})
+    backbone = create_backbone(wired_backbone(configuration, "cprfl"), block.images.side)
+    workers = configuration.block("runtime", RuntimeParams).workers
+    task = make_task(folder, block.images.side, backbone, workers)
+    return "\n\n".join([_step(Cprfl.named(block, "CPRFL"), task), _loss(), _average_precision()])
 
 
-def _step(own: CprflParams, backbone: Backbone, params: dict[str, Any], folder: Path) -> str:
+def _step(variant: CprflVariant, task: Task) -> str:
     """One optimiser step of CPRFL through the engine, and of its backbone alone, on the same pictures."""
-    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
+    images, train = variant.params.images, variant.params.train
     generator = torch.Generator().manual_seed(0)
-    size = own.train.batch_size // own.train.accumulate
-    images = torch.rand((size, 3, own.images.side, own.images.side), generator=generator)
+    size = train.batch_size // train.accumulate
+    pictures = torch.rand((size, 3, images.side, images.side), generator=generator)
     targets = (torch.rand((size, CLASSES), generator=generator) < 0.05).float()
     vectors = torch.randn((CLASSES, WIDTH), generator=generator)
-    names = [str(one) for one in range(CLASSES)]
-    stepper = Stepper(Cprfl(own, task.load_backbone(), names, vectors, targets), own.train, task.runtime)
+    names = [str(category) for category in range(CLASSES)]
+    stepper = Stepper(Cprfl(variant, task.load_backbone(), names, vectors, targets), train, task.runtime)
     device = stepper.fabric.device
-    batch = {"images": images.to(device), "indices": torch.arange(size, device=device)}
+    batch = {"images": pictures.to(device), "indices": torch.arange(size, device=device)}
     bare = task.load_backbone().to(device).train()
-    if own.train.freeze_batchnorm:
+    if train.freeze_batchnorm:
         freeze_batchnorm(bare)
-    optimizer = AdamW(bare.parameters(), lr=own.train.lr)
-    half = own.train.precision == "bf16"
+    optimizer = AdamW(bare.parameters(), lr=train.lr)
+    half = train.precision == "bf16"
     actions = {
         "backbone: forward, backward, AdamW": lambda: _bare_step(bare, optimizer, batch["images"], half),
-        "CPRFL step": lambda: stepper.step(iter([batch] * own.train.accumulate)),
+        "CPRFL step": lambda: stepper.step(iter([batch] * train.accumulate)),
     }
-    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+    return table("Training step", in_turn(actions, ROUNDS), train.batch_size, "img")
 
 
 def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor, half: bool) -> None:
@@ -94,7 +97,7 @@ def _average_precision() -> str:
     scores, targets = rng.normal(size=(PICTURES, CLASSES)), rng.random((PICTURES, CLASSES)) < 0.05
 
     def one_by_one() -> list[float]:
-        return [average_precision_score(targets[:, one], scores[:, one]) for one in range(CLASSES)]
+        return [average_precision_score(targets[:, c], scores[:, c]) for c in range(CLASSES)]
 
     actions = {
         "scikit-learn, class by class": one_by_one,

@@ -6,10 +6,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.configuration.wiring import read_wiring
 from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
+from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, save_backbone
 
@@ -41,3 +45,11 @@ def make_task(folder: Path, side: int, backbone: Backbone, workers: int) -> Task
         RuntimeParams(workers=workers),
         StateKey(folder / "states"),
     )
+
+
+def wired_backbone(configuration: Configuration, method: str) -> BackboneParams:
+    """Return the backbone that a method starts from. Raises UserError when another method makes it."""
+    section, _, name = read_wiring(configuration, method).backbone.partition("/")
+    if section != "backbones":
+        raise UserError(f"methods.{method}.backbone is made by {section}; name an item of backbones")
+    return configuration.item("backbones", name, BackboneParams)

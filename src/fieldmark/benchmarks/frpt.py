@@ -1,49 +1,63 @@
 """FRPT's training step beside one pass of its backbone, and beside the fine-tuning that a user would do instead."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from fieldmark.base.blocks import parse
-from fieldmark.benchmarks.fixtures import make_task
+from fieldmark.benchmarks.fixtures import make_task, wired_backbone
 from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.batches.transforms import to_tensor
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.task import Task
+from fieldmark.engine.trainable import Losses
 from fieldmark.methods.frpt.model.method import Frpt
-from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.preflight.check import read_runtime, wired_backbone
+from fieldmark.methods.frpt.model.params import FrptParams, VariantName
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, create_backbone
 
 ROUNDS = 12
+TIMED: tuple[VariantName, ...] = ("CAH", "DPP", "FRPT", "finetune")
 
 
-def run(params: dict[str, Any], folder: Path) -> str:
-    """Return the table for the FRPT of `params` (the content of params.yaml)."""
-    own = parse(FrptParams, params["frpt"], "frpt")
-    backbone = create_backbone(wired_backbone(params, "frpt"), own.images.side)
-    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
+def run(configuration: Configuration, folder: Path) -> str:
+    """Return the table for the FRPT of `params.yaml`."""
+    params = configuration.method_block("frpt", FrptParams)
+    backbone = create_backbone(wired_backbone(configuration, "frpt"), params.images.side)
+    workers = configuration.block("runtime", RuntimeParams).workers
+    task = make_task(folder, params.images.side, backbone, workers)
+    batch = _batch(task, params.train.batch_size)
+    actions = _bare_actions(task, batch["images"], params.train.precision == "bf16")
+    for name in TIMED:
+        actions[f"{name} step"] = _step(name, params, task, batch)
+    return table("Training step", in_turn(actions, ROUNDS), params.train.batch_size, "img")
+
+
+def _batch(task: Task, count: int) -> dict[str, Tensor]:
+    """Pictures from all over the training set, uint8 as the loader gives them, and their labels."""
     subset = task.subset("train")
-    chosen = [i * len(subset) // own.train.batch_size for i in range(own.train.batch_size)]
-    images = torch.stack([to_tensor(task.store[int(subset.rows[i])]) for i in chosen])  # uint8, as loaded
-    batch = {"images": images, "labels": torch.from_numpy(subset.labels[chosen])}
+    chosen = [number * len(subset) // count for number in range(count)]
+    images = torch.stack([to_tensor(task.store[int(subset.rows[index])]) for index in chosen])
+    return {"images": images, "labels": torch.from_numpy(subset.labels[chosen])}
+
+
+def _bare_actions(task: Task, images: Tensor, half: bool) -> dict[str, Callable[[], object]]:
     frozen = task.load_backbone().eval().requires_grad_(False)
-    half = own.train.precision == "bf16"
-    actions = {
+    return {
         "frozen backbone: forward and backward": lambda: _through(frozen, images, half),
         "frozen backbone: forward": lambda: _forward(frozen, images, half),
     }
-    for variant in ("CAH", "DPP", "FRPT", "finetune"):
-        actions[f"{variant} step"] = _step(variant, own, task, batch)
-    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
 
 
-def _step(variant: str, own: FrptParams, task: Task, batch: dict[str, Tensor]) -> Any:
-    alone = own.model_copy(update={"variants": (variant,)})
-    stepper = Stepper(Frpt.build(alone, task), own.train, task.runtime)
-    return lambda: stepper.step(iter([batch] * own.train.accumulate))
+def _step(
+    name: VariantName, params: FrptParams, task: Task, batch: dict[str, Tensor]
+) -> Callable[[], Losses]:
+    """Return what makes one step of a variant, named by the block or not."""
+    variant = Frpt.named(params.model_copy(update={"variants": (name,)}), name)
+    stepper = Stepper(Frpt.build(variant, task), params.train, task.runtime)
+    return lambda: stepper.step(iter([batch] * params.train.accumulate))
 
 
 def _through(backbone: Backbone, images: Tensor, half: bool) -> None:

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 from torch.optim import AdamW
 
-from fieldmark.base.blocks import parse
-from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task
+from fieldmark.benchmarks.fixtures import CLASSES, PER_CLASS, make_task, wired_backbone
 from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader
 from fieldmark.datasets.data.batches.transforms import to_tensor, training_transform
 from fieldmark.engine.loop import Stepper
@@ -19,24 +18,25 @@ from fieldmark.engine.task import Task
 from fieldmark.engine.training import make_sampler
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.preflight.check import read_runtime, wired_backbone
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12
 LOADED = 12  # batches
 
 
-def run(params: dict[str, Any], folder: Path) -> str:
-    """Return the tables for the IRT of `params` (the content of params.yaml)."""
-    own = parse(IrtParams, params["irt"], "irt")
-    backbone = create_backbone(wired_backbone(params, "irt"), own.images.side)
-    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
+def run(configuration: Configuration, folder: Path) -> str:
+    """Return the tables for the IRT of `params.yaml`."""
+    own = configuration.method_block("irt", IrtParams)
+    backbone = create_backbone(wired_backbone(configuration, "irt"), own.images.side)
+    workers = configuration.block("runtime", RuntimeParams).workers
+    task = make_task(folder, own.images.side, backbone, workers)
     return "\n\n".join([_step(own, task), _loading(own, task, folder)])
 
 
 def _step(own: IrtParams, task: Task) -> str:
     """One optimiser step of IRT_R through the engine, and of its backbone alone, on the same batch."""
-    stepper = Stepper(Irt.build(own, task), own.train, task.runtime)
+    stepper = Stepper(Irt.build(Irt.named(own, "R"), task), own.train, task.runtime)
     batch = next(_batches(own, task, 0, 1))
     batch = {name: value.to(stepper.fabric.device) for name, value in batch.items()}
     bare = task.load_backbone().to(stepper.fabric.device).train()

@@ -1,15 +1,15 @@
 """LOCA's training step beside the bare encoder passes that it must make."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 
-from fieldmark.base.blocks import parse
 from fieldmark.benchmarks.fixtures import make_task
 from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.batches.transforms import to_tensor
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.task import Task
@@ -17,51 +17,54 @@ from fieldmark.methods.loca.model.encoder import build_encoder, encode
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import choose_patches
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.variants import LocaVariant, make_variant
 from fieldmark.methods.loca.model.views import NUMBERS, draws, make_views
-from fieldmark.preflight.check import read_runtime
 from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone
 
 ROUNDS = 12
 TRAINED = ("position", "feature", "LOCA", "zhai")
 
 
-def run(params: dict[str, Any], folder: Path) -> str:
-    """Return the table for the LOCA of `params` (the content of params.yaml)."""
-    own = parse(LocaParams, params["loca"], "loca").single("LOCA")
-    encoder = build_encoder(own)
-    task = make_task(folder, own.images.side, encoder, read_runtime(params).workers)
+def run(configuration: Configuration, folder: Path) -> str:
+    """Return the table for the LOCA of `params.yaml`."""
+    params = configuration.method_block("loca", LocaParams)
+    encoder = build_encoder(params)
+    workers = configuration.block("runtime", RuntimeParams).workers
+    task = make_task(folder, params.images.side, encoder, workers)
     subset = task.subset("train")
-    chosen = [i * len(subset) // own.train.batch_size for i in range(own.train.batch_size)]
+    chosen = [i * len(subset) // params.train.batch_size for i in range(params.train.batch_size)]
     device = torch.device(pick_device(task.runtime))
     images = torch.stack([to_tensor(task.store[int(subset.rows[i])]) for i in chosen]).to(device)
     encoder.to(device)
-    optimizer = AdamW(encoder.parameters(), lr=own.train.lr)
+    optimizer = AdamW(encoder.parameters(), lr=params.train.lr)
+    variant = make_variant("LOCA", params)
     actions = {
-        "encoder: reference; queries and back": lambda: _bare_step(encoder, optimizer, own, images),
-        "views alone": lambda: _views(own, images, encoder.spec.stride),
+        "encoder: reference; queries and back": lambda: _bare_step(encoder, optimizer, variant, images),
+        "views alone": lambda: _views(params, images, encoder.spec.stride),
     }
-    actions |= {f"{name} step": _step(own.single(name), task, images) for name in TRAINED}
-    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+    actions |= {f"{name} step": _step(make_variant(name, params), task, images) for name in TRAINED}
+    return table("Training step", in_turn(actions, ROUNDS), params.train.batch_size, "img")
 
 
-def _step(own: LocaParams, task: Task, images: Tensor) -> Any:
-    method = Loca.build(own, task)
-    stepper = Stepper(method, own.train, task.runtime)
+def _step(variant: LocaVariant, task: Task, images: Tensor) -> Callable[[], None]:
+    method = Loca.build(variant, task)
+    stepper = Stepper(method, method.params.train, task.runtime)
 
     def step() -> None:
         method.before_step(0)
-        stepper.step(iter([{"images": images}] * own.train.accumulate))
+        stepper.step(iter([{"images": images}] * method.params.train.accumulate))
         method.after_step(0)
 
     return step
 
 
-def _bare_step(encoder: Backbone, optimizer: Optimizer, own: LocaParams, images: Tensor) -> None:
+def _bare_step(encoder: Backbone, optimizer: Optimizer, variant: LocaVariant, images: Tensor) -> None:
     """The passes of a LOCA step: the whole reference without gradient, all queries with, and an update."""
-    views, side = own.views, own.views.reference_size
+    views, side = variant.params.views, variant.params.views.reference_size
     shown = images[:, :, :side, :side].float() / 255
-    _, kept = choose_patches(own, (views.reference_size // encoder.spec.stride) ** 2, 0)
+    _, kept = choose_patches(variant, (side // encoder.spec.stride) ** 2, 0)
     with torch.no_grad():
         encode(encoder, shown)
     focal = shown[:, :, : views.focal_size, : views.focal_size].repeat(views.focal_count, 1, 1, 1)
@@ -71,7 +74,7 @@ def _bare_step(encoder: Backbone, optimizer: Optimizer, own: LocaParams, images:
     optimizer.zero_grad(set_to_none=True)
 
 
-def _views(own: LocaParams, images: Tensor, patch: int) -> None:
-    count = 2 + own.views.focal_count
+def _views(params: LocaParams, images: Tensor, patch: int) -> None:
+    count = 2 + params.views.focal_count
     uniform = draws(0, 0, range(len(images)), count * NUMBERS)
-    make_views(images, uniform.unflatten(1, (count, NUMBERS)), own.views, patch)
+    make_views(images, uniform.unflatten(1, (count, NUMBERS)), params.views, patch)

@@ -2,24 +2,24 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 from torch.optim import AdamW
 
-from fieldmark.base.blocks import parse
-from fieldmark.benchmarks.fixtures import make_task
+from fieldmark.benchmarks.fixtures import make_task, wired_backbone
 from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader
 from fieldmark.datasets.data.batches.transforms import training_transform
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import make_sampler
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.methods.pma.model.params import PmaParams, Variant
-from fieldmark.preflight.check import read_runtime, wired_backbone
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.methods.pma.model.variants import TrainedName
+from fieldmark.runtime.params import RuntimeParams
 from fieldmark.texts.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
@@ -27,33 +27,32 @@ ROUNDS = 6
 PHRASES, WORDS = 17, 150  # as many as a picture and a vocabulary of the default world have
 
 
-def run(params: dict[str, Any], folder: Path) -> str:
-    """Return the table for the PMA of `params` (the content of params.yaml)."""
-    own = parse(PmaParams, params["pma"], "pma")
-    backbone = create_backbone(wired_backbone(params, "pma"), own.images.side)
-    task = make_task(folder, own.images.side, backbone, read_runtime(params).workers)
+def run(configuration: Configuration, folder: Path) -> str:
+    """Return the table for the PMA of `params.yaml`."""
+    params = configuration.method_block("pma", PmaParams)
+    backbone = create_backbone(wired_backbone(configuration, "pma"), params.images.side)
+    workers = configuration.block("runtime", RuntimeParams).workers
+    task = make_task(folder, params.images.side, backbone, workers)
     task = replace(task, text=_write_phrases(task, folder / "text"))
-    batch = _batch(own, task)
-    stepper = _stepper(own, task, "PMA")
-    device = stepper.fabric.device
-    batch = {name: value.to(device) for name, value in batch.items()}
-    vision = _stepper(own, task, "vision")
+    bimodal, vision = (_stepper(params, task, name) for name in ("PMA", "vision"))
+    device = bimodal.fabric.device
+    batch = {name: value.to(device) for name, value in _batch(params, task).items()}
     bare = task.load_backbone().to(device).train()
-    if own.train.freeze_batchnorm:
+    if params.train.freeze_batchnorm:
         freeze_batchnorm(bare)
-    optimizer = AdamW(bare.parameters(), lr=own.train.lr)
-    batches = [batch] * own.train.accumulate
+    optimizer = AdamW(bare.parameters(), lr=params.train.lr)
+    batches = [batch] * params.train.accumulate
     actions = {
-        "backbone: forward, backward, AdamW": lambda: _bare_step(stepper, bare, optimizer, batch["images"]),
+        "backbone: forward, backward, AdamW": lambda: _bare_step(bimodal, bare, optimizer, batch["images"]),
         "vision PMA step": lambda: vision.step(iter(batches)),
-        "bi-modal PMA step": lambda: stepper.step(iter(batches)),
+        "bi-modal PMA step": lambda: bimodal.step(iter(batches)),
     }
-    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+    return table("Training step", in_turn(actions, ROUNDS), params.train.batch_size, "img")
 
 
-def _stepper(own: PmaParams, task: Task, variant: Variant) -> Stepper:
-    alone = own.model_copy(update={"variants": (variant,)})
-    return Stepper(Pma.build(alone, task), own.train, task.runtime)
+def _stepper(params: PmaParams, task: Task, name: TrainedName) -> Stepper:
+    alone = params.model_copy(update={"variants": (name,)})
+    return Stepper(Pma.build(Pma.named(alone, name), task), params.train, task.runtime)
 
 
 def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
@@ -65,10 +64,10 @@ def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: T
     optimizer.zero_grad(set_to_none=True)
 
 
-def _batch(own: PmaParams, task: Task) -> Batch:
+def _batch(params: PmaParams, task: Task) -> Batch:
     subset = task.subset("train")
-    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(own.images))
-    return next(loader(dataset, TrainingSlices(make_sampler(subset, own.train), 0, 1), 0))
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
+    return next(loader(dataset, TrainingSlices(make_sampler(subset, params.train), 0, 1), 0))
 
 
 def _write_phrases(task: Task, folder: Path) -> Path:

@@ -28,11 +28,6 @@ class Recipe(Block):
     images: ImageParams
     train: TrainParams
 
-    @property
-    def loaded(self) -> ImageParams:
-        """How pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
-        return self.images
-
 
 class MethodParams(Recipe):
     """What every method's block has; each method adds its own, and says which variants there are."""
@@ -119,6 +114,11 @@ class Method(Trainable, Generic[P, Q]):
         """The block as this variant has it."""
         return self.variant.params
 
+    @property
+    def loaded(self) -> ImageParams:
+        """How pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
+        return self.params.images
+
     @classmethod
     @abstractmethod
     def variants(cls, params: P) -> Sequence[Variant[P, Q]]:
@@ -130,7 +130,9 @@ class Method(Trainable, Generic[P, Q]):
     @classmethod
     def named(cls, params: P, name: str) -> Variant[P, Q]:
         """Return the variant `name` of a block. Raises UserError, with the nearest name, when it is not there."""
-        return pick({variant.name: variant for variant in cls.variants(params)}, name, f"{cls.name}.variants")
+        by_name = {variant.name: variant for variant in cls.variants(params)}
+        named: Variant[P, Q] = pick(by_name, name, f"{cls.name}.variants")
+        return named
 
     @classmethod
     def training_task(cls, variant: Variant[P, Q], task: Task) -> Task:

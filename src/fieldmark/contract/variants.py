@@ -48,7 +48,7 @@ def _train_variant(
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
     curve = []
     if variant.trained:
-        curve = train_on(method, own.loaded, own.train, narrowed, run, keep=_snapshots(method, earlier))
+        curve = train_on(method, method.loaded, own.train, narrowed, run, keep=_snapshots(method, earlier))
     method.finish(narrowed)
     save_model(method, folder)
     if earlier.exists():

@@ -31,6 +31,14 @@ def unit_rows(embeddings: Tensor | Array, name: str) -> Tensor:
     return rows / torch.where(norms > 0, norms, 1.0)
 
 
+def float_array(values: Any) -> Array:
+    """Return a tensor (on any device, of any precision), an array or a list as an array of float64."""
+    array: Array = np.asarray(
+        values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values, dtype=np.float64
+    )
+    return array
+
+
 def label_array(labels: Any, rows: int, name: str) -> Array:
     """Return labels (numbers or strings; tensor, array or list) as an array of shape (rows,).
 
@@ -48,7 +56,7 @@ def checked_scores(scores: Any, targets: Any) -> tuple[Array, Array]:
     Raises ValueError for other ranks, shapes that differ, no picture or class, scores that are not finite
     and targets other than 0 and 1.
     """
-    values, truth = _float_array(scores), _float_array(targets)
+    values, truth = float_array(scores), float_array(targets)
     if values.ndim != 2 or values.shape != truth.shape or not values.size:
         raise ValueError(
             f"scores and targets must both have shape (pictures, classes), they have {values.shape}, {truth.shape}"
@@ -59,13 +67,6 @@ def checked_scores(scores: Any, targets: Any) -> tuple[Array, Array]:
     if not np.isin(truth, (0.0, 1.0)).all():
         raise ValueError("targets must be 0 or 1")
     return values, truth
-
-
-def _float_array(values: Any) -> Array:
-    array: Array = np.asarray(
-        values.detach().cpu().double().numpy() if isinstance(values, Tensor) else values, dtype=np.float64
-    )
-    return array
 
 
 def _refuse_non_finite(rows: Tensor, name: str) -> None:

@@ -5,14 +5,12 @@ draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap
 Application, 1997, section 3.8) and takes the mean over all queries of the classes drawn.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from fieldmark.evaluation.arrays import Array
-from fieldmark.evaluation.retrieval import RetrievalResults
 
 RESAMPLES = 2000
 LEVEL = 0.95
@@ -57,33 +55,6 @@ def paired_difference(
             f"a paired difference needs the same queries, shapes are {left.shape} and {right.shape}"
         )
     return interval(left - right, clusters, resamples=resamples, seed=seed)
-
-
-def retrieval_intervals(results: RetrievalResults, ks: Sequence[int] = (1, 2, 4, 8)) -> dict[str, Interval]:
-    """Return every measure of `results` by name with its interval over classes (needs one valid query)."""
-    valid = results.valid
-    labels = results.query_labels[valid]
-    return {name: interval(values[valid], labels) for name, values in results.values(ks).items()}
-
-
-def retrieval_difference(
-    first: RetrievalResults, second: RetrievalResults, measure: str = "recall@1"
-) -> Interval:
-    """Return `measure` of `first` minus that of `second`, paired by query, with its interval over classes.
-
-    Raises ValueError when the two did not search for the same queries, and for an unknown measure.
-    """
-    same = np.array_equal(first.query_labels, second.query_labels)
-    if not (same and np.array_equal(first.valid, second.valid)):
-        raise ValueError("a paired difference needs results on the same queries")
-    ks = (int(measure.removeprefix("recall@")),) if measure.startswith("recall@") else ()
-    known = first.values(ks)
-    if measure not in known:
-        raise ValueError(f"unknown measure {measure!r}; known: recall@<k>, {', '.join(known)}")
-    valid = first.valid
-    return paired_difference(
-        known[measure][valid], second.values(ks)[measure][valid], first.query_labels[valid]
-    )
 
 
 def _checked(values: Any, clusters: Any) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.arrays import Array, float_array
 from fieldmark.evaluation.bootstrap import Interval, interval
 
 BINS = 15
@@ -54,8 +54,8 @@ def correct_in_top(scores: Tensor | Array, labels: Any, k: int = 1) -> Array:
     array, true = _checked(scores, labels)
     if k < 1:
         raise ValueError(f"k must be at least 1, it is {k}")
-    own = array[np.arange(len(true)), true]
-    better: Array = (array >= own[:, None]).sum(1) - 1  # the class itself is as good as itself
+    of_class = array[np.arange(len(true)), true]
+    better: Array = (array >= of_class[:, None]).sum(1) - 1  # the class itself is as good as itself
     return better < k
 
 
@@ -63,11 +63,11 @@ def classification_metrics(
     scores: Tensor | Array, labels: Any, ks: Sequence[int] = (1, 5)
 ) -> dict[str, float]:
     """Return `top<k>` for each k, and `class_mean`, the mean over classes of their top-1 accuracy; 0 to 1."""
-    found = {f"top{k}": float(correct_in_top(scores, labels, k).mean()) for k in ks}
+    tops = {f"top{k}": float(correct_in_top(scores, labels, k).mean()) for k in ks}
     _, true = _checked(scores, labels)
     right = correct_in_top(scores, true)
-    classes = np.unique(true)
-    return {**found, "class_mean": float(np.mean([right[true == one].mean() for one in classes]))}
+    by_class = [right[true == label].mean() for label in np.unique(true)]
+    return {**tops, "class_mean": float(np.mean(by_class))}
 
 
 def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccuracy]:
@@ -76,14 +76,15 @@ def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccu
     `correct`, `groups` and `clusters` have shape (N,). Intervals resample the clusters within a group; a group
     of one cluster (a class by itself) resamples its pictures.
     """
-    right, names, parts = (np.asarray(one) for one in (correct, groups, clusters))
+    right, names, parts = (np.asarray(values) for values in (correct, groups, clusters))
     if not right.shape == names.shape == parts.shape or right.ndim != 1:
         raise ValueError("correct, groups and clusters must have one value a picture each")
-    found = []
+    accuracies = []
     for name in np.unique(names):
-        own = names == name
-        found.append(GroupAccuracy(name.item(), interval(right[own], parts[own]), int(own.sum())))
-    return sorted(found, key=lambda one: (one.accuracy.value, str(one.name)))
+        member = names == name
+        accuracy = interval(right[member], parts[member])
+        accuracies.append(GroupAccuracy(name.item(), accuracy, int(member.sum())))
+    return sorted(accuracies, key=lambda group: (group.accuracy.value, str(group.name)))
 
 
 def reliability(probabilities: Tensor | Array, labels: Any, bins: int = BINS) -> Reliability:
@@ -97,11 +98,11 @@ def reliability(probabilities: Tensor | Array, labels: Any, bins: int = BINS) ->
     if array.min() < 0 or np.abs(array.sum(1) - 1).max() > SUM_TOLERANCE:
         raise ValueError("every row of probabilities must be non-negative and sum to 1")
     confidence, right = array.max(1), array.argmax(1) == true
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    counts = np.bincount(place, minlength=bins)
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    counts = np.bincount(index, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean_confidence = np.bincount(place, confidence, bins) / counts
-        accuracy = np.bincount(place, right, bins) / counts
+        mean_confidence = np.bincount(index, confidence, bins) / counts
+        accuracy = np.bincount(index, right, bins) / counts
     return Reliability(np.linspace(0, 1, bins + 1), mean_confidence, accuracy, counts)
 
 
@@ -112,7 +113,7 @@ def log_loss(probabilities: Tensor | Array, labels: Any) -> float:
 
 
 def _checked(scores: Tensor | Array, labels: Any) -> tuple[Array, Array]:
-    array = np.asarray(scores.detach().cpu() if isinstance(scores, Tensor) else scores, np.float64)
+    array = float_array(scores)
     true = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
     if array.ndim != 2 or true.shape != array.shape[:1] or not len(true):
         raise ValueError(f"scores must be (N, C) and labels (N,), they are {array.shape} and {true.shape}")

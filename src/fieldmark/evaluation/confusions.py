@@ -47,7 +47,7 @@ def class_recall(results: RetrievalResults, k: int = 1) -> ClassRecall:
 
 
 def hardest_confusions(results: RetrievalResults, n: int = 8) -> list[Confusion]:
-    """Return the n (class, wrong class) pairs with the largest share of rank-1 errors, largest first.
+    """Return the n (class, wrong class) pairs with the largest fraction of rank-1 errors, largest first.
 
     Needs results with at least one neighbour kept; fewer than n pairs come back when fewer occur.
     """
@@ -58,14 +58,18 @@ def hardest_confusions(results: RetrievalResults, n: int = 8) -> list[Confusion]
     for query in np.flatnonzero(results.valid & ~results.correct[:, 0]).tolist():
         pair = (results.query_labels[query], results.gallery_labels[results.neighbours[query, 0]])
         cases.setdefault(pair, []).append(query)
-    found = [_confusion(results, pair, queries, totals) for pair, queries in cases.items()]
-    return sorted(found, key=lambda one: (-one.share, -one.count, str(one.label), str(one.taken_for)))[:n]
+    confusions = [_confusion(results, pair, queries, totals) for pair, queries in cases.items()]
+    return sorted(confusions, key=_hardest_first)[:n]
+
+
+def _hardest_first(confusion: Confusion) -> tuple[float, int, str, str]:
+    return -confusion.share, -confusion.count, str(confusion.label), str(confusion.taken_for)
 
 
 def _confusion(
     results: RetrievalResults, pair: tuple[Any, Any], queries: list[int], totals: Mapping[Any, int]
 ) -> Confusion:
-    label, taken_for = (one.item() if isinstance(one, np.generic) else one for one in pair)
+    label, taken_for = (name.item() if isinstance(name, np.generic) else name for name in pair)
     clearest = max(queries, key=lambda query: (results.similarities[query, 0], -query))
     return Confusion(
         label=label,

@@ -17,7 +17,7 @@ JACKKNIFE_GROUPS = 50
 
 
 def principal_energy(embeddings: Tensor | Array) -> Array:
-    """Return (D,) the cumulative share of variance of the first 1..D principal components.
+    """Return (D,) the cumulative fraction of the variance of the first 1..D principal components.
 
     Eigenvalues of the centred covariance of the L2-normalised (N, D) embeddings, largest first, over their
     sum. Embeddings that all coincide have no variance; theirs is defined as 1 everywhere.
@@ -31,7 +31,7 @@ def principal_energy(embeddings: Tensor | Array) -> Array:
 
 
 def _energy(covariance: Tensor) -> Array:
-    """Return (D,) the cumulative share of the eigenvalues of a covariance (D, D), largest first."""
+    """Return (D,) the cumulative fraction of the eigenvalues of a covariance (D, D), largest first."""
     if float(covariance.trace()) <= COLLAPSED_VARIANCE:
         return np.ones(len(covariance))
     eigenvalues = torch.linalg.eigvalsh(covariance.cpu()).flip(0).clamp(min=0)
@@ -71,14 +71,14 @@ def components_difference(
 def _left_out_components(rows: Tensor, groups: Array, share: float) -> Array:
     """Return the (fractional) components for `share` of unit rows (N, D) without each group in turn."""
     total, second = rows.sum(dim=0), rows.T @ rows
-    found = []
+    components = []
     for group in range(int(groups.max()) + 1):
         part = rows[torch.as_tensor(np.flatnonzero(groups == group), device=rows.device)]
         kept = len(rows) - len(part)
         mean = (total - part.sum(dim=0)) / kept
         covariance = (second - part.T @ part) / kept - mean.outer(mean)
-        found.append(_fractional_components(_energy(covariance), share))
-    return np.array(found)
+        components.append(_fractional_components(_energy(covariance), share))
+    return np.array(components)
 
 
 def _fractional_components(energy: Array, share: float) -> float:
@@ -99,8 +99,8 @@ class SimilarityHistograms:
         """Common area of the two normalised histograms: 0 parted, 1 alike; 0 when either is empty."""
         if not (self.positive.sum() and self.negative.sum()):
             return 0.0
-        shares = self.positive / self.positive.sum(), self.negative / self.negative.sum()
-        return float(np.minimum(*shares).sum())
+        fractions = self.positive / self.positive.sum(), self.negative / self.negative.sum()
+        return float(np.minimum(*fractions).sum())
 
 
 def similarity_histograms(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.arrays import Array, float_array
 
 Indices = Sequence[Any]
 Protocol = Literal["easy", "medium", "hard"]
@@ -24,8 +24,20 @@ def revisited_map(
 ) -> float:
     """Return the mean average precision, 0 to 1, over the queries that have positives (0 when none has).
 
-    similarity (database, queries); easy, hard and junk hold, for each query, its database rows of that kind.
-    See `revisited_average_precision`, whose errors it shares.
+    The revisited Oxford and Paris protocol (Radenovic et al., CVPR 2018, arXiv 1803.11285), average precision by the
+    trapezoid rule. `similarity` (database, queries), the larger the nearer; `easy`, `hard` and `junk` hold, for each
+    query, its database rows of that kind. `protocol` says what counts: "easy" the easy rows, "medium" easy and hard
+    ones, "hard" the hard ones; the other kinds are taken out of the ranking. Raises ValueError for an unknown
+    protocol, NaN, rows outside the database, lists that do not match the queries, and images that are both positive
+    and ignored.
+
+    >>> import numpy as np
+    >>> from fieldmark.evaluation import revisited_map
+    >>> similarity = np.array([[0.9], [0.8], [0.7], [0.6]])  # four pictures, one query
+    >>> revisited_map(similarity, easy=[[0]], hard=[[3]], junk=[[1]], protocol="medium")  # ranks 1 and 3 of 3
+    0.7916666666666666
+    >>> revisited_map(similarity, easy=[[0]], hard=[[3]], junk=[[1]], protocol="hard")  # rank 2 of 2
+    0.25
     """
     precision = revisited_average_precision(similarity, easy, hard, junk, protocol)
     counted = precision[~np.isnan(precision)]
@@ -43,9 +55,7 @@ def revisited_average_precision(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}; it is {protocol!r}")
-    scores = np.asarray(
-        similarity.detach().cpu() if isinstance(similarity, Tensor) else similarity, np.float64
-    )
+    scores = float_array(similarity)
     if scores.ndim != 2 or np.isnan(scores).any():
         raise ValueError(f"similarity must be (database, queries) without NaN, its shape is {scores.shape}")
     lists = {"easy": easy, "hard": hard, "junk": junk}
@@ -82,10 +92,10 @@ def _average_precision(scores: Array, positive: Array, ignored: Array, query: in
         raise ValueError(f"query {query}: an image is both positive and ignored")
     if not positive.any():
         return float("nan")
-    found = np.sort(scores[positive])[::-1]
+    positives = np.sort(scores[positive])[::-1]
     negatives = np.sort(scores[~positive & ~ignored])
-    order = np.arange(len(found))
-    ranks = order + len(negatives) - np.searchsorted(negatives, found)  # from 0; negatives first among equals
+    order = np.arange(len(positives))
+    ranks = order + len(negatives) - np.searchsorted(negatives, positives)  # from 0; negatives first if equal
     before = np.where(ranks > 0, order / np.maximum(ranks, 1), 1.0)
     after = (order + 1) / (ranks + 1)
     return float(((before + after) / 2).mean())

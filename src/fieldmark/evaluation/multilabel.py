@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from fieldmark.base.frequency import HEAD, TAIL, frequency_masks
 from fieldmark.evaluation.arrays import Array, checked_scores
 from fieldmark.evaluation.bootstrap import LEVEL, Interval
 
-HEAD, TAIL = 100, 20  # Wu et al. (ECCV 2020): head from 100 training pictures on, tail below 20
 RESAMPLES = 1000
 
 
@@ -28,35 +28,32 @@ def multilabel_map(
 ) -> dict[str, Any]:
     """Return `map`, `ap` (C,) and `left_out` for scores and targets (N, C); with class counts, the groups too.
 
+    Fractions from 0 to 1; average precision is the mean over the positives of the precision at their score.
     `targets` are 0 or 1. Classes without a positive picture have no average precision: they are NaN in `ap`,
     out of every mean, and `left_out` lists them (by `names`, or by index). `class_counts` (C,) are the training
     pictures per class; `head`, `medium` and `tail` are then the means over the classes with at least `head`,
-    fewer, and fewer than `tail` of them. A mean over no class is NaN. Raises ValueError for shapes that differ,
-    scores that are not finite and targets that are not 0 or 1.
+    fewer, and fewer than `tail` of them (the groups of Wu et al., ECCV 2020, arXiv 2007.09654). A mean over no
+    class is NaN. Raises ValueError for shapes that differ, scores that are not finite and targets that are not 0
+    or 1.
+
+    >>> import torch
+    >>> from fieldmark.evaluation import multilabel_map
+    >>> scores = torch.tensor([[0.9, 0.2], [0.8, 0.7], [0.1, 0.3]])  # three pictures, two classes
+    >>> targets = torch.tensor([[1, 0], [0, 0], [1, 1]])
+    >>> metrics = multilabel_map(scores, targets, class_counts=[150, 5])
+    >>> [round(metrics[name], 3) for name in ("map", "head", "tail")]
+    [0.667, 0.833, 0.5]
     """
     values, truth = checked_scores(scores, targets)
     ap = _Ranking(values, truth).average_precision(np.ones(len(values)))
     empty = np.flatnonzero(np.isnan(ap)).tolist()
-    groups = frequency_masks(class_counts, values.shape[1], head, tail)
+    groups = _groups(class_counts, values.shape[1], head, tail)
     return {
         "map": _mean(ap),
         "ap": ap,
         "left_out": [names[i] for i in empty] if names else empty,
         **{name: _mean(ap[mask]) for name, mask in groups.items()},
     }
-
-
-def frequency_masks(class_counts: Any, classes: int, head: int = HEAD, tail: int = TAIL) -> dict[str, Array]:
-    """Return which classes are of the `head`, `medium` and `tail`, each (C,); nothing without class counts."""
-    if class_counts is None:
-        return {}
-    counts = np.asarray(class_counts)
-    if counts.shape != (classes,):
-        raise ValueError(f"class_counts must have shape ({classes},), it has {counts.shape}")
-    if tail > head:
-        raise ValueError(f"tail ({tail}) must not exceed head ({head})")
-    top, bottom = counts >= head, counts < tail
-    return {"head": top, "medium": ~top & ~bottom, "tail": bottom}
 
 
 def resampled_ap(scores: Any, targets: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
@@ -86,9 +83,9 @@ def map_intervals(
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Return `map` and the groups with classes to score, each with its interval over resampled pictures."""
-    found = multilabel_map(scores, targets)["ap"]
+    ap = multilabel_map(scores, targets)["ap"]
     draws = resampled_ap(scores, targets, resamples=resamples, seed=seed)
-    return mean_intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
+    return mean_intervals(ap, draws, _groups(class_counts, len(ap), head, tail))
 
 
 def map_differences(
@@ -106,10 +103,10 @@ def map_differences(
 
     Both are scores (N, C) of the same pictures. Raises ValueError where `multilabel_map` does.
     """
-    found = multilabel_map(first, targets)["ap"] - multilabel_map(second, targets)["ap"]
+    gains = multilabel_map(first, targets)["ap"] - multilabel_map(second, targets)["ap"]
     draws = resampled_ap(first, targets, resamples=resamples, seed=seed)
     draws -= resampled_ap(second, targets, resamples=resamples, seed=seed)
-    return mean_intervals(found, draws, frequency_masks(class_counts, len(found), head, tail))
+    return mean_intervals(gains, draws, _groups(class_counts, len(gains), head, tail))
 
 
 def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str, Interval]:
@@ -135,23 +132,33 @@ class _Ranking:
         rows = len(scores)
         ends = np.ones_like(ordered, dtype=bool)
         ends[:-1] = ordered[:-1] != ordered[1:]
-        # Of every row, the last one with the same score.
-        places = np.where(ends, np.arange(rows)[:, None], rows - 1)
-        self.last = np.minimum.accumulate(places[::-1], axis=0)[::-1]
+        # The index of the last row with the same score, for every row.
+        last = np.where(ends, np.arange(rows)[:, None], rows - 1)
+        self.last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
         self.tied = not bool(ends.all())
 
     def average_precision(self, weights: Array) -> Array:
         """Return the average precision of each class, (C,), where picture n counts `weights[n]` times."""
         weight = weights[self.order]
         hits = weight * self.positive
-        found, seen = hits.cumsum(axis=0), weight.cumsum(axis=0)
-        precision = found / np.maximum(seen, 1e-300)
+        right, seen = hits.cumsum(axis=0), weight.cumsum(axis=0)
+        precision = right / np.maximum(seen, 1e-300)
         if self.tied:
             precision = np.take_along_axis(precision, self.last, axis=0)
-        total = found[-1]
+        total = right[-1]
         summed = (hits * precision).sum(axis=0)
         ap: Array = np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
         return ap
+
+
+def _groups(class_counts: Any, classes: int, head: int, tail: int) -> Mapping[str, Array]:
+    """Return which classes are of the head, the medium and the tail, each (C,); nothing without class counts."""
+    if class_counts is None:
+        return {}
+    counts = np.asarray(class_counts)
+    if counts.shape != (classes,):
+        raise ValueError(f"class_counts must have shape ({classes},), it has {counts.shape}")
+    return frequency_masks(counts, head, tail)
 
 
 def _mean(ap: Array) -> float:
@@ -159,10 +166,10 @@ def _mean(ap: Array) -> float:
     return float(scored.mean()) if scored.size else float("nan")
 
 
-def _interval(found: Array, draws: Array) -> Interval:
+def _interval(ap: Array, draws: Array) -> Interval:
     present = ~np.isnan(draws)
     drawn = present.any(axis=1)
     means = np.where(present, draws, 0.0).sum(axis=1)[drawn] / present.sum(axis=1)[drawn]
-    value = float(found.mean())
+    value = float(ap.mean())
     low, high = 2 * value - np.quantile(means, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
     return Interval(value, min(float(low), value), max(float(high), value))

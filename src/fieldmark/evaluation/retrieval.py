@@ -27,7 +27,7 @@ class RetrievalResults:
 
     first_rank        (N,) int64: rank of the first positive, from 1; 0 where `valid` is False
     ap, ap_at_r       (N,) float64: average precision over the full ranking, and cut at rank R
-    r_precision       (N,) float64: share of positives among the first R
+    r_precision       (N,) float64: fraction of positives among the first R
     valid             (N,) bool: False for queries without a positive in the gallery; their values are 0
     query_labels      (N,), gallery_labels (G,): labels as given
     neighbours        (N, K) int64: gallery rows by falling similarity; similarities (N, K) float64
@@ -74,11 +74,23 @@ def retrieval_metrics(
 ) -> dict[str, float]:
     """Return `recall@k` for each k, `map@r`, `r_precision`, `map` and `skipped`, by cosine similarity.
 
-    queries (N, D) and gallery (G, D) need not be normalised. Without a gallery each query is searched among
-    the other queries (leave-one-out, excluded by index: an exact duplicate still counts). Queries without a
-    positive are left out of the means and counted in `skipped`; when none is left the measures are 0.
+    Fractions from 0 to 1, means over queries; `skipped` is a number of queries. recall@k: a positive is among the
+    first k. MAP@R and R-precision: Musgrave et al., "A Metric Learning Reality Check", arXiv 2003.08505; MAP@R sums
+    the precisions at the positives among the first R and divides by R, the number of positives. `map`: average
+    precision over the whole ranking. A positive must be more similar than a negative to rank before it.
+
+    `queries` (N, D) and `gallery` (G, D) need not be normalised; labels (N,) and (G,). Without a gallery each query
+    is searched among the other queries (leave-one-out, excluded by index: an exact duplicate still counts). Queries
+    without a positive are left out of the means and counted in `skipped`; when none is left the measures are 0.
     A k past the gallery's size means the whole gallery. Raises ValueError for NaN or infinite rows (named),
     for shapes that do not fit and for k below 1.
+
+    >>> import torch
+    >>> from fieldmark.evaluation import retrieval_metrics
+    >>> embeddings = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [1.0, 1.0]])
+    >>> metrics = retrieval_metrics(embeddings, [0, 0, 1, 1, 2], ks=(1,))  # the last has no positive
+    >>> metrics["recall@1"], metrics["map@r"], metrics["skipped"]
+    (1.0, 1.0, 1.0)
     """
     if any(k < 1 for k in ks):
         raise ValueError(f"every k of recall@k must be at least 1, ks is {tuple(ks)}")
@@ -117,9 +129,9 @@ def rank_queries(
         positive = codes[block, None] == other_codes[None, :]
         keys = rows[block] @ others.T - TIE * positive
         if alone:
-            own = torch.arange(block.stop - block.start, device=rows.device)
-            keys[own, own + start] = -torch.inf
-            positive[own, own + start] = False
+            query = torch.arange(block.stop - block.start, device=rows.device)
+            keys[query, query + start] = -torch.inf
+            positive[query, query + start] = False
         columns.fill(block, keys, positive)
     return RetrievalResults(
         **columns.measures,
@@ -166,15 +178,15 @@ def _positive_ranks(keys: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
     Ranks past a query's own count are meaningless. Rows that must not be retrieved have key -inf.
     """
     counts = positive.sum(dim=1)
-    most = int(counts.max())
+    longest = int(counts.max())
     # Ascending "distances": the nearest positive first, +inf as padding.
-    ladder = -torch.where(positive, keys, -torch.inf).topk(most, dim=1).values
+    ladder = -torch.where(positive, keys, -torch.inf).topk(longest, dim=1).values
     distances = torch.where(positive, torch.inf, -keys)
     rung = torch.searchsorted(ladder, distances)
-    above = torch.zeros(len(keys), most + 1, dtype=torch.int64, device=keys.device)
+    above = torch.zeros(len(keys), longest + 1, dtype=torch.int64, device=keys.device)
     above.scatter_add_(1, rung, torch.ones_like(rung))
-    order = torch.arange(1, most + 1, device=keys.device)
-    return order + above[:, :most].cumsum(dim=1), counts
+    order = torch.arange(1, longest + 1, device=keys.device)
+    return order + above[:, :longest].cumsum(dim=1), counts
 
 
 def _measures(ranks: Tensor, counts: Tensor) -> dict[str, Tensor]:

@@ -24,10 +24,18 @@ def mean_iou(
 ) -> dict[str, Any]:
     """Return `miou`, `iou` (C,), `pixel_accuracy` and `absent`, the classes that neither side holds.
 
-    `prediction` and `target` are whole numbers of one shape, whatever it is: one picture or many. Pixels whose
-    target is `ignore_index` count nowhere. The IoU of an absent class is NaN and stays out of `miou`; a class
-    that is predicted but nowhere true has IoU 0. Without a counted pixel all is NaN.
-    Raises ValueError for shapes that differ and for labels outside 0..classes-1.
+    Fractions from 0 to 1. Intersection over union is that of the pixels of all pictures together (Everingham et al.,
+    The PASCAL Visual Object Classes Challenge, IJCV 2010, section 4.2). `prediction` and `target` are whole numbers
+    of one shape, whatever it is: one picture or many. Pixels whose target is `ignore_index` count nowhere. The IoU
+    of an absent class is NaN and stays out of `miou`; a class that is predicted but nowhere true has IoU 0. Without
+    a counted pixel all is NaN. Raises ValueError for shapes that differ and for labels outside 0..classes-1.
+
+    >>> import torch
+    >>> from fieldmark.evaluation import mean_iou
+    >>> prediction, target = torch.tensor([[0, 0], [1, 1]]), torch.tensor([[0, 1], [1, 255]])
+    >>> scores = mean_iou(prediction, target, classes=2)
+    >>> scores["miou"], scores["iou"].tolist(), round(scores["pixel_accuracy"], 3)
+    (0.5, [0.5, 0.5], 0.667)
     """
     overlaps = Overlaps.of([confusion_matrix(prediction, target, classes, ignore_index)])
     return {
@@ -88,7 +96,7 @@ class Overlaps:
 
     @property
     def pixel_accuracy(self) -> float:
-        """Share of the counted pixels whose class is right; NaN without any."""
+        """Fraction of the counted pixels whose class is right; NaN without any."""
         pixels = self.true.sum()
         return float(self.both.sum() / pixels) if pixels else float("nan")
 
@@ -114,7 +122,7 @@ def miou_difference(
     """
     if not np.array_equal(first.true, second.true):
         raise ValueError("a paired difference needs the same pictures on both sides")
-    drawn = [_resampled(one, resamples, seed) for one in (first, second)]
+    drawn = [_resampled(overlaps, resamples, seed) for overlaps in (first, second)]
     return _interval(first.miou - second.miou, drawn[0] - drawn[1])
 
 
@@ -129,13 +137,13 @@ def _resampled(overlaps: Overlaps, resamples: int, seed: int) -> Array:
     """Return the mIoU of each resample, (resamples,); the same seed draws the same pictures."""
     pictures = len(overlaps.true)
     rng = np.random.default_rng(seed)
-    counts = [one.astype(np.float64) for one in overlaps._counts]
+    counts = [pixels.astype(np.float64) for pixels in overlaps._counts]
     drawn = np.empty(resamples)
     step = max(DRAWS_AT_ONCE // pictures, 1)
     for start in range(0, resamples, step):
         block = drawn[start : start + step]
         times = rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=len(block)).astype(np.float64)
-        block[:] = _mean(_iou(*(times @ one for one in counts)))
+        block[:] = _mean(_iou(*(times @ pixels for pixels in counts)))
     return drawn
 
 

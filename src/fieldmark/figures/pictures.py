@@ -9,6 +9,7 @@ import numpy as np
 from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.confusions import Confusion
 from fieldmark.evaluation.retrieval import RetrievalResults
+from fieldmark.figures.chosen import evenly
 from fieldmark.figures.sheets import Cell, picture_sheet
 
 Picture = Callable[[int], Array]  # row -> (H, W, 3) uint8
@@ -50,8 +51,7 @@ def representative_queries(results: RetrievalResults, count: int = 6) -> list[in
     valid = np.flatnonzero(results.valid)
     order = valid[np.argsort(results.ap[valid], kind="stable")]
     chosen: list[int] = []
-    for part in range(min(count, len(order))):
-        start = int((part + 0.5) * len(order) / min(count, len(order)))
+    for start in evenly(len(order), count):
         candidates = np.roll(order, -start).tolist()
         seen = {results.query_labels[query] for query in chosen}
         fresh = [query for query in candidates if results.query_labels[query] not in seen]

@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from fieldmark.language.nouns import noun_phrases
 
 __all__ = ["noun_phrases"]
+_FILES = {"noun_phrases": "nouns"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import late: who reads phrases from files needs no NLTK, and does not depend on how they were made."""
-    if name in __all__:
-        return getattr(import_module("fieldmark.language.nouns"), name)
+    """Import late: what else this folder holds does not depend on how phrases are made."""
+    if name in _FILES:
+        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,17 +5,13 @@ from typing import Literal
 from pydantic import Field
 
 from fieldmark.base.blocks import Block
+from fieldmark.language.nouns import GENERIC
 
 NO_CLIP = "none"  # models/clip_models/none stands for it, so that dvc.yaml has something to depend on
 TaggerName = Literal["builtin", "nltk"]
 # A determiner, adverbs, adjectives or participles or numbers, nouns. Papers such as PMA (Song et al. 2020) chunk
 # noun phrases and give no grammar.
 GRAMMAR = r"NP: {<DT|PRP\$>?<RB.*>*<JJ.*|VBN|VBG|CD>*<NN.*>+}"
-# Heads that say nothing where they stand alone.
-GENERIC = (
-    *("bird", "birds", "flower", "flowers", "car", "cars", "plane", "planes", "airplane", "aircraft"),
-    *("picture", "photo", "image", "color", "colour", "particular bird"),
-)
 
 
 class PhrasesParams(Block):

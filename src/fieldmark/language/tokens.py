@@ -2,8 +2,10 @@
 
 import re
 from functools import cache
+from typing import TYPE_CHECKING
 
-from nltk.tokenize import NLTKWordTokenizer
+if TYPE_CHECKING:
+    from nltk.tokenize import NLTKWordTokenizer
 
 # The end of a sentence inside a caption; a full stop inside a number or a word is none.
 _END = re.compile(r"[.!?;:]+(?=\s|$)|[.!?;](?=[^\W\d_]{2})|[\r\n]+")
@@ -22,5 +24,7 @@ def words(sentence: str) -> list[str]:
 
 
 @cache
-def _tokenizer() -> NLTKWordTokenizer:
+def _tokenizer() -> "NLTKWordTokenizer":
+    from nltk.tokenize import NLTKWordTokenizer  # NLTK takes seconds to import: only those who tokenise wait
+
     return NLTKWordTokenizer()

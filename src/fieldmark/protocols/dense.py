@@ -1,7 +1,7 @@
 """Dense prediction: a linear decoder on patch features, trained with or without the backbone, and its scores.
 
 The decoder is the linear one of Segmenter (R. Strudel et al., ICCV 2021, section 3.2): each patch's features
-to one score a class, scores brought to the picture's size bilinearly. It is trained on a frozen backbone (a
+to one score per class, scores brought to the picture's size bilinearly. It is trained on a frozen backbone (a
 linear probe, its features computed once) or together with the backbone (fine-tuning).
 """
 
@@ -39,7 +39,7 @@ class LinearDecoder(nn.Module):
     """
 
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
     penalty: Tensor
 
     def __init__(self, dim: int, seen: Tensor) -> None:
@@ -48,17 +48,18 @@ class LinearDecoder(nn.Module):
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.zeros(dim, 1, 1))
-        self.register_buffer("deviation", torch.ones(dim, 1, 1))
+        self.register_buffer("std", torch.ones(dim, 1, 1))
         self.register_buffer("penalty", torch.where(seen, 0.0, UNSEEN))
 
     def standardise_by(self, maps: Tensor) -> None:
-        """Take mean and deviation of the channels from features (N, D, h, w)."""
-        deviation, mean = torch.std_mean(maps, dim=(0, 2, 3), correction=0)
+        """Take mean and std of the channels from features (N, D, h, w)."""
+        std, mean = torch.std_mean(maps, dim=(0, 2, 3), correction=0)
         self.mean.copy_(mean[:, None, None])
-        self.deviation.copy_(deviation.clamp(min=STD_FLOOR)[:, None, None])
+        self.std.copy_(std.clamp(min=STD_FLOOR)[:, None, None])
 
     def forward(self, maps: Tensor) -> Tensor:
-        patches = ((maps - self.mean) / self.deviation).permute(0, 2, 3, 1)
+        """(B, D, h, w) -> (B, C, h, w)."""
+        patches = ((maps - self.mean) / self.std).permute(0, 2, 3, 1)
         out: Tensor = (self.head(patches) + self.penalty).permute(0, 3, 1, 2)
         return out
 
@@ -77,7 +78,7 @@ class Segmenter(Trainable):
         return {"cross_entropy": loss, "loss": loss}
 
     def scores(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> scores (B, C, h, w) at the places of the backbone's map."""
+        """Images (B, 3, H, W) -> scores (B, C, h, w), one for each patch of the backbone."""
         out: Tensor = self.decoder(self.backbone(images).feature_map)
         return out
 
@@ -120,7 +121,7 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) ->
 
 
 def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: str) -> Tensor:
-    """Return the maps of whole pictures through a frozen backbone, (N, D, h, w) on the task's device."""
+    """Return the features of whole pictures by a frozen backbone, (N, D, h, w) on the task's device."""
     maps = pairs.task.run(backbone, lambda x: backbone(x).feature_map, pairs.subset, images, desc)
     return maps.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
 
@@ -134,7 +135,11 @@ def fine_tune(
     checkpoints: CheckpointFolder,
     run: str,
 ) -> tuple[Segmenter, list[Point]]:
-    """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve."""
+    """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve.
+
+    The loss looks at every `loss_stride`-th pixel. `run` names the training; it goes on from the state in
+    `checkpoints`, when there is one.
+    """
     task = pairs.task
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
@@ -172,8 +177,8 @@ def _runs(shapes: Sequence[tuple[int, ...]], classes: int) -> list[tuple[int, in
     """Cut 0..N into runs of equal shapes that are not too large to be scored at once."""
     runs: list[tuple[int, int]] = []
     for index, shape in enumerate(shapes):
-        most = max(SCORED_AT_ONCE // (shape[0] * shape[1] * classes), 1)
-        if runs and shapes[runs[-1][0]] == shape and index - runs[-1][0] < most:
+        longest = max(SCORED_AT_ONCE // (shape[0] * shape[1] * classes), 1)
+        if runs and shapes[runs[-1][0]] == shape and index - runs[-1][0] < longest:
             runs[-1] = runs[-1][0], index + 1
         else:
             runs.append((index, index + 1))

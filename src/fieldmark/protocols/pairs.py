@@ -1,4 +1,4 @@
-"""Pictures with their masks: which a task has, shares of them, and batches of both."""
+"""Pictures with their masks: which a task has, fractions of them, and batches of both."""
 
 from dataclasses import dataclass, replace
 
@@ -31,8 +31,8 @@ class Pairs:
     def of(cls, task: Task, *roles: str) -> "Pairs":
         """Take the pictures of some roles that have a mask. Raises UserError when nothing names their labels."""
         subset = task.subset(*roles)
-        places = task.manifest.set_index("row")["mask_row"]
-        rows = places.reindex(subset.rows).to_numpy(np.int64)
+        mask_rows = task.manifest.set_index("row")["mask_row"]
+        rows = mask_rows.reindex(subset.rows).to_numpy(np.int64)
         chosen, names = rows >= 0, task.store.mask_names
         if chosen.any() and not names:
             raise UserError(f"{task.store.folder} does not say what its masks hold; run `prepare` again")
@@ -42,10 +42,13 @@ class Pairs:
         return len(self.mask_rows)
 
     def few(self, fraction: float, seed: int) -> NDArray[np.int64]:
-        """Draw a share of the pictures, at least one, in rising order; a smaller share is part of a larger."""
+        """Draw a fraction of the pictures, at least one; a larger fraction holds the smaller one.
+
+        Returns their indices in rising order. The draw depends on the seed and on the ids alone.
+        """
         order = np.argsort([chance(seed, str(key)) for key in self.subset.frame["id"]], kind="stable")
-        found: NDArray[np.int64] = np.sort(order[: max(1, round(fraction * len(self)))])
-        return found
+        chosen: NDArray[np.int64] = np.sort(order[: max(1, round(fraction * len(self)))])
+        return chosen
 
     def taken(self, indices: NDArray[np.int64]) -> "Pairs":
         """Return some of the pairs, by their index."""
@@ -59,10 +62,10 @@ class Pairs:
 
     def seen(self) -> Tensor:
         """Say of every label whether any of the masks holds it, (C,) bool."""
-        found = torch.zeros(self.classes, dtype=torch.bool)
+        seen = torch.zeros(self.classes, dtype=torch.bool)
         for index in range(len(self)):
-            found |= labels_in(torch.from_numpy(self.mask(index).copy()), self.classes)
-        return found
+            seen |= labels_in(torch.from_numpy(self.mask(index).copy()), self.classes)
+        return seen
 
     def small_masks(self, side: int) -> Tensor:
         """All masks reduced to side x side by the nearest pixel, (N, side, side) uint8."""
@@ -86,7 +89,7 @@ class PairDataset(PictureDataset):
 
     def __getitem__(self, part: Slice) -> Batch:
         with torch.random.fork_rng(devices=[]):
-            pairs = [self._pair(part, place) for place in range(len(part.indices))]
+            pairs = [self._pair(part, position) for position in range(len(part.indices))]
         images, masks = zip(*pairs, strict=True)
         chosen = np.array(part.indices, np.int64)
         return {
@@ -96,9 +99,9 @@ class PairDataset(PictureDataset):
             "indices": torch.from_numpy(chosen),
         }
 
-    def _pair(self, part: Slice, place: int) -> tuple[Tensor, Tensor]:
-        torch.manual_seed(mix(self.seed, part.step, part.first + place))
-        index = part.indices[place]
+    def _pair(self, part: Slice, position: int) -> tuple[Tensor, Tensor]:
+        torch.manual_seed(mix(self.seed, part.step, part.first + position))
+        index = part.indices[position]
         image = tv_tensors.Image(to_tensor(self.store[int(self.rows[index])]))
         mask = torch.from_numpy(self.store.mask(int(self.mask_rows[index])).copy())
         pair: tuple[Tensor, Tensor] = self.transform(image, tv_tensors.Mask(mask[None]))

@@ -9,30 +9,32 @@ from fieldmark.results.schema import MethodResult, VariantResult
 def comparisons(methods: Sequence[MethodResult]) -> list[MethodResult]:
     """Merge the methods of each split that have a headline in common: one result each, variants `METHOD variant`."""
     groups: dict[tuple[str, str], list[MethodResult]] = defaultdict(list)
-    for one in methods:
-        groups[one.dataset, one.split].append(one)
+    for result in methods:
+        groups[result.dataset, result.split].append(result)
     merged = [_merged(group) for group in groups.values() if len(group) > 1]
-    return [one for one in merged if one is not None]
+    return [result for result in merged if result is not None]
 
 
 def _merged(group: Sequence[MethodResult]) -> MethodResult | None:
-    shared = [name for name in _headlines(group) if all(_has(one, name) for one in group)]
+    shared = [name for name in _headlines(group) if all(_has(result, name) for result in group)]
     if not shared:
         return None
     return MethodResult(
-        method=" and ".join(one.method for one in group),
-        title=f"{', '.join(one.method.upper() for one in group)} side by side",
+        method=" and ".join(result.method for result in group),
+        title=f"{', '.join(result.method.upper() for result in group)} side by side",
         split=group[0].split,
         dataset=group[0].dataset,
-        variants=tuple(_renamed(one, variant) for one in group for variant in one.variants),
+        variants=tuple(_renamed(result, variant) for result in group for variant in result.variants),
         headline=tuple(shared),
         metrics=tuple(shared),
-        lower_is_better=tuple(name for name in shared if any(name in one.lower_is_better for one in group)),
+        lower_is_better=tuple(
+            name for name in shared if any(name in result.lower_is_better for result in group)
+        ),
     )
 
 
 def _headlines(group: Sequence[MethodResult]) -> list[str]:
-    return list(dict.fromkeys(name for one in group for name in one.headline))
+    return list(dict.fromkeys(name for result in group for name in result.headline))
 
 
 def _has(result: MethodResult, measure: str) -> bool:

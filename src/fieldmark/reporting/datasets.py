@@ -35,12 +35,12 @@ class RoleView:
 
 @dataclass(frozen=True)
 class ClassBar:
-    """How often a class occurs among the training pictures: `share` of the most frequent one, in percent."""
+    """How often a class occurs among the training pictures: `percent` is of what the most frequent class has."""
 
     name: str
     group: str
     count: str
-    share: float
+    percent: float
 
 
 @dataclass(frozen=True)
@@ -108,19 +108,19 @@ def _frequencies(validation: Mapping[str, Any]) -> list[Frequencies]:
     """Return the frequencies of every long-tailed split: training pictures are those of train and val."""
     splits = _mapping(validation.get("splits"))
     return [
-        _frequency(name, _mapping(found), _mapping(splits.get(name)))
-        for name, found in sorted(_mapping(validation.get("groups")).items())
+        _frequency(name, _mapping(groups), _mapping(splits.get(name)))
+        for name, groups in sorted(_mapping(validation.get("groups")).items())
     ]
 
 
 def _frequency(split: str, groups: Mapping[str, Any], roles: Mapping[str, Any]) -> Frequencies:
     counted = [_mapping(_mapping(roles.get(role)).get("counts")) for role in ("train", "val")]
     of_class = {
-        str(name): (group, sum(int(one.get(name, 0)) for one in counted))
+        str(name): (group, sum(int(counts.get(name, 0)) for counts in counted))
         for group in ("head", "medium", "tail")
         for name in _list(groups.get(group))
     }
-    most = max((count for _, count in of_class.values()), default=1) or 1
+    largest = max((count for _, count in of_class.values()), default=1) or 1
     limits = _mapping(groups.get("thresholds"))
     legend = [
         ("head", f"head: at least {plain(limits.get('head', '–'))} training pictures"),
@@ -128,46 +128,48 @@ def _frequency(split: str, groups: Mapping[str, Any], roles: Mapping[str, Any]) 
         ("tail", f"tail: fewer than {plain(limits.get('tail', '–'))}"),
     ]
     bars = [
-        ClassBar(name, group, plain(count), 100 * count / most) for name, (group, count) in of_class.items()
+        ClassBar(name, group, plain(count), 100 * count / largest)
+        for name, (group, count) in of_class.items()
     ]
     return Frequencies(split, legend, bars)
 
 
 def _roles(splits: Mapping[str, Any]) -> list[RoleView]:
     return [
-        RoleView(
-            split, role, plain(found.get("pictures", "–")), plain(found.get("classes", "–")), _spread(found)
-        )
+        _role(split, role, _mapping(facts))
         for split, roles in sorted(splits.items())
-        for role, found in (
-            (role, _mapping(one)) for role, one in sorted(_mapping(roles).items(), key=_train_first)
-        )
+        for role, facts in sorted(_mapping(roles).items(), key=_train_first)
     ]
+
+
+def _role(split: str, role: str, facts: Mapping[str, Any]) -> RoleView:
+    pictures, classes = plain(facts.get("pictures", "–")), plain(facts.get("classes", "–"))
+    return RoleView(split, role, pictures, classes, _spread(facts))
 
 
 def _train_first(item: tuple[str, Any]) -> tuple[bool, str]:
     return item[0] != "train", item[0]
 
 
-def _spread(found: Mapping[str, Any]) -> str:
-    spread = _mapping(found.get("pictures_per_class"))
+def _spread(facts: Mapping[str, Any]) -> str:
+    spread = _mapping(facts.get("pictures_per_class"))
     if not {"least", "most"} <= spread.keys():
         return ""
-    least, most = plain(spread["least"]), plain(spread["most"])
-    return least if least == most else f"{least} to {most}"
+    smallest, largest = plain(spread["least"]), plain(spread["most"])
+    return smallest if smallest == largest else f"{smallest} to {largest}"
 
 
 def _check(item: Any) -> Check:
     entry = _mapping(item)
     named = ", ".join(map(str, _list(entry.get("ids"))))
     success = entry.get("success") is True
-    found = [] if success else [named, plain(entry.get("observed", ""))]
+    details = [] if success else [named, plain(entry.get("observed", ""))]
     return Check(
         table=str(entry.get("table", "")),
         name=str(entry.get("expectation", "unnamed expectation")),
         success=success,
         severity=str(entry.get("severity", "critical")),
-        details="; ".join(one for one in found if one),
+        details="; ".join(text for text in details if text),
     )
 
 

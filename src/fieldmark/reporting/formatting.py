@@ -1,48 +1,59 @@
-"""Numbers as a reader wants them: shares in per cent, counts whole, the rest to three digits."""
+"""Numbers as a reader wants them: fractions in per cent, counts whole, the rest to three digits."""
 
 import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fieldmark.results.schema import Claim, Measure
+from fieldmark.results.schema import Claim, Measure, Verdict
 
 MISSING = "–"
+VERDICTS = {"holds": ("✓", "yes"), "does not hold": ("✗", "no"), "undecided": ("?", "open")}  # icon, style
 
 
-def is_share(value: float | None) -> bool:
-    """Say whether a number is a share (a float from -1 to 1), which is shown in per cent."""
+def is_fraction(value: float | None) -> bool:
+    """Say whether a number is a fraction (a float from -1 to 1), which is shown in per cent."""
     return isinstance(value, float) and -1 <= value <= 1
 
 
-def number(value: float | None, share: bool = False, sign: bool = False) -> str:
-    """Return a number for reading: `share` in per cent (unit left out), integers whole; `sign` forces +."""
+def number(value: float | None, fraction: bool = False, sign: bool = False, decimals: int = 1) -> str:
+    """Return a number for reading: a `fraction` in per cent (unit left out), integers whole.
+
+    `sign` forces +. `decimals` are those of a fraction; other numbers that are not whole have two digits more.
+    """
     if value is None:
         return MISSING
     plus = "+" if sign else ""
-    if share:
-        text = f"{value * 100:{plus}.1f}"
+    if fraction:
+        text = f"{value * 100:{plus}.{decimals}f}"
     elif float(value).is_integer():
         text = f"{int(value):{plus},}"
     else:
-        text = f"{value:{plus}.3g}" if abs(value) < 1000 else f"{value:{plus},.0f}"
+        text = f"{value:{plus}.{decimals + 2}g}" if abs(value) < 1000 else f"{value:{plus},.{decimals - 1}f}"
     return text.replace("-", "−").replace(",", "\u202f")
 
 
-def interval_text(measure: Measure, share: bool) -> str:
+def interval_text(measure: Measure, fraction: bool, decimals: int = 1) -> str:
     """Return 'low – high' of a measure, empty without an interval."""
     if measure.low is None or measure.high is None:
         return ""
-    return f"{number(measure.low, share)} – {number(measure.high, share)}"
+    return f"{number(measure.low, fraction, decimals=decimals)} – {number(measure.high, fraction, decimals=decimals)}"
 
 
 def claim_value(claim: Claim) -> tuple[str, str]:
     """Return the decided difference with its sign and unit, and its interval (either may be empty)."""
     if claim.value is None:
         return "", ""
-    share = is_share(claim.value)
-    value = number(claim.value, share, sign=True) + (" points" if share else "")
+    # A difference of one component is no difference of 100 points: its interval reaches further than any fraction.
+    fraction = all(is_fraction(side) for side in (claim.value, claim.low, claim.high) if side is not None)
+    value = number(claim.value, fraction, sign=True) + (" points" if fraction else "")
     if claim.low is None or claim.high is None:
         return value, ""
-    return value, f"{number(claim.low, share, sign=True)} to {number(claim.high, share, sign=True)}"
+    return value, f"{number(claim.low, fraction, sign=True)} to {number(claim.high, fraction, sign=True)}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """Return a verdict with its icon."""
+    return f"{VERDICTS[verdict][0]} {verdict}"
 
 
 def plain(value: Any) -> str:
@@ -63,15 +74,13 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def flattened(mapping: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Return a nest of mappings as (dotted name, text) pairs in the order given."""
-    rows: list[tuple[str, str]] = []
+def leaves(mapping: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield a nest of mappings as (dotted name, value) pairs in the order given; an empty mapping is a value."""
     for key, value in mapping.items():
-        if isinstance(value, dict):
-            rows += flattened(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
         else:
-            rows.append((f"{prefix}{key}", plain(value)))
-    return rows
+            yield f"{prefix}{key}", value
 
 
 def markdown(text: str) -> str:
@@ -80,3 +89,9 @@ def markdown(text: str) -> str:
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     text = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", text)
     return re.sub(r"(?<!\w)@", "&#64;", re.sub(r"(?<![\w&])#", "&#35;", text))
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a GitHub table of cells that are Markdown already."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

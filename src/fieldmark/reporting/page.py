@@ -14,20 +14,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
-from fieldmark.reporting.formatting import MISSING
+from fieldmark.reporting.formatting import MISSING, VERDICTS
 from fieldmark.reporting.phrases import phrases_view
 from fieldmark.reporting.reading import Results
 from fieldmark.results.figures import FigureEntry, FigureFile
 from fieldmark.results.schema import Claim, Measure, MethodResult, NetworkResult
 
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
-PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "scikit-learn", "pillow", "pyarrow")
-VERDICTS = {"holds": ("✓", "yes"), "does not hold": ("✗", "no"), "undecided": ("?", "open")}
+PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow", "pyarrow")
 
 
 @dataclass(frozen=True)
 class CellView:
-    """A number of a table; `start`, `width` and `at` place its interval on a 0 to 100 track, if a share."""
+    """A number of a table; `start`, `width` and `at` place its interval on a 0 to 100 track, if a fraction."""
 
     text: str
     interval: str = ""
@@ -78,6 +77,15 @@ class MethodView:
     parameters: Sequence[tuple[str, str]]
 
 
+@dataclass(frozen=True)
+class NetworkView:
+    """A backbone or a CLIP as shown: how many weights it has, and (name, value, interval) of each of its scores."""
+
+    result: NetworkResult
+    size: str
+    scores: Sequence[tuple[str, str, str]]
+
+
 def render_page(results: Results) -> str:
     """Return the HTML of the report. The same results and packages give the same text."""
     environment = Environment(
@@ -87,20 +95,24 @@ def render_page(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    views = [_method_view(one, results.method_figures.get(one.method, [])) for one in results.methods]
-    present = {one.method for one in results.methods}
+    views = [
+        _method_view(result, results.method_figures.get(result.method, [])) for result in results.methods
+    ]
+    present = {result.method for result in results.methods}
     html = environment.get_template("page.html").render(
         methods=views,
-        comparisons=[(one, measure_table(one, one.headline)) for one in comparisons(results.methods)],
+        comparisons=[
+            (result, measure_table(result, result.headline)) for result in comparisons(results.methods)
+        ],
         missing=[name for name in results.expected if name not in present],
         claims=[claim for view in views for claim in view.claims],
         verdicts=Counter(claim.row.verdict for view in views for claim in view.claims),
         icons=VERDICTS,
-        datasets=[dataset_view(one) for one in results.datasets],
-        data_figures={one.name: _figures(one.figures) for one in results.datasets},
-        phrases=[phrases_view(name, one) for name, one in results.phrases.items()],
-        backbones=[_backbone_view(one) for one in results.backbones],
-        clip_models=[_backbone_view(one) for one in results.clip_models],
+        datasets=[dataset_view(result) for result in results.datasets],
+        data_figures={result.name: _figures(result.figures) for result in results.datasets},
+        phrases=[phrases_view(name, result) for name, result in results.phrases.items()],
+        backbones=[_network_view(result) for result in results.backbones],
+        clip_models=[_network_view(result) for result in results.clip_models],
         clip_figures=[_figures(figures) for figures in results.clip_figures.values()],
         versions=package_versions(),
         fingerprint=fingerprint(results.params),
@@ -117,13 +129,13 @@ def fingerprint(params: Mapping[str, Any]) -> str:
 
 def package_versions() -> list[tuple[str, str]]:
     """Return the public versions of the packages that numbers depend on (without build tags such as +cpu)."""
-    found = []
+    versions = []
     for name in PACKAGES:
         try:
-            found.append((name, version(name).partition("+")[0]))
+            versions.append((name, version(name).partition("+")[0]))
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def data_uri(content: bytes, suffix: str) -> str:
@@ -143,30 +155,30 @@ def measure_table(result: MethodResult, names: Sequence[str]) -> TableView:
         (variant.name, variant.title, [columns[name][variant.name] for name in names])
         for variant in result.variants
     ]
-    shares = {name: any(cell.at is not None for cell in columns[name].values()) for name in names}
-    return TableView([(name, "%" if shares[name] else "") for name in names], rows)
+    fractions = {name: any(cell.at is not None for cell in columns[name].values()) for name in names}
+    return TableView([(name, "%" if fractions[name] else "") for name in names], rows)
 
 
 def _column(result: MethodResult, name: str) -> dict[str, CellView]:
-    found = {variant.name: variant.measures.get(name) for variant in result.variants}
-    values = [one.value for one in found.values() if one is not None]
-    share = all(formatting.is_share(value) for value in values)
-    # Of other measures than headline shares, such as a count, nobody can say which is best.
-    contested = share and name in result.headline and len(values) > 1 and min(values) < max(values)
+    measures = {variant.name: variant.measures.get(name) for variant in result.variants}
+    values = [measure.value for measure in measures.values() if measure is not None]
+    fraction = all(formatting.is_fraction(value) for value in values)
+    # Of other measures than headline fractions, such as a count, nobody can say which is best.
+    contested = fraction and name in result.headline and len(values) > 1 and min(values) < max(values)
     best = (min if name in result.lower_is_better else max)(values) if contested else None
-    return {variant: _cell(one, share, best) for variant, one in found.items()}
+    return {variant: _cell(measure, fraction, best) for variant, measure in measures.items()}
 
 
-def _cell(measure: Measure | None, share: bool, best: float | None) -> CellView:
+def _cell(measure: Measure | None, fraction: bool, best: float | None) -> CellView:
     if measure is None:
         return CellView(MISSING)
-    texts = formatting.number(measure.value, share), formatting.interval_text(measure, share)
+    texts = formatting.number(measure.value, fraction), formatting.interval_text(measure, fraction)
     is_best = measure.value == best
-    if not share or measure.value < 0:
+    if not fraction or measure.value < 0:
         return CellView(*texts, is_best)
     low = measure.value if measure.low is None else measure.low
     high = measure.value if measure.high is None else measure.high
-    percent = [round(100 * min(max(one, 0.0), 1.0), 1) for one in (measure.value, low, high)]
+    percent = [round(100 * min(max(side, 0.0), 1.0), 1) for side in (measure.value, low, high)]
     return CellView(*texts, is_best, percent[0], percent[1], round(percent[2] - percent[1], 1))
 
 
@@ -178,7 +190,7 @@ def _method_view(result: MethodResult, figures: Sequence[FigureFile]) -> MethodV
         claims=[_claim_view(result.method, row) for row in result.claims],
         figures=_figures(figures),
         counts=[(name, _count(value)) for name, value in result.counts.items()],
-        parameters=formatting.flattened(result.parameters),
+        parameters=[(name, formatting.plain(value)) for name, value in formatting.leaves(result.parameters)],
     )
 
 
@@ -191,21 +203,18 @@ def _claim_view(method: str, row: Claim) -> ClaimView:
 
 
 def _figures(figures: Sequence[FigureFile]) -> list[FigureView]:
-    return [FigureView(one.entry, data_uri(one.content, one.entry.file.rsplit(".", 1)[1])) for one in figures]
-
-
-def _backbone_view(backbone: NetworkResult) -> dict[str, Any]:
-    measures = backbone.measures.items()
-    texts = [(name, formatting.number(one.value, formatting.is_share(one.value))) for name, one in measures]
-    shares = [formatting.is_share(one.value) for _, one in measures]
-    intervals = [
-        formatting.interval_text(one, share) for (_, one), share in zip(measures, shares, strict=True)
+    return [
+        FigureView(figure.entry, data_uri(figure.content, figure.entry.file.rsplit(".", 1)[1]))
+        for figure in figures
     ]
-    return {
-        "backbone": backbone,
-        "parameters": "" if backbone.parameters is None else f"{backbone.parameters / 1e6:.2f} M",
-        "metrics": [
-            (name, f"{text} %" if share else text, span)
-            for (name, text), share, span in zip(texts, shares, intervals, strict=True)
-        ],
-    }
+
+
+def _network_view(result: NetworkResult) -> NetworkView:
+    size = "" if result.parameters is None else f"{result.parameters / 1e6:.2f} M"
+    return NetworkView(result, size, [_score(name, measure) for name, measure in result.measures.items()])
+
+
+def _score(name: str, measure: Measure) -> tuple[str, str, str]:
+    fraction = formatting.is_fraction(measure.value)
+    text = formatting.number(measure.value, fraction)
+    return name, f"{text} %" if fraction else text, formatting.interval_text(measure, fraction)

@@ -37,6 +37,6 @@ def phrases_view(name: str, result: PhrasesResult) -> PhrasesView:
     )
 
 
-def _spread(found: Mapping[str, float]) -> str:
-    least, mean, most = (found.get(key, 0) for key in ("least", "mean", "most"))
-    return f"{least:g} to {most:g}, {mean:.1f} on average"
+def _spread(counts: Mapping[str, float]) -> str:
+    smallest, mean, largest = (counts.get(key, 0) for key in ("least", "mean", "most"))
+    return f"{smallest:g} to {largest:g}, {mean:.1f} on average"

@@ -37,44 +37,58 @@ class Results:
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
-    """Read all that `reports` (metrics, figures and what else has numbers) and `prepared` (data sets) hold.
+    """Read all that `reports` (results, figures, validation) and `prepared` (data sets) hold.
 
-    Whatever is absent is left out. Raises UserError naming the file and the key of what is malformed.
+    Whatever is absent is left out, and so is what `params` no longer names. Raises UserError naming the file and
+    the key of what is malformed.
     """
-    figures = reports / "figures"
+    results, figures = reports / "results", reports / "figures"
     methods = read_methods(reports, params)
-    backbones = _named((reports / "results/backbones").glob("*.json"), params, "backbones")
-    clip_models = _named((reports / "results/clip_models").glob("*.json"), params, "clip_models")
-    datasets = _datasets(reports / "validation", prepared, figures / "data")
+    backbones = _named((results / "backbones").glob("*.json"), params, "backbones")
+    clip_models = _named((results / "clip_models").glob("*.json"), params, "clip_models")
+    phrases = _named((results / "phrases").glob("*.json"), params, "phrases")
     return Results(
         methods=methods,
-        method_figures={one.method: read_figures(figures / one.method) for one in methods},
+        method_figures={result.method: read_figures(figures / result.method) for result in methods},
         backbones=[checked(NetworkResult, path) for path in backbones],
         clip_models=[checked(NetworkResult, path) for path in clip_models],
         clip_figures={path.stem: read_figures(figures / "clip_models" / path.stem) for path in clip_models},
-        datasets=[one for one in datasets if one.name in params.get("datasets", [one.name])],
-        phrases={
-            path.stem: checked(PhrasesResult, path)
-            for path in _named((reports / "results/phrases").glob("*.json"), params, "phrases")
-        },
-        expected=list(params.get("methods") or {}),
+        datasets=_datasets(reports / "validation", prepared, figures / "data", params),
+        phrases={path.stem: checked(PhrasesResult, path) for path in phrases},
+        expected=items_of(params, "methods") or [],
         params=params,
     )
 
 
 def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]:
     """Read `reports/results/*.json` in the order of `methods` in `params`; what it no longer names is old."""
-    methods = [
-        checked(MethodResult, path)
-        for path in _named((reports / "results").glob("*.json"), params, "methods")
-    ]
-    order = list(params.get("methods") or {})
-    return sorted(methods, key=lambda one: order.index(one.method) if one.method in order else len(order))
+    paths = _named((reports / "results").glob("*.json"), params, "methods")
+    order = items_of(params, "methods") or []
+    paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
+    return [checked(MethodResult, path) for path in paths]
 
 
-def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetResult]:
-    summaries = {path.parent.name: path for path in prepared.glob("*/summary.json")}
-    reports = {path.stem: path for path in validation.glob("*.json")}
+def items_of(params: Mapping[str, Any], block: str) -> list[str] | None:
+    """Return the names of the items of a block of `params`, in order; None where there is no such block."""
+    items = params.get(block)
+    return list(items) if isinstance(items, dict) else None
+
+
+def is_current(params: Mapping[str, Any], block: str, name: str) -> bool:
+    """Say whether a block has an item `name`; results of what it no longer names are old. Without a block, True."""
+    items = items_of(params, block)
+    return items is None or name in items
+
+
+def _datasets(
+    validation: Path, prepared: Path, figures: Path, params: Mapping[str, Any]
+) -> list[DatasetResult]:
+    summaries = {
+        path.parent.name: path
+        for path in prepared.glob("*/summary.json")
+        if is_current(params, "datasets", path.parent.name)
+    }
+    reports = {path.stem: path for path in _named(validation.glob("*.json"), params, "datasets")}
     return [
         DatasetResult(
             name=name,
@@ -88,8 +102,7 @@ def _datasets(validation: Path, prepared: Path, figures: Path) -> list[DatasetRe
 
 def _named(paths: Iterable[Path], params: Mapping[str, Any], block: str) -> list[Path]:
     """Return the files whose stem is a name in a block of `params`, sorted; all where the block is absent."""
-    named = params.get(block)
-    return [path for path in sorted(paths) if named is None or path.stem in named]
+    return [path for path in sorted(paths) if is_current(params, block, path.stem)]
 
 
 def _mapping(path: Path) -> dict[str, Any]:

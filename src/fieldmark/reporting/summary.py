@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from fieldmark.base.errors import UserError
 from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
-from fieldmark.reporting.formatting import markdown
-from fieldmark.reporting.page import VERDICTS, CellView, fingerprint, measure_table
+from fieldmark.reporting.formatting import VERDICTS, markdown, markdown_table
+from fieldmark.reporting.page import CellView, fingerprint, measure_table
 from fieldmark.reporting.reading import Results
 from fieldmark.results.schema import Claim, MethodResult
 
@@ -31,7 +31,7 @@ def render_summary(results: Results) -> str:
 
 
 def readme_block(methods: Sequence[MethodResult]) -> str:
-    """Return a line a method, for `update_readme`: its first measure of every variant, and how its claims fared."""
+    """Return a line per method, for `update_readme`: its first measure of every variant, and how its claims fared."""
     if not methods:
         return _nothing([])
     tallies = [Counter(VERDICTS[claim.verdict][0] for claim in result.claims) for result in methods]
@@ -40,7 +40,7 @@ def readme_block(methods: Sequence[MethodResult]) -> str:
         for result, tally in zip(methods, tallies, strict=True)
     ]
     head = ["method", "measure", "variants", *(f"{icon} {name}" for name, (icon, _) in VERDICTS.items())]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def update_readme(readme: str, block: str) -> str:
@@ -87,7 +87,7 @@ def _headline(result: MethodResult) -> str:
     ]
     where = f"on `{result.split}` of `{result.dataset}`".replace("|", "")
     escaped = [[markdown(row[0]), *row[1:]] for row in rows]
-    return f"**{markdown(result.title)}**, {where}\n\n{_table([markdown(one) for one in head], escaped)}"
+    return f"**{markdown(result.title)}**, {where}\n\n{markdown_table([markdown(name) for name in head], escaped)}"
 
 
 def _cell(cell: CellView) -> str:
@@ -103,18 +103,13 @@ def _claims(rows: Sequence[tuple[MethodResult, Claim]]) -> str:
             markdown(claim.claim),
             markdown(claim.paper),
             f"{markdown(claim.decides)}: {_value(claim)}",
-            f"{VERDICTS[claim.verdict][0]} {claim.verdict}",
+            formatting.verdict_text(claim.verdict),
         ]
         for result, claim in rows
     ]
-    return _table(head, body)
+    return markdown_table(head, body)
 
 
 def _value(claim: Claim) -> str:
     value, interval = formatting.claim_value(claim)
     return f"{value}, 95 % interval {interval}" if interval else value or "not measured"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

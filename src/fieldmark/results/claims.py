@@ -19,9 +19,10 @@ def claim_difference(
 ) -> Claim:
     """Decide a claim that a difference is above (or below) zero, by `verdict`.
 
-    With a `margin` the claim is that the difference is above minus that margin: as good, but for so much.
+    With a `margin` the claim is that it is no further than that on the other side: as good, but for so much.
     """
-    raised = Interval(difference.value + margin, difference.low + margin, difference.high + margin)
+    shift = margin if claimed == "above" else -margin
+    shifted = Interval(difference.value + shift, difference.low + shift, difference.high + shift)
     return Claim(
         claim=claim,
         paper=paper,
@@ -29,7 +30,7 @@ def claim_difference(
         value=difference.value,
         low=difference.low,
         high=difference.high,
-        verdict=verdict(raised, claimed, negligible),
+        verdict=verdict(shifted, claimed, negligible),
     )
 
 

@@ -60,11 +60,11 @@ def read_figures(folder: Path) -> list[FigureFile]:
     listed = read_json(index)
     if not isinstance(listed, list):
         raise UserError(f"{index} must hold a list of figures; run the stage that writes it again")
-    found = []
+    figures = []
     for position, item in enumerate(listed):
-        entry = validated(FigureEntry, item, index, f"{position}.")
+        entry = validated(FigureEntry, item, str(index), f"{position}.")
         path = folder / entry.file
         if not path.is_file():
             raise UserError(f"{index}: {position}.file names {entry.file}, which does not exist beside it")
-        found.append(FigureFile(entry, path.read_bytes()))
-    return found
+        figures.append(FigureFile(entry, path.read_bytes()))
+    return figures

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
 
 from fieldmark.evaluation.bootstrap import Interval
 
@@ -92,14 +92,19 @@ class Evaluation(_Checked):
         return sorted(known - set(self.headline))
 
     @property
-    def metric_values(self) -> dict[str, float]:
-        """What DVC compares: one flat name a value, such as "R.recall@1"."""
+    def metric_measures(self) -> dict[str, Measure]:
+        """What DVC compares, with intervals: one flat name per measure of a variant, such as "R.recall@1"."""
         return {
-            f"{variant.name}.{name}": variant.measures[name].value
+            f"{variant.name}.{name}": variant.measures[name]
             for variant in self.variants
             for name in self.metrics
             if name in variant.measures
         }
+
+    @property
+    def metric_values(self) -> dict[str, float]:
+        """The values of `metric_measures`: `reports/metrics/<method>.json`."""
+        return {name: measure.value for name, measure in self.metric_measures.items()}
 
 
 class MethodResult(Evaluation):
@@ -129,9 +134,18 @@ class NetworkResult(_Checked):
     notes: tuple[str, ...] = ()
 
     @property
+    def metric_measures(self) -> dict[str, Measure]:
+        """What DVC compares, with intervals, by the name of the measure."""
+        return {name: self.measures[name] for name in self.metrics if name in self.measures}
+
+    @property
     def metric_values(self) -> dict[str, float]:
-        """What DVC compares, by the name of the measure."""
-        return {name: self.measures[name].value for name in self.metrics if name in self.measures}
+        """The values of `metric_measures`: `reports/metrics/backbones/<name>.json`."""
+        return {name: measure.value for name, measure in self.metric_measures.items()}
+
+
+class MetricValues(RootModel[dict[str, Number]]):
+    """A file below `reports/metrics`: what DVC compares, one flat name per value."""
 
 
 class PhraseSample(_Checked):
@@ -144,7 +158,7 @@ class PhraseSample(_Checked):
 
 
 class PhrasesResult(_Checked):
-    """`reports/phrases/<name>.json`: what was extracted from the captions of a data set."""
+    """`reports/results/phrases/<name>.json`: what was extracted from the captions of a data set."""
 
     dataset: str
     split: str

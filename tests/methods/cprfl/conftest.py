@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,8 @@ from support.tiny import SIDE, tiny_resnet
 
 from fieldmark.base.blocks import parse
 from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.runtime.params import RuntimeParams
@@ -23,7 +24,7 @@ WIDTH = 10
 
 
 def pictures(folder: Path) -> pd.DataFrame:
-    """Write noise with a bright square of its own colour and place a class; return the manifest."""
+    """Write noise with a bright square, in the colour and corner of the class, for each class; return the manifest."""
     rng = np.random.default_rng(0)
     colours = np.array([[220, 30, 30], [30, 220, 30], [30, 30, 220], [220, 220, 30]])
     rows = []
@@ -31,10 +32,10 @@ def pictures(folder: Path) -> pd.DataFrame:
         for number, role in enumerate(ROLES):
             picture = rng.integers(90, 130, (SIDE, SIDE, 3)).astype(np.uint8)
             present = np.flatnonzero(rng.random(4) < ODDS)
-            for one in present:
-                top, left = 16 * (one // 2) + rng.integers(6), 16 * (one % 2) + rng.integers(6)
-                picture[top : top + 10, left : left + 10] = colours[one]
-            labels = [NAMES[one] for one in present]
+            for label in present:
+                top, left = 16 * (label // 2) + rng.integers(6), 16 * (label % 2) + rng.integers(6)
+                picture[top : top + 10, left : left + 10] = colours[label]
+            labels = [NAMES[label] for label in present]
             rows.append({"id": f"p{number}", "row": writer.add(picture), "labels": labels, "role": role})
     return pd.DataFrame(rows)
 
@@ -58,17 +59,18 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
         store=ImageStore.open(tmp_path / "data"),
         manifest=manifest,
         split=manifest[["id", "row", "role"]].assign(label=-1, class_name=""),
-        ks=(1,),
+        split_params=SplitParams(dataset="scenes", kind="longtail", ks=(1,)),
         backbone=tmp_path / "backbone",
         text=tmp_path / "prompts",
         history=tmp_path / "history",
         runtime=RuntimeParams(device="cpu", workers=0, checkpoint_seconds=0.0001),
+        states=StateKey(tmp_path / "states"),
     )
 
 
 @pytest.fixture
 def without_val(task: Task) -> Task:
-    return replace(task, split=task.split[task.split["role"] != "val"])
+    return task.with_split(task.split[task.split["role"] != "val"])
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def slow(layer: nn.Module, rows: list[list[float]]) -> list[list[float]]:
     attention, forward = layer[0], layer[1]  # type: ignore[index]
     normed = [norm(row, attention.norm) for row in rows]
     qkv = [linear(row, attention.to_qkv) for row in normed]
-    found: list[list[float]] = []
+    attended: list[list[float]] = []
     for i in range(len(rows)):
         joined: list[float] = []
         for head in range(3):
@@ -55,8 +55,10 @@ def slow(layer: nn.Module, rows: list[list[float]]) -> list[list[float]]:
                 sum(math.exp(s) / total * other[values][d] for s, other in zip(scores, qkv, strict=True))
                 for d in range(5)
             ]
-        found.append(linear(joined, attention.to_out))
-    return [linear([gelu(x) for x in linear(norm(row, forward[0]), forward[1])], forward[4]) for row in found]
+        attended.append(linear(joined, attention.to_out))
+    return [
+        linear([gelu(x) for x in linear(norm(row, forward[0]), forward[1])], forward[4]) for row in attended
+    ]
 
 
 @pytest.mark.parametrize("depth", [1, 2])

@@ -144,33 +144,33 @@ def test_focal_equals_a_double_loop_and_has_right_gradients() -> None:
 
 
 def slow_balanced(
-    logits: torch.Tensor, targets: torch.Tensor, counts: list[int], pictures: int, own: Balance
+    logits: torch.Tensor, targets: torch.Tensor, counts: list[int], pictures: int, balance: Balance
 ) -> float:
     total = 0.0
     for row, wanted in zip(logits.tolist(), targets.tolist(), strict=True):
         repeated = sum(y / n for y, n in zip(wanted, counts, strict=True))
         for x, y, n in zip(row, wanted, counts, strict=True):
             rate = (1 / n) / repeated
-            weight = own.alpha + sigmoid(own.beta * (rate - own.gamma))
-            shifted = x - math.log(pictures / n - 1) * own.init_bias / own.neg_scale
+            weight = balance.alpha + sigmoid(balance.beta * (rate - balance.gamma))
+            shifted = x - math.log(pictures / n - 1) * balance.init_bias / balance.neg_scale
             if y:
                 pt = sigmoid(shifted)
             else:
-                pt = 1 - sigmoid(own.neg_scale * shifted)
-                weight /= own.neg_scale
-            total -= own.factor * (1 - pt) ** own.focal * weight * math.log(pt)
+                pt = 1 - sigmoid(balance.neg_scale * shifted)
+                weight /= balance.neg_scale
+            total -= balance.factor * (1 - pt) ** balance.focal * weight * math.log(pt)
     return total / logits.numel()
 
 
 @pytest.mark.parametrize(
-    "own", [Balance(), Balance(gamma=0.3, neg_scale=5.0), Balance(0.2, 3.0, 0.1, 1.5, 1.0)]
+    "balance", [Balance(), Balance(gamma=0.3, neg_scale=5.0), Balance(0.2, 3.0, 0.1, 1.5, 1.0)]
 )
-def test_balanced_equals_a_double_loop(own: Balance) -> None:
+def test_balanced_equals_a_double_loop(balance: Balance) -> None:
     logits, targets = given()
     targets[targets.sum(1) == 0, 0] = 1
     counts = [2, 5, 9, 20, 31, 40, 64]
-    loss = DistributionBalancedLoss(torch.tensor(counts), 100, own)
-    assert float(loss(logits, targets)) == pytest.approx(slow_balanced(logits, targets, counts, 100, own))
+    loss = DistributionBalancedLoss(torch.tensor(counts), 100, balance)
+    assert float(loss(logits, targets)) == pytest.approx(slow_balanced(logits, targets, counts, 100, balance))
     assert torch.autograd.gradcheck(lambda x: loss(x, targets), logits.requires_grad_())
 
 

@@ -1,6 +1,7 @@
 """CPRFL as a whole: what trains, what stays, the optimiser's groups, thresholds, saving, loading, resuming."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -12,33 +13,39 @@ from support.tiny import SIDE, tiny_resnet, tiny_vit
 import fieldmark
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
-from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.ema import AveragedWeights
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead
 from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.methods.cprfl.model.params import PARTS, CprflParams, Variant
+from fieldmark.methods.cprfl.model.params import CprflParams, VariantName
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.methods.cprfl.model.variants import TABLE
 from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 Make = Callable[..., CprflParams]
 Batch = dict[str, torch.Tensor]
-ALL = get_args(Variant)
+ALL = get_args(VariantName)
 LINEAR = ["BCE", "focal", "DB", "ASL"]
 
 
-def make(params: Make, task: Task, variant: str, **changes: object) -> tuple[Cprfl, CprflParams]:
-    own = Cprfl.variants(params(variants=[variant], **changes))[variant]
+def make(params: Make, task: Task, name: str, **changes: object) -> Cprfl:
+    variant = Cprfl.named(params(variants=[name], **changes), name)
     torch.manual_seed(0)
-    return Cprfl.build(own, task), own
+    return Cprfl.build(variant, task)
 
 
-def trained(params: Make, task: Task, variant: str, folder: str = "r", **changes: object) -> Cprfl:
-    method, own = make(params, task, variant, **changes)
-    train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "cprfl", "k"), "t")
+def train(method: Cprfl, task: Task, folder: str) -> Cprfl:
+    """Train in place; the mid-training states lie in `folder`."""
+    elsewhere = replace(task, states=StateKey(Path(folder)))
+    train_on(method, method.params.images, method.params.train, elsewhere, f"cprfl/{method.variant.name}")
     return method
+
+
+def trained(params: Make, task: Task, name: str, folder: str = "r", **changes: object) -> Cprfl:
+    return train(make(params, task, name, **changes), task, folder)
 
 
 def state(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -50,11 +57,12 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_every_variant_has_its_parts_and_one_budget(params: Make, task: Task) -> None:
-    named = Cprfl.variants(params())
-    assert tuple(named) == ALL == tuple(PARTS)
-    assert len({own.train.model_dump_json() for own in named.values()}) == 1
+    variants = Cprfl.variants(params())
+    assert tuple(variant.name for variant in variants) == ALL == tuple(TABLE)
+    assert len({variant.params.train.model_dump_json() for variant in variants}) == 1
+    assert len({(variant.title, variant.parts) for variant in variants}) == len(ALL)
     for name in ALL:
-        head = make(params, task, name)[0].head
+        head = make(params, task, name).head
         assert isinstance(head, LinearHead if name in LINEAR else PromptHead)
         if isinstance(head, PromptHead):
             assert head.vectors.shape == ((4, 4) if name == "one-hot" else (4, 10))
@@ -71,8 +79,7 @@ def test_losses_are_those_of_the_pictures_targets(params: Make, task: Task, batc
     )
     some = {"images": batch["images"][[5, 0, 9]], "indices": torch.tensor([5, 0, 9])}
     for name in ("CPRFL", "ASL", "focal", "BCE", "DB"):
-        method, _ = make(params, task, name)
-        method.eval()
+        method = make(params, task, name).eval()
         losses, logits = method(some), method.logits(some["images"])
         wanted = targets[[5, 0, 9]]
         expected = {
@@ -80,10 +87,10 @@ def test_losses_are_those_of_the_pictures_targets(params: Make, task: Task, batc
             "focal": focal_loss(logits, wanted),
             "BCE": torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted),
             "DB": method.balanced(logits, wanted),
-        }[method.parts.loss]
-        assert set(losses) == {method.parts.loss, "loss"}
+        }[method.variant.parts.loss]
+        assert set(losses) == {method.variant.parts.loss, "loss"}
         torch.testing.assert_close(losses["loss"], expected)
-    assert make(params, task, "DB")[0].balanced.counts.tolist() == targets.sum(0).tolist()
+    assert make(params, task, "DB").balanced.counts.tolist() == targets.sum(0).tolist()
 
 
 def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batch) -> None:
@@ -94,13 +101,13 @@ def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batc
         ("DB", {"balance": {"gamma": 0.5}}),
         ("DB", {"balance": {"neg_scale": 5}}),
     ):
-        plain, changed = (make(params, task, name, **c)[0].eval()(batch)["loss"] for c in ({}, change))
+        plain, changed = (make(params, task, name, **c).eval()(batch)["loss"] for c in ({}, change))
         assert not torch.equal(plain, changed)
 
 
 @pytest.mark.parametrize("variant", ALL)
 def test_what_is_trained_moves_and_what_is_not_stays(params: Make, task: Task, variant: str) -> None:
-    before, after = state(make(params, task, variant)[0]), trained(params, task, variant)
+    before, after = state(make(params, task, variant)), trained(params, task, variant)
     moved = {
         name
         for name, _ in after.named_parameters()
@@ -121,8 +128,8 @@ def test_a_frozen_backbone_is_not_changed_by_a_bit(params: Make, task: Task) -> 
 
 
 def test_the_optimiser_gets_everything_once_at_its_own_rate(params: Make, task: Task) -> None:
-    method, own = make(params, task, "CPRFL", backbone_lr=0.25)
-    groups = method.parameter_groups(own.train.model_copy(update={"weight_decay": 1e-4}))
+    method = make(params, task, "CPRFL", backbone_lr=0.25)
+    groups = method.parameter_groups(method.params.train.model_copy(update={"weight_decay": 1e-4}))
     given = [id(p) for group in groups for p in group.params]
     assert len(given) == len(set(given))
     assert set(given) == {id(p) for p in method.parameters()}
@@ -134,19 +141,20 @@ def test_the_optimiser_gets_everything_once_at_its_own_rate(params: Make, task: 
 
 def test_a_linear_classifier_has_a_rate_of_its_own(params: Make, task: Task) -> None:
     for name, scale in (("ASL", 5.0), ("CPRFL", 1.0)):
-        method, own = make(params, task, name, linear_lr=5)
-        scales = {id(p): group.lr_scale for group in method.parameter_groups(own.train) for p in group.params}
+        method = make(params, task, name, linear_lr=5)
+        groups = method.parameter_groups(method.params.train)
+        scales = {id(p): group.lr_scale for group in groups for p in group.params}
         assert {scales[id(p)] for p in method.head.parameters()} == {scale}
         assert {scales[id(p)] for p in method.backbone.parameters()} == {0.1}
 
 
 def test_the_papers_groups_hold_as_many_tensors_as_its_code_meant(params: Make) -> None:
-    own = params(variants=["CPRFL"], dim=2048, heads=8, head_dim=512, mlp_dim=2048)
+    papers = params(variants=["CPRFL"], dim=2048, heads=8, head_dim=512, mlp_dim=2048)
     with torch.device("meta"):
         network = NetworkParams(library="torchvision", arch="resnet101", weights=None)
         backbone = create_backbone(network, 64)
-        method = Cprfl(own, backbone, ["a", "b"], torch.empty(2, 1024))
-    sizes = [len(group.params) for group in method.parameter_groups(own.train)]
+        method = Cprfl(Cprfl.named(papers, "CPRFL"), backbone, ["a", "b"], torch.empty(2, 1024))
+    sizes = [len(group.params) for group in method.parameter_groups(papers.train)]
     assert sizes == [7, 10, 104, 208]
     assert round(sum(p.numel() for p in backbone.parameters()) / 1e6, 2) == 42.50
 
@@ -161,7 +169,7 @@ def test_training_lowers_the_loss_and_finds_the_classes(params: Make, task: Task
 
 def test_one_picture_is_scored_alike_alone_and_among_others(params: Make, task: Task, batch: Batch) -> None:
     for name in ("CPRFL", "ASL"):
-        method = make(params, task, name)[0].eval()
+        method = make(params, task, name).eval()
         with torch.no_grad():
             alone, among = method.probabilities(batch["images"][:1]), method.probabilities(batch["images"])
         assert alone.shape == (1, 4)
@@ -170,7 +178,7 @@ def test_one_picture_is_scored_alike_alone_and_among_others(params: Make, task: 
 
 
 def test_thresholds_are_those_of_the_validation_pictures(params: Make, task: Task) -> None:
-    method, _ = make(params, task, "CPRFL")
+    method = make(params, task, "CPRFL")
     assert method.thresholds.tolist() == [0.5] * 4
     method.finish(task)
     subset = task.subset("val")
@@ -184,7 +192,7 @@ def test_thresholds_are_those_of_the_validation_pictures(params: Make, task: Tas
 
 
 def test_without_validation_pictures_thresholds_stay(params: Make, without_val: Task) -> None:
-    method, _ = make(params, without_val, "ASL")
+    method = make(params, without_val, "ASL")
     method.finish(without_val)
     assert method.thresholds.tolist() == [0.5] * 4
 
@@ -195,7 +203,7 @@ def test_save_and_load_give_the_same_probabilities(
 ) -> None:
     method = trained(params, task, variant)
     method.finish(task)
-    save_model(method, "cprfl", method.params, Path("model"))
+    save_model(method, Path("model"))
     again = load_model(Path("model"))
     assert isinstance(again, Cprfl)
     with torch.no_grad():
@@ -213,28 +221,40 @@ def test_save_and_load_give_the_same_probabilities(
 def test_in_use_a_picture_has_the_categories_that_reach_their_thresholds(params: Make, task: Task) -> None:
     method = trained(params, task, "CPRFL")
     method.finish(task)
-    save_model(method, "cprfl", method.params, Path("model"))
+    save_model(method, Path("model"))
     picture = task.store[int(task.subset("test").rows[0])]
-    [found] = fieldmark.load(Path("model")).predict(picture)
+    [prediction] = fieldmark.load(Path("model")).predict(picture)
     with torch.no_grad():
         expected = method.eval().probabilities(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None])[0]
-    np.testing.assert_allclose(found.probabilities, expected.numpy(), rtol=1e-5)
-    said = [n for n, p, t in zip(found.names, expected, method.thresholds, strict=True) if p >= t]
-    assert sorted(name for name, _ in found.present) == sorted(said)
-    assert [value for _, value in found.present] == sorted((v for _, v in found.present), reverse=True)
+    np.testing.assert_allclose(prediction.probabilities, expected.numpy(), rtol=1e-5)
+    said = [n for n, p, t in zip(prediction.names, expected, method.thresholds, strict=True) if p >= t]
+    assert sorted(name for name, _ in prediction.present) == sorted(said)
+    assert [value for _, value in prediction.present] == sorted(
+        (v for _, v in prediction.present), reverse=True
+    )
 
 
 def test_all_variants_train_save_and_load(params: Make, task: Task) -> None:
-    own = params(train={"steps": 2, "batch_size": 6, "lr": 1e-2, "ema": 0.9})
-    curves = train_variants("cprfl", own, task, Path("m"), Path("r"), "key")
+    short = params(train={"steps": 2, "batch_size": 6, "lr": 1e-2, "ema": 0.9})
+    curves = train_variants("cprfl", short, task, Path("m"))
     assert tuple(curves) == ALL
-    assert tuple(load_variants("cprfl", own, Path("m"))) == ALL
+    assert tuple(load_variants("cprfl", short, Path("m"))) == ALL
+
+
+def test_only_what_is_trained_counts_as_trained_weights(params: Make, task: Task) -> None:
+    head = {"direct-path": "prompt_network", "CPRFL": ""}
+    for name, part in head.items():
+        frozen, whole = make(params, task, name, backbone_lr=0), make(params, task, name, backbone_lr=1)
+        in_head = sum(p.numel() for p in frozen.head.get_submodule(part).parameters())
+        in_backbone = sum(p.numel() for p in whole.backbone.parameters())
+        assert frozen.trained_weights == in_head
+        assert whole.trained_weights == in_head + (0 if name == "direct-path" else in_backbone)
 
 
 def test_a_killed_run_resumes_to_the_same_weights(params: Make, task: Task) -> None:
     changes = {"train": {"steps": 20, "batch_size": 6, "lr": 1e-2, "ema": 0.9}, "dropout": 0.2}
     whole = state(trained(params, task, "CPRFL", "whole", **changes))
-    interrupted, own = make(params, task, "CPRFL", **changes)
+    interrupted = make(params, task, "CPRFL", **changes)
     seen = []
 
     def stop(step: int) -> None:
@@ -244,7 +264,7 @@ def test_a_killed_run_resumes_to_the_same_weights(params: Make, task: Task) -> N
 
     interrupted.before_step = stop  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):
-        train_on(interrupted, own.images, own.train, task, CheckpointFolder(Path("c"), "cprfl", "k"), "t")
+        train(interrupted, task, "c")
     assert seen[-1] == 12
     assert same(state(trained(params, task, "CPRFL", "c", **changes)), whole)
 
@@ -291,12 +311,13 @@ def test_wrong_parameters_are_refused_in_one_line(
 
 
 def test_defaults_are_the_papers(params: Make) -> None:
-    own = CprflParams.model_validate(params().model_dump(include={"images", "train"}))
-    assert (own.dim, own.tau, own.heads, own.head_dim, own.mlp_dim, own.depth) == (2048, 0.5, 8, 512, 2048, 1)
-    assert (own.dropout, own.backbone_lr, own.focal_gamma) == (0.1, 0.1, 2.0)
-    assert (own.length, own.linear_lr) == (None, 1.0)
-    assert own.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
-    assert own.balance.model_dump() == {
+    default = CprflParams.model_validate(params().model_dump(include={"images", "train"}))
+    sizes = (default.dim, default.tau, default.heads, default.head_dim, default.mlp_dim, default.depth)
+    assert sizes == (2048, 0.5, 8, 512, 2048, 1)
+    assert (default.dropout, default.backbone_lr, default.focal_gamma) == (0.1, 0.1, 2.0)
+    assert (default.length, default.linear_lr, default.variants) == (None, 1.0, ALL)
+    assert default.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
+    assert default.balance.model_dump() == {
         "alpha": 0.1,
         "beta": 10,
         "gamma": 0.2,

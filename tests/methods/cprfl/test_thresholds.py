@@ -17,13 +17,13 @@ def drawn(seed: int, size: int = 60, steps: int = 12) -> tuple[np.ndarray, np.nd
 @pytest.mark.parametrize("seed", range(12))
 def test_no_threshold_is_better(seed: int) -> None:
     scores, targets = drawn(seed)
-    found = best_threshold(scores, targets)
+    chosen = best_threshold(scores, targets)
     every = {t: f1_score(targets, scores >= t, zero_division=0) for t in np.unique(scores)}
     best = max(every.values())
-    assert f1_score(targets, scores >= found) == pytest.approx(best)
+    assert f1_score(targets, scores >= chosen) == pytest.approx(best)
     highest = max(t for t, value in every.items() if value == pytest.approx(best))
-    assert highest == min(scores[scores >= found])
-    assert found not in scores or found == scores.min()  # so that rounding decides nothing
+    assert highest == min(scores[scores >= chosen])
+    assert chosen not in scores or chosen == scores.min()  # so that rounding decides nothing
 
 
 def test_separable_scores_are_separated_in_the_middle() -> None:
@@ -45,6 +45,8 @@ def test_a_category_with_few_examples_takes_the_common_threshold() -> None:
     targets[:4, 1] = True
     chosen = choose_thresholds(scores, targets)
     assert chosen[1] == best_threshold(scores.ravel(), targets.ravel())
-    for one in (0, 2):
-        assert chosen[one] == best_threshold(scores[:, one], targets[:, one])
-    assert choose_thresholds(scores, targets, least=4)[1] == best_threshold(scores[:, 1], targets[:, 1])
+    for category in (0, 2):
+        assert chosen[category] == best_threshold(scores[:, category], targets[:, category])
+    assert choose_thresholds(scores, targets, min_positives=4)[1] == best_threshold(
+        scores[:, 1], targets[:, 1]
+    )

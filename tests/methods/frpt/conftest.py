@@ -8,6 +8,7 @@ from support.tiny import SIDE, make_task, tiny_resnet
 from fieldmark.base.blocks import parse
 from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.results.figures import FigureFolder
 from fieldmark.vision.backbones import save_backbone
 
 
@@ -28,6 +29,13 @@ def params() -> Callable[..., FrptParams]:
         return parse(FrptParams, fields, "frpt")
 
     return made
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> FigureFolder:
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    return FigureFolder(folder)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import load_model, train_variants
+from fieldmark.contract.variants import load_model, load_variants, train_variants
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
 from fieldmark.evaluation import retrieval_metrics
@@ -18,58 +20,61 @@ from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.evaluation.warps import chosen_queries
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.results.schema import MethodResult
-from fieldmark.runtime.inference import run_over
+from fieldmark.results.figures import FigureFolder, read_figures
 
 Make = Callable[..., FrptParams]
 
 
 def models(task: Task, own: FrptParams) -> dict[str, Frpt]:
     """Untrained models whose prompts and heads differ."""
-    found = {}
-    for seed, (name, one) in enumerate(Frpt.variants(own).items()):
-        found[name] = Frpt.build(one, task)
+    built = {}
+    for seed, variant in enumerate(Frpt.variants(own)):
+        built[variant.name] = Frpt.build(variant, task)
         torch.manual_seed(seed)
         with torch.no_grad():
-            for parameter in found[name].parameters():
+            for parameter in built[variant.name].parameters():
                 if parameter.requires_grad:
                     parameter.add_(0.3 * torch.randn_like(parameter))
-    return found
+    return built
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "figures").mkdir()
-    return tmp_path / "figures"
+def drawn(figures: FigureFolder) -> dict[str, bytes]:
+    """The figures that the report would show, by file in its order."""
+    figures.write_index()
+    return {figure.entry.file: figure.content for figure in read_figures(figures.folder)}
 
 
-def test_numbers_equal_the_public_metrics(task: Task, params: Make, folder: Path) -> None:
+def test_numbers_equal_the_public_metrics(task: Task, params: Make, figures: FigureFolder) -> None:
     own = params()
     trained = models(task, own)
-    result = evaluate(trained, own, task, folder)
-    assert list(result["variants"]) == list(own.variants) == result["variant_order"]
+    result = evaluate(trained, own, task, figures)
+    assert [variant.name for variant in result.variants] == list(own.variants)
     test = task.subset("test")
-    for name, model in trained.items():
-        vectors = run_over(model, model.embed, task, test, own.images, name)
-        expected = retrieval_metrics(vectors, test.labels, ks=task.ks)
-        got = result["variants"][name]
-        for measure in ("recall@1", "recall@2", "map@r", "r_precision", "map"):
-            assert got[measure]["value"] == pytest.approx(expected[measure])
-            assert got[measure]["low"] <= got[measure]["value"] <= got[measure]["high"]
-        assert got["trained_weights"] == sum(p.numel() for p in model.parameters() if p.requires_grad) - (
-            model.classifier.weight.numel() if model.classifier else 0
-        )
-    assert result["counts"] == {"queries": 18, "skipped": 0, "classes": 3, "training pictures": 18}
-    shown = MethodResult.model_validate({"method": "frpt", "split": "s", "dataset": "d", **result})
-    assert shown.ordered == list(own.variants)
-    json.dumps(result, allow_nan=False)
+    for variant in result.variants:
+        model = trained[variant.name]
+        assert variant.title == model.variant.title
+        vectors = task.run(model, model.embed, test, own.images, variant.name)
+        expected = retrieval_metrics(vectors, test.labels, ks=task.split_params.ks)
+        for name in ("recall@1", "recall@2", "map@r", "r_precision", "map"):
+            measure = variant.measures[name]
+            assert measure.value == pytest.approx(expected[name])
+            assert measure.low is not None
+            assert measure.high is not None
+            assert measure.low <= measure.value <= measure.high
+        classifier = model.classifier.weight.numel() if model.classifier else 0
+        weights = sum(p.numel() for p in model.parameters() if p.requires_grad) - classifier
+        assert variant.measures["trained_weights"].value == weights
+    assert result.counts == {"queries": 18, "skipped": 0, "classes": 3, "training pictures": 18}
+    assert result.headline == ("recall@1", "map@r", "r_precision", "trained_weights")
+    assert list(result.metric_values) == [f"{n}.{m}" for n in own.variants for m in ("recall@1", "map@r")]
+    json.dumps(result.model_dump(mode="json"), allow_nan=False)
 
 
-def test_claims_are_paired_differences(task: Task, params: Make, folder: Path) -> None:
+def test_claims_are_paired_differences(task: Task, params: Make, figures: FigureFolder) -> None:
     own = params()
-    result = evaluate(models(task, own), own, task, folder)
-    recall = {name: one["recall@1"]["value"] for name, one in result["variants"].items()}
-    pairs = [claim["decides"].removeprefix("recall@1 of ").split(" minus ") for claim in result["claims"]]
+    result = evaluate(models(task, own), own, task, figures)
+    recall = {variant.name: variant.measures["recall@1"].value for variant in result.variants}
+    pairs = [claim.decides.removeprefix("recall@1 of ").split(" minus ") for claim in result.claims]
     assert pairs == [
         ["FRPT", "frozen"],
         ["FRPT", "finetune"],
@@ -79,37 +84,38 @@ def test_claims_are_paired_differences(task: Task, params: Make, folder: Path) -
         ["FRPT", "DPP"],
         ["FRPT", "attention"],
     ]
-    for (better, than), claim in zip(pairs, result["claims"], strict=True):
-        assert claim["value"] == pytest.approx(recall[better] - recall[than])
-        assert claim["verdict"] in ("holds", "does not hold", "undecided")
-        assert "Table 1" in claim["paper"]
+    for (better, than), claim in zip(pairs, result.claims, strict=True):
+        assert claim.value == pytest.approx(recall[better] - recall[than])
+        assert "Table 1" in claim.paper
 
 
-def test_only_the_claims_of_the_scored_variants(task: Task, params: Make, folder: Path) -> None:
+def test_only_the_claims_of_the_scored_variants(task: Task, params: Make, figures: FigureFolder) -> None:
     own = params(variants=["frozen", "CAH"])
-    result = evaluate(models(task, own), own, task, folder)
-    assert [claim["claim"] for claim in result["claims"]] == ["The head helps the frozen backbone"]
-    assert "warps.svg" not in [entry["file"] for entry in json.loads((folder / "figures.json").read_text())]
+    result = evaluate(models(task, own), own, task, figures)
+    assert [claim.claim for claim in result.claims] == ["The head helps the frozen backbone"]
+    assert "warps.svg" not in drawn(figures)
 
 
-def test_notes_say_what_a_reader_must_know(task: Task, params: Make, folder: Path) -> None:
+def test_notes_say_what_a_reader_must_know(task: Task, params: Make, figures: FigureFolder) -> None:
     small = params(kernel_size=3, variants=["attention", "FRPT"])
-    notes = " ".join(evaluate(models(task, small), small, task, folder)["notes"])
+    notes = " ".join(evaluate(models(task, small), small, task, figures).notes)
     assert "kernel_size 3 is less than half of the map's 8 places" in notes
     assert "attention and FRPT are one model" in notes
     large = params(pooling="gem", variants=["attention", "FRPT"])
-    notes = " ".join(evaluate(models(task, large), large, task, folder)["notes"])
+    notes = " ".join(evaluate(models(task, large), large, task, figures).notes)
     assert "kernel_size" not in notes
     assert "one model" not in notes
 
 
-def test_figures_are_written_and_listed_and_the_same_twice(task: Task, params: Make, folder: Path) -> None:
+def test_figures_are_written_and_listed_and_the_same_twice(
+    task: Task, params: Make, figures: FigureFolder
+) -> None:
     own = params()
     write_curves(task.history, {"FRPT": [{"step": 10, "lr": 1.0, "cross_entropy": 2.0, "loss": 2.0}] * 3})
     trained = models(task, own)
-    evaluate(trained, own, task, folder)
-    listed = [entry["file"] for entry in json.loads((folder / "figures.json").read_text())]
-    assert listed == [
+    evaluate(trained, own, task, figures)
+    first = drawn(figures)
+    assert list(first) == [
         "recall.svg",
         "warps.svg",
         "neighbours.svg",
@@ -117,9 +123,9 @@ def test_figures_are_written_and_listed_and_the_same_twice(task: Task, params: M
         "classes.svg",
         "loss.svg",
     ]
-    first = {name: (folder / name).read_bytes() for name in listed}
-    evaluate(trained, own, task, folder)
-    assert first == {name: (folder / name).read_bytes() for name in listed}
+    again = FigureFolder(figures.folder)
+    evaluate(trained, own, task, again)
+    assert drawn(again) == first
 
 
 def test_right_and_wrong_queries_are_chosen_by_rule() -> None:
@@ -135,45 +141,54 @@ def test_right_and_wrong_queries_are_chosen_by_rule() -> None:
 
 
 def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
-    task: Task, params: Make, folder: Path
+    task: Task, params: Make, figures: FigureFolder
 ) -> None:
-    own = params(variants=["frozen", "finetune", "FRPT"], shots=[2, 4], shot_steps=2, snapshots=2)
-    out = folder.parent / "variants"
-    curves = train_variants("frpt", own, task, out, folder.parent / "resume", "k")
+    own, out = (
+        params(variants=["frozen", "finetune", "FRPT"], shots=[2, 4], shot_steps=2, snapshots=2),
+        Path("m"),
+    )
+    curves = train_variants("frpt", own, task, out)
     write_curves(task.history, curves)
     assert list(curves) == ["finetune", "FRPT", "finetune-2", "FRPT-2", "finetune-4", "FRPT-4"]
-    loaded = {name: load_model(out / name) for name in Frpt.variants(own)}
+    loaded = load_variants("frpt", own, out)
     assert [path.name for path in loaded["FRPT"].earlier] == ["000001", "000002"]
     assert not loaded["FRPT-2"].earlier
-    result = evaluate(loaded, own, task, folder)
-    claims = {claim["claim"]: claim["decides"] for claim in result["claims"]}
+    result = evaluate(loaded, own, task, figures)
+    claims = {claim.claim: claim.decides for claim in result.claims}
     assert (
         claims["FRPT beats full fine-tuning with 4 training pictures per class"]
         == "recall@1 of FRPT-4 minus finetune-4"
     )
-    assert "2 training pictures per class" in result["variant_titles"]["finetune-2"]
-    drawn = {entry["file"] for entry in json.loads((folder / "figures.json").read_text())}
-    assert {"steps.svg", "shots.svg"} <= drawn
+    titles = {variant.name: variant.title for variant in result.variants}
+    assert titles["finetune-2"] == "full fine-tuning, cross-entropy, 2 training pictures per class"
+    assert list(drawn(figures)) == [
+        "recall.svg",
+        "warps.svg",
+        "neighbours.svg",
+        "steps.svg",
+        "shots.svg",
+        "similarity.svg",
+        "classes.svg",
+        "loss.svg",
+    ]
 
 
 def test_recall_on_the_way_is_that_of_a_shorter_constant_training(task: Task, params: Make) -> None:
     """A snapshot after one step of three equals a whole training of one step at the same rate."""
-    out, root = Path("variants"), Path("resume")
     own = params(variants=["finetune"], snapshots=2)
-    train_variants("frpt", own, task, out, root, "long")
+    train_variants("frpt", own, task, Path("long"))
     train = own.train.model_copy(update={"steps": 1})
-    train_variants(
-        "frpt", own.model_copy(update={"train": train, "snapshots": 0}), task, Path("one"), root, "o"
-    )
-    snapshot, short = load_model(out / "finetune/snapshots/000001"), load_model(Path("one/finetune"))
+    fresh = replace(task, states=StateKey(Path("other")))
+    train_variants("frpt", own.model_copy(update={"train": train, "snapshots": 0}), fresh, Path("short"))
+    snapshot, short = load_model(Path("long/finetune/snapshots/000001")), load_model(Path("short/finetune"))
     for name, value in short.state_dict().items():
         assert torch.equal(value, snapshot.state_dict()[name]), name
 
 
 def test_a_few_shot_training_sees_those_pictures_only(task: Task, params: Make) -> None:
-    few = Frpt.variants(params(variants=["FRPT"], shots=[2]))["FRPT-2"]
+    few = Frpt.named(params(variants=["FRPT"], shots=[2]), "FRPT-2")
     narrowed = Frpt.training_task(few, task).subset("train")
     assert set(np.bincount(narrowed.labels)) == {2}
     assert set(narrowed.rows) < set(task.subset("train").rows)
     with pytest.raises(UserError, match="shots: 99 is more than"):
-        Frpt.training_task(few.model_copy(update={"shots": (99,)}), task)
+        Frpt.training_task(Frpt.named(params(variants=["FRPT"], shots=[99]), "FRPT-99"), task)

@@ -14,25 +14,25 @@ from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.frpt.model.method import Frpt
-from fieldmark.methods.frpt.model.params import FrptParams, Variant
+from fieldmark.methods.frpt.model.params import FrptParams, VariantName
+from fieldmark.methods.frpt.model.variants import FOLLOWED, TABLE, Parts
 from fieldmark.vision.backbones import save_backbone
 
 Make = Callable[..., FrptParams]
 Batch = dict[str, torch.Tensor]
-ALL = [name for name in get_args(Variant) if name not in ("plain", "sampled")]  # test_stride, test_source
+ALL = [name for name in get_args(VariantName) if name not in ("plain", "sampled")]  # test_stride, test_source
 FROZEN = [name for name in ALL if name != "finetune"]
 TRAINED = [name for name in ALL if name != "frozen"]
 
 
-def make(params: Make, task: Task, variant: str, **changes: object) -> tuple[Frpt, FrptParams]:
-    own = Frpt.variants(params(variants=[variant], **changes))[variant]
+def make(params: Make, task: Task, variant: str, **changes: object) -> Frpt:
     torch.manual_seed(0)
-    return Frpt.build(own, task), own
+    return Frpt.build(Frpt.named(params(variants=[variant], **changes), variant), task)
 
 
-def trained(params: Make, task: Task, variant: str, folder: str = "r", **changes: object) -> Frpt:
-    method, own = make(params, task, variant, **changes)
-    train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "frpt", "k"), "t")
+def trained(params: Make, task: Task, variant: str, run: str = "r", **changes: object) -> Frpt:
+    method = make(params, task, variant, **changes)
+    train_on(method, method.loaded, method.params.train, task, f"frpt/{run}")
     return method
 
 
@@ -45,11 +45,37 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_the_default_variants_are_the_papers_ablation(params: Make) -> None:
-    named = Frpt.variants(params())
-    assert list(named) == ["frozen", "finetune", "DPP", "CAH", "attention", "FRPT"]
-    assert {name: own.train.steps for name, own in named.items()} == {
-        n: 3 if n in TRAINED else 0 for n in named
-    }
+    steps = {variant.name: variant.params.train.steps for variant in Frpt.variants(params())}
+    assert list(steps) == ["frozen", "finetune", "DPP", "CAH", "attention", "FRPT"]
+    assert steps == {name: 3 if name in TRAINED else 0 for name in steps}
+
+
+def test_the_table_has_every_variant_once(params: Make) -> None:
+    assert list(TABLE) == list(get_args(VariantName))
+    assert FOLLOWED == ("finetune", "FRPT")
+    own = params(variants=list(TABLE), source={"side": 2 * SIDE}, output_stride=8)
+    variants = Frpt.variants(own)
+    assert [variant.name for variant in variants] == list(TABLE)
+    assert len({variant.title for variant in variants}) == len(TABLE)
+    still = [variant.name for variant in variants if not variant.trained]
+    assert still == ["plain", "frozen", "sampled"]
+    assert [variant.name for variant in variants if variant.parts.backbone] == ["finetune"]
+    assert [variant.name for variant in variants if variant.parts.own_stride] == ["plain"]
+
+
+def test_few_pictures_are_variants_of_their_own(params: Make) -> None:
+    own = params(variants=["FRPT", "CAH", "finetune"], shots=[4, 2], shot_steps=2, snapshots=5)
+    variants = {variant.name: variant for variant in Frpt.variants(own)}
+    assert list(variants) == ["FRPT", "CAH", "finetune", "finetune-4", "FRPT-4", "finetune-2", "FRPT-2"]
+    assert variants["FRPT"].parts == Parts(prompt=True, head="awareness")
+    few = variants["FRPT-2"]
+    assert few.title == "prompt and head, 2 training pictures per class"
+    assert few.parts == Parts(prompt=True, head="awareness", shots=2)
+    assert (few.params.shots, few.params.train.steps, few.params.snapshots) == ((2,), 2, 0)
+    for variant in variants.values():
+        assert Frpt.named(variant.params, variant.name) == variant
+    snapshots = {name: variant.params.snapshots for name, variant in variants.items()}
+    assert {name for name, count in snapshots.items() if count} == {"finetune", "FRPT"}
 
 
 @pytest.mark.parametrize("variant", FROZEN)
@@ -57,7 +83,7 @@ def test_a_frozen_backbone_is_not_changed_by_a_bit(params: Make, task: Task, var
     before = state(tiny_resnet())
     assert any("running_var" in name for name in before)
     if variant == "frozen":
-        method, _ = make(params, task, variant)
+        method = make(params, task, variant)
     else:
         method = trained(
             params, task, variant, train={"steps": 5, "batch_size": 6, "lr": 0.1, "weight_decay": 0.1}
@@ -67,7 +93,7 @@ def test_a_frozen_backbone_is_not_changed_by_a_bit(params: Make, task: Task, var
 
 @pytest.mark.parametrize("variant", TRAINED)
 def test_every_trained_part_moves(params: Make, task: Task, variant: str) -> None:
-    before = state(make(params, task, variant)[0])
+    before = state(make(params, task, variant))
     after = trained(params, task, variant)
     frozen = () if variant == "finetune" else ("backbone",)
     still = [
@@ -87,7 +113,7 @@ def test_fine_tuning_trains_the_backbone_and_its_statistics(params: Make, task: 
 
 @pytest.mark.parametrize("variant", FROZEN)
 def test_a_frozen_backbone_never_leaves_eval_mode(params: Make, task: Task, variant: str) -> None:
-    method, _ = make(params, task, variant)
+    method = make(params, task, variant)
     for _ in range(2):
         assert not any(module.training for module in method.backbone.modules())
         assert method.training
@@ -96,8 +122,8 @@ def test_a_frozen_backbone_never_leaves_eval_mode(params: Make, task: Task, vari
 
 @pytest.mark.parametrize("variant", TRAINED)
 def test_the_optimiser_gets_what_is_trained_and_nothing_else(params: Make, task: Task, variant: str) -> None:
-    method, own = make(params, task, variant, prompt_lr=3, backbone_lr=0.5)
-    groups = method.parameter_groups(own.train)
+    method = make(params, task, variant, prompt_lr=3, backbone_lr=0.5)
+    groups = method.parameter_groups(method.params.train)
     given = [id(p) for group in groups for p in group.params]
     assert len(given) == len(set(given))
     assert set(given) == {id(p) for p in method.parameters() if p.requires_grad}
@@ -114,7 +140,7 @@ def test_the_optimiser_gets_what_is_trained_and_nothing_else(params: Make, task:
 def test_the_gradient_reaches_the_prompt_through_the_frozen_backbone(
     params: Make, task: Task, batch: Batch, variant: str
 ) -> None:
-    method, _ = make(params, task, variant)
+    method = make(params, task, variant)
     method(batch)["loss"].backward()
     assert method.prompt is not None
     gradient = method.prompt.weight.grad
@@ -126,7 +152,7 @@ def test_the_gradient_reaches_the_prompt_through_the_frozen_backbone(
 
 def test_the_prompts_gradient_is_that_of_the_loss(params: Make, task: Task, batch: Batch) -> None:
     """A step along the gradient changes the loss as the gradient says: nothing is detached on the way."""
-    method, _ = make(params, task, "DPP")
+    method = make(params, task, "DPP")
     assert method.prompt is not None
     method.double()
     torch.nn.init.normal_(method.prompt.weight, std=0.05)
@@ -150,7 +176,7 @@ def test_the_prompts_gradient_is_that_of_the_loss(params: Make, task: Task, batc
 
 
 def test_at_the_start_the_prompt_changes_nothing(params: Make, task: Task, batch: Batch) -> None:
-    plain, prompted = (make(params, task, name)[0].eval() for name in ("frozen", "DPP"))
+    plain, prompted = (make(params, task, name).eval() for name in ("frozen", "DPP"))
     with torch.no_grad():
         torch.testing.assert_close(
             prompted.embed(batch["images"]), plain.embed(batch["images"]), atol=1e-4, rtol=0
@@ -160,7 +186,7 @@ def test_at_the_start_the_prompt_changes_nothing(params: Make, task: Task, batch
 def test_the_frozen_variant_is_the_pooled_backbone(params: Make, task: Task, batch: Batch) -> None:
     with torch.no_grad():
         pooled = tiny_resnet().eval()(batch["images"]).feature_map.mean((2, 3))
-        got = make(params, task, "frozen")[0].embed(batch["images"])
+        got = make(params, task, "frozen").embed(batch["images"])
     torch.testing.assert_close(got, torch.nn.functional.normalize(pooled, dim=1))
 
 
@@ -175,12 +201,15 @@ def test_counts_follow_the_formula(params: Make, task: Task) -> None:
         "attention": {"prompt": prompt, "head": head, "backbone": 0},
         "FRPT": {"prompt": prompt, "head": head, "backbone": 0},
     }
-    assert {name: make(params, task, name)[0].trainable for name in expected} == expected
+    models = {name: make(params, task, name) for name in expected}
+    assert {name: model.trainable for name, model in models.items()} == expected
+    counted = {name: sum(parts.values()) for name, parts in expected.items()}
+    assert {name: model.trained_weights for name, model in models.items()} == counted
 
 
 def test_training_lowers_the_loss(params: Make, task: Task) -> None:
-    method, own = make(params, task, "FRPT", train={"steps": 60, "batch_size": 6, "lr": 0.1})
-    curve = train_on(method, own.images, own.train, task, CheckpointFolder(Path("r"), "frpt", "k"), "t")
+    method = make(params, task, "FRPT", train={"steps": 60, "batch_size": 6, "lr": 0.1})
+    curve = train_on(method, method.loaded, method.params.train, task, "frpt/FRPT")
     assert curve[-1]["cross_entropy"] < 0.8 * curve[0]["cross_entropy"]
     assert curve[-1]["loss"] == curve[-1]["cross_entropy"]
 
@@ -190,13 +219,12 @@ def test_training_lowers_the_loss(params: Make, task: Task) -> None:
 def test_save_and_load_give_the_same_embeddings(
     params: Make, task: Task, batch: Batch, variant: str, pooling: str
 ) -> None:
-    _, own = make(params, task, variant, pooling=pooling)
-    method = make(params, task, variant)[0] if variant == "frozen" else trained(params, task, variant)
-    method.params = own
-    save_model(method, "frpt", own, Path("model"))
+    method = (make if variant == "frozen" else trained)(params, task, variant, pooling=pooling)
+    save_model(method, Path("model"))
     again = load_model(Path("model"))
     assert isinstance(again, Frpt)
-    assert again.parts == method.parts
+    assert again.variant == method.variant
+    assert again.classifier is None
     with torch.no_grad():
         expected = method.eval().embed(batch["images"])
         assert torch.equal(again.embed(batch["images"]), expected)
@@ -208,7 +236,7 @@ def test_all_variants_train_save_and_load(
     params: Make, task: Task, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own = params()
-    curves = train_variants("frpt", own, task, Path("m"), Path("r"), "key")
+    curves = train_variants("frpt", own, task, Path("m"))
     assert set(curves) == set(own.variants) - {"frozen"}
     assert list(load_variants("frpt", own, Path("m"))) == list(own.variants)
     assert f"FRPT: {7 * 7 * 8 + 2 * 16 * 2:,} trained weights" in capsys.readouterr().err
@@ -245,7 +273,7 @@ def test_trains_in_half_precision(
 
 def test_any_backbone_with_a_map_serves(params: Make, task: Task, batch: Batch) -> None:
     save_backbone(tiny_vit(), task.backbone)
-    method, _ = make(params, task, "FRPT")
+    method = make(params, task, "FRPT")
     losses = method(batch)
     losses["loss"].backward()
     assert set(losses) == {"cross_entropy", "loss"}
@@ -291,5 +319,5 @@ def test_defaults_are_the_papers_and_the_released_samplers(params: Make) -> None
 @pytest.mark.parametrize("variant", ["frozen", "DPP"])
 def test_a_size_that_the_backbone_cannot_take_is_refused(params: Make, task: Task, variant: str) -> None:
     save_backbone(tiny_vit(), task.backbone)
-    with pytest.raises(UserError, match=r"vit_tiny_patch16_224 cannot take pictures of 48 px .*images\.size"):
+    with pytest.raises(UserError, match=r"vit_tiny_patch16_224 cannot take pictures of 48 px .*images\.side"):
         make(params, task, variant, images={"side": SIDE + 16})

@@ -15,24 +15,23 @@ from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.results.figures import FigureFolder
 from fieldmark.trained import TrainedModel
 
 Make = Callable[..., FrptParams]
 FINE = 3 * SIDE
-SOURCE = {"size": FINE}
+SOURCE = {"side": FINE}
 VARIANTS = ["frozen", "sampled", "CAH", "DPP", "FRPT"]
 
 
 def made(params: Make, task: Task, variant: str) -> Frpt:
-    own = Frpt.variants(params(variants=[variant], source=SOURCE))[variant]
-    return Frpt.build(own, task).eval()
+    return Frpt.build(Frpt.named(params(variants=[variant], source=SOURCE), variant), task).eval()
 
 
-def test_only_a_prompt_looks_into_finer_pictures(params: Make) -> None:
-    variants = Frpt.variants(params(variants=VARIANTS, source=SOURCE))
-    sizes = {name: own.loaded.size for name, own in variants.items()}
-    assert sizes == {"frozen": SIDE, "sampled": FINE, "CAH": SIDE, "DPP": FINE, "FRPT": FINE}
-    assert {own.loaded.size for own in Frpt.variants(params()).values()} == {SIDE}
+def test_only_a_prompt_looks_into_finer_pictures(params: Make, task: Task) -> None:
+    sides = {name: made(params, task, name).loaded.side for name in VARIANTS}
+    assert sides == {"frozen": SIDE, "sampled": FINE, "CAH": SIDE, "DPP": FINE, "FRPT": FINE}
+    assert {Frpt.build(variant, task).loaded.side for variant in Frpt.variants(params())} == {SIDE}
 
 
 def test_the_backbone_sees_pictures_of_its_own_size(params: Make, task: Task) -> None:
@@ -71,24 +70,23 @@ def test_an_enlarged_place_shows_stripes_that_a_small_picture_has_lost(params: M
 
 
 def test_even_sampling_trains_nothing_and_stands_in_the_table(
-    params: Make, task: Task, tmp_path: Path
+    params: Make, task: Task, tmp_path: Path, figures: FigureFolder
 ) -> None:
     own, out = params(variants=VARIANTS, source=SOURCE), tmp_path / "models"
-    train_variants("frpt", own, task, out, tmp_path / "live", "key")
+    train_variants("frpt", own, task, out)
     models = load_variants("frpt", own, out)
-    figures = tmp_path / "figures"
-    figures.mkdir()
     result = evaluate(models, own, task, figures)
-    assert result["variants"]["sampled"]["trained_weights"] == 0
+    measures = {variant.name: variant.measures for variant in result.variants}
+    assert measures["sampled"]["trained_weights"].value == 0
     assert torch.count_nonzero(models["sampled"].prompt.weight) == 0
-    recall = {name: row["recall@1"]["value"] for name, row in result["variants"].items()}
+    recall = {name: row["recall@1"].value for name, row in measures.items()}
     gain = f"by recall@1: DPP {100 * (recall['DPP'] - recall['sampled']):+.1f} points ("
-    assert gain in result["notes"][-1]
-    assert "FRPT" in result["notes"][-1]
-    ranked = {name: row["map@r"]["value"] for name, row in result["variants"].items()}
+    assert gain in result.notes[-1]
+    assert "FRPT" in result.notes[-1]
+    ranked = {name: row["map@r"].value for name, row in measures.items()}
     gain = f"FRPT minus frozen is {100 * (ranked['FRPT'] - ranked['frozen']):+.1f} points ("
-    assert gain in result["notes"][-2]
-    pairs = [claim["decides"].removeprefix("recall@1 of ") for claim in result["claims"]]
+    assert gain in result.notes[-2]
+    pairs = [claim.decides.removeprefix("recall@1 of ") for claim in result.claims]
     # What the prompt learned shows against the same pictures; the head alone sees coarser ones than FRPT.
     assert pairs == ["FRPT minus frozen", "DPP minus sampled", "CAH minus frozen", "FRPT minus DPP"]
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)

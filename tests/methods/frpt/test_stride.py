@@ -15,6 +15,7 @@ from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.stride import with_output_stride
+from fieldmark.results.figures import FigureFolder
 from fieldmark.vision.backbones import Backbone, NetworkParams, create_backbone, save_backbone
 
 Make = Callable[..., FrptParams]
@@ -25,9 +26,9 @@ def mobilenet() -> Backbone:
     return create_backbone(NetworkParams(arch="mobilenetv2_035"), SIDE)
 
 
-def made(params: Make, task: Task, variant: str, **changes: object) -> tuple[Frpt, FrptParams]:
-    own = Frpt.variants(params(variants=[variant], output_stride=8, **changes))[variant]
-    return Frpt.build(own, task).eval(), own
+def made(params: Make, task: Task, variant: str) -> Frpt:
+    own = params(variants=[variant], output_stride=8)
+    return Frpt.build(Frpt.named(own, variant), task).eval()
 
 
 @pytest.mark.parametrize("network", [tiny_resnet, mobilenet])
@@ -55,31 +56,31 @@ def test_every_variant_but_plain_has_the_finer_map(params: Make, task: Task) -> 
     images = torch.rand(2, 3, SIDE, SIDE)
     sides = {}
     for name in ("plain", "frozen", "finetune", "CAH", "FRPT"):
-        method, _ = made(params, task, name)
-        sides[name] = method.backbone(images).feature_map.shape[-1]
+        sides[name] = made(params, task, name).backbone(images).feature_map.shape[-1]
     assert sides == {"plain": 2, "frozen": 4, "finetune": 4, "CAH": 4, "FRPT": 4}
 
 
 @pytest.mark.parametrize("variant", ["plain", "frozen", "FRPT"])
 def test_a_saved_model_keeps_its_map(params: Make, task: Task, variant: str) -> None:
-    method, own = made(params, task, variant)
-    save_model(method, "frpt", own, Path("model"))
+    method = made(params, task, variant)
+    save_model(method, Path("model"))
     images = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
         assert torch.equal(load_model(Path("model")).embed(images), method.embed(images))
 
 
-def test_the_report_compares_with_the_backbone_as_it_comes(params: Make, task: Task, tmp_path: Path) -> None:
+def test_the_report_compares_with_the_backbone_as_it_comes(
+    params: Make, task: Task, tmp_path: Path, figures: FigureFolder
+) -> None:
     own, out = params(variants=["plain", "frozen", "FRPT"], output_stride=8), tmp_path / "models"
-    train_variants("frpt", own, task, out, tmp_path / "live", "key")
-    figures = tmp_path / "figures"
-    figures.mkdir()
+    train_variants("frpt", own, task, out)
     result = evaluate(load_variants("frpt", own, out), own, task, figures)
-    assert result["variants"]["plain"]["trained_weights"] == 0
+    measures = {variant.name: variant.measures for variant in result.variants}
+    assert measures["plain"]["trained_weights"].value == 0
     for measure in ("recall@1", "map@r"):
-        value = {name: row[measure]["value"] for name, row in result["variants"].items()}
-        assert f"{100 * (value['FRPT'] - value['plain']):+.1f} points (" in result["notes"][-1]
-    assert result["notes"][-1].startswith("Against the backbone as it comes, untrained, by recall@1: FRPT")
+        value = {name: row[measure].value for name, row in measures.items()}
+        assert f"{100 * (value['FRPT'] - value['plain']):+.1f} points (" in result.notes[-1]
+    assert result.notes[-1].startswith("Against the backbone as it comes, untrained, by recall@1: FRPT")
 
 
 @pytest.mark.parametrize(

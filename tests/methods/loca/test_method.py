@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from support.tiny import SIDE
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
-from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
@@ -20,13 +20,14 @@ from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
 from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
-from fieldmark.methods.loca.model.method import Loca, teacher_momentum
-from fieldmark.methods.loca.model.params import MODES, LocaParams
+from fieldmark.methods.loca.model.method import HEADS, Loca, teacher_momentum
+from fieldmark.methods.loca.model.modes import MODES
+from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.vision.backbones import load_backbone
 
 Make = Callable[..., LocaParams]
 Batch = dict[str, torch.Tensor]
-TRAINED = [mode for mode in MODES if mode not in ("random", "supervised")]
+TRAINED = ["position", "feature", "LOCA", "zhai"]
 TERMS = {
     "position": {"position"},
     "zhai": {"position"},
@@ -37,12 +38,11 @@ TERMS = {
 
 def build(params: Make, task: Task, mode: str, **changes: object) -> Loca:
     torch.manual_seed(0)
-    return Loca.build(params(**changes).single(mode), task)
+    return Loca.build(Loca.named(params(variants=[mode], **changes), mode), task)
 
 
-def trained(method: Loca, task: Task, folder: str) -> list[dict[str, float]]:
-    own = method.params
-    return train_on(method, own.images, own.train, task, CheckpointFolder(Path(folder), "loca", "k"), "t")
+def trained(method: Loca, task: Task, run: str) -> list[dict[str, float]]:
+    return train_on(method, method.params.images, method.params.train, task, run)
 
 
 def weights(method: torch.nn.Module) -> Batch:
@@ -71,10 +71,10 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
 
 
 def test_variants_name_modes_and_etas(params: Make) -> None:
-    named = Loca.variants(
+    variants = Loca.variants(
         params(variants=["random", "supervised", "position-0", "LOCA", "LOCA-0.5", "feature"])
     )
-    assert {name: (own.mode, own.eta, own.train.steps) for name, own in named.items()} == {
+    assert {v.name: (v.parts.mode.name, v.parts.eta, v.params.train.steps) for v in variants} == {
         "random": ("random", 0.8, 0),
         "supervised": ("supervised", 0.8, 0),
         "position-0": ("position", 0.0, 4),
@@ -82,6 +82,25 @@ def test_variants_name_modes_and_etas(params: Make) -> None:
         "LOCA-0.5": ("LOCA", 0.5, 4),
         "feature": ("feature", 0.8, 4),
     }
+    assert [v.title for v in variants[3:5]] == [
+        "position and feature loss",
+        "position and feature loss, eta 0.5 in place of 0.8",
+    ]
+
+
+def test_the_block_of_a_variant_asks_for_the_same_variant(params: Make) -> None:
+    block = params(variants=[*MODES, "LOCA-0.5", "position-0"])
+    for variant in Loca.variants(block):
+        assert Loca.named(variant.params, variant.name) == variant
+
+
+def test_an_eta_of_its_own_decides_what_is_seen(params: Make, task: Task, batch: Batch) -> None:
+    block = params(variants=["LOCA", "LOCA-0", "LOCA-0.5"])
+    visible = {
+        variant.name: len(Loca.build(variant, task)._chosen(0, torch.device("cpu"), None).visible)
+        for variant in Loca.variants(block)
+    }
+    assert visible == {"LOCA": 3, "LOCA-0": 16, "LOCA-0.5": 8}
 
 
 def test_location_only_has_the_releases_side_effects(params: Make, task: Task, batch: Batch) -> None:
@@ -242,12 +261,12 @@ def test_a_killed_run_ends_where_an_uninterrupted_one_ends(
 
 
 def test_all_variants_train_save_and_load(params: Make, task: Task, tmp_path: Path) -> None:
-    own = params(variants=list(MODES))
-    curves = train_variants("loca", own, task, tmp_path / "m", tmp_path / "r", "key")
+    block = params(variants=list(MODES))
+    curves = train_variants("loca", block, task, tmp_path / "m")
     assert list(curves) == TRAINED
     assert {"prototypes", "target_entropy", "feature_std", "accuracy"} <= curves["LOCA"][-1].keys()
-    loaded = load_variants("loca", own, tmp_path / "m")
-    assert {name: one.has_pretext for name, one in loaded.items()} == {
+    loaded = load_variants("loca", block, tmp_path / "m")
+    assert {name: model.has_pretext for name, model in loaded.items()} == {
         "random": True, "supervised": False, "position": True, "feature": False, "LOCA": True, "zhai": True
     }  # fmt: skip
 
@@ -259,7 +278,7 @@ def test_save_and_load_give_the_same_features_and_predictions(
     method = build(params, task, mode).eval()
     if method.teacher is not None:
         torch.nn.init.normal_(method.teacher.backbone.trunk.network.pos_embed)
-    save_model(method, "loca", method.params, tmp_path / "model")
+    save_model(method, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     with torch.no_grad():
         assert torch.equal(method.embed(batch["images"]), loaded.embed(batch["images"]))
@@ -286,23 +305,31 @@ def test_pretext_counts_valid_patches_of_all_queries(params: Make, task: Task, b
     assert not torch.equal(found.views.focal.boxes, method.pretext(batch["images"], count).views.focal.boxes)
 
 
+def test_heads_that_do_not_fit_are_refused(params: Make, task: Task, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    save_model(build(params, task, "LOCA"), folder)
+    heads = load_file(folder / HEADS)
+    save_file({name: value for name, value in heads.items() if "classifier" not in name}, folder / HEADS)
+    with pytest.raises(UserError, match="do not fit its model.json"):
+        load_model(folder)
+
+
 def test_irt_starts_from_the_exported_folder(params: Make, task: Task, batch: Batch, tmp_path: Path) -> None:
     method = build(params, task, "LOCA").eval()
     folder = tmp_path / "loca" / "variants" / "LOCA"
-    save_model(method, "loca", method.params, folder)
+    save_model(method, folder)
     backbone = load_backbone(folder).eval()
     with torch.no_grad():
         assert torch.equal(
             backbone(batch["images"]).feature_map, method.backbone(batch["images"]).feature_map
         )
     fields = {"pooling": "average", "images": {"side": SIDE}, "train": {"steps": 1, "lr": 1e-3}}
-    irt = Irt.build(parse(IrtParams, fields, "irt"), dataclasses.replace(task, backbone=folder)).eval()
+    started = dataclasses.replace(task, backbone=folder)
+    irt = Irt.build(Irt.named(parse(IrtParams, fields, "irt"), "R"), started).eval()
     with torch.no_grad():
         torch.testing.assert_close(irt.embed(batch["images"]), method.embed(batch["images"]))
     with pytest.raises(UserError, match="none; use average"):
-        Irt.build(
-            parse(IrtParams, {**fields, "pooling": "cls"}, "irt"), dataclasses.replace(task, backbone=folder)
-        )
+        Irt.build(Irt.named(parse(IrtParams, {**fields, "pooling": "cls"}, "irt"), "R"), started)
 
 
 def test_measures_of_collapse_by_hand() -> None:
@@ -325,8 +352,8 @@ def test_measures_of_collapse_by_hand() -> None:
     ],
 )
 def test_a_collapsed_run_is_named(point: dict[str, float], word: str | None) -> None:
-    found = diagnosis(point)
-    assert found is None if word is None else word in str(found)
+    said = diagnosis(point)
+    assert said is None if word is None else word in str(said)
 
 
 def test_finish_warns_of_a_collapse(
@@ -365,9 +392,9 @@ def test_wrong_parameters_are_refused_in_one_line(
 
 
 def test_defaults_are_the_released_configuration() -> None:
-    own = parse(LocaParams, {"images": {}, "train": {"steps": 1, "lr": 1e-3}}, "loca")
-    assert (own.eta, own.masking, own.momentum, own.drop_path) == (0.8, "consecutive", 0.996, 0.1)
-    head, views = own.head, own.views
+    block = parse(LocaParams, {"images": {}, "train": {"steps": 1, "lr": 1e-3}}, "loca")
+    assert (block.eta, block.masking, block.momentum, block.drop_path) == (0.8, "consecutive", 0.996, 0.1)
+    head, views = block.head, block.views
     assert (head.prototypes, head.hidden, head.bottleneck, head.sinkhorn) == (4096, 2048, 256, 3)
     assert (head.temperature, head.sharpening) == (0.1, 0.05)
     assert (views.reference_size, views.random_tokens, views.focal_count, views.focal_size) == (

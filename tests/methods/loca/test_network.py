@@ -13,15 +13,16 @@ from fieldmark.methods.loca.model.heads import CrossAttention, ProjectionHead
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Network, choose_patches, visible_count
 from fieldmark.methods.loca.model.params import HeadParams, LocaParams
+from fieldmark.methods.loca.model.variants import make_variant
 
 Make = Callable[..., LocaParams]
 BASE = {"images": {"side": 224}, "train": {"steps": 1, "lr": 1e-3}}
 
 
 def test_parameter_counts_are_the_released_ones() -> None:
-    own = parse(LocaParams, BASE, "loca").single("LOCA")
+    block = parse(LocaParams, BASE, "loca")
     with torch.device("meta"):
-        network = Network(build_encoder(own), own)
+        network = Network(build_encoder(block), make_variant("LOCA", block))
     parts = (network, network.backbone, network.position, network.projection)
     counts = [round(sum(p.numel() for p in part.parameters()) / 1e6, 2) for part in parts]
     assert counts == [100.38, 85.80, 7.24, 7.34]  # the position head: 7.09 of cross-attention and 0.15
@@ -138,10 +139,10 @@ def test_eta_is_the_hidden_fraction(eta: float, patches: int, count: int) -> Non
 
 def test_visible_and_kept_patches(params: Make) -> None:
     for masking in ("consecutive", "unstructured", "first"):
-        own, seen = params(masking=masking, eta=0.75), set()
+        variant, seen = make_variant("LOCA", params(masking=masking, eta=0.75)), set()
         for step in range(60):
-            visible, kept = choose_patches(own, 16, step)
-            again = choose_patches(own, 16, step)
+            visible, kept = choose_patches(variant, 16, step)
+            again = choose_patches(variant, 16, step)
             assert torch.equal(visible, again[0])
             assert torch.equal(kept, again[1])
             assert (len(visible), len(kept)) == (4, 6)
@@ -187,15 +188,15 @@ def test_initial_values_of_the_losses() -> None:
         "train": {"steps": 1, "lr": 1e-3, "batch_size": 2},
     }
     torch.manual_seed(0)
-    method = Loca.build(parse(LocaParams, fields, "loca").single("LOCA"), None)  # type: ignore[arg-type]
+    method = Loca.build(make_variant("LOCA", parse(LocaParams, fields, "loca")), None)  # type: ignore[arg-type]
     with torch.no_grad():
         losses = method({"images": torch.randint(256, (2, 3, 224, 224), dtype=torch.uint8)})
     assert float(losses["position"]) == pytest.approx(math.log(196) + 0.5, abs=0.3)
     assert float(losses["cluster"]) == pytest.approx(math.log(4096), abs=0.5)
     assert float(losses["me_max"]) == pytest.approx(-math.log(4096), abs=0.5)
     assert float(losses["accuracy"]) < 0.05
-    assert len(choose_patches(method.params, 196, 0)[0]) == 39
-    assert len(choose_patches(method.params, 196, 0)[1]) == 70
+    assert len(choose_patches(method.variant, 196, 0)[0]) == 39
+    assert len(choose_patches(method.variant, 196, 0)[1]) == 70
 
 
 @pytest.mark.parametrize(
@@ -214,4 +215,4 @@ def test_initial_values_of_the_losses() -> None:
 )
 def test_impossible_networks_are_refused(params: Make, changes: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Loca.build(params(**changes).single("LOCA"), None)  # type: ignore[arg-type]
+        Loca.build(make_variant("LOCA", params(**changes)), None)  # type: ignore[arg-type]

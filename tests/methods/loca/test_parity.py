@@ -15,6 +15,7 @@ from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Chosen
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.variants import make_variant
 from fieldmark.methods.loca.model.views import View, Views
 from fieldmark.runtime.params import RuntimeParams
 
@@ -65,9 +66,9 @@ def unpacked(vector: torch.Tensor, like: torch.nn.Module) -> dict[str, torch.Ten
 
 
 def started(stored: dict[str, torch.Tensor], mode: str) -> Given:
-    own = parse(LocaParams, FIELDS, "loca").single(mode)
-    whole = Given(own.single("LOCA"), build_encoder(own)).network
-    method = Given(own, build_encoder(own)).double()
+    block = parse(LocaParams, FIELDS, "loca")
+    whole = Given(make_variant("LOCA", block), build_encoder(block)).network
+    method = Given(make_variant(mode, block), build_encoder(block)).double()
     for name, module in (("student", method.network), ("teacher", method.teacher)):
         if module is not None:
             wanted = unpacked(stored[f"start/{name}"], whole)

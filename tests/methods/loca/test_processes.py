@@ -15,10 +15,9 @@ sys.path[:0] = [{tests!r}, {src!r}]
 from pathlib import Path
 import torch
 from support.tiny import SIDE, make_task
-from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.params import RuntimeParams
 from fieldmark.runtime.distributed import first_process
-from fieldmark.contract.variants import train_on
+from fieldmark.runtime.params import RuntimeParams
+from fieldmark.engine.training import train_on
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.base.blocks import parse
@@ -36,10 +35,9 @@ whole = parse(LocaParams, {{
     "train": {{"steps": 3, "batch_size": 12, "optimizer": "sgd", "lr": 0.05, "clip_norm": 1.0}},
 }}, "loca")
 for mode in ("position", "LOCA"):
-    own = whole.single(mode)
     torch.manual_seed(0)
-    method = Loca.build(own, task)
-    curve = train_on(method, own.images, own.train, task, CheckpointFolder(scratch, mode, "key"), mode)
+    method = Loca.build(Loca.named(whole, mode), task)
+    curve = train_on(method, method.params.images, method.params.train, task, mode)
     if first_process():
         losses = {{k: torch.tensor(curve[-1][k]) for k in ("position", "cluster", "me_max") if k in curve[-1]}}
         torch.save({{**method.state_dict(), **losses}}, here / f"{{mode}}-{{devices}}.pt")

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +34,9 @@ def tiny_backbone(stride: int = 8) -> Backbone:
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     """Six colours in three genera, four pictures to train on and two to test; phrases name the colour."""
     monkeypatch.chdir(tmp_path)
-    found = make_task(tmp_path / "task")
-    save_backbone(tiny_backbone(), found.backbone)
-    split = found.split
+    made = make_task(tmp_path / "task")
+    save_backbone(tiny_backbone(), made.backbone)
+    split = made.split
     number = split.groupby("class_name").cumcount()
     split["role"] = (number < 4).map({True: "train", False: "test"})
     split["label"] = split["class_name"].str.removeprefix("class ").astype(int)
@@ -50,16 +51,16 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     ]
     frame = pd.DataFrame({"id": split["id"], "row": split["row"]})
     frame["phrases"] = phrases
-    frame["captions"] = [[[place % 2] for place in range(len(one))] for one in phrases]
-    train = [one for one, role in zip(phrases, split["role"], strict=True) if role == "train"]
+    frame["captions"] = [[[index % 2] for index in range(len(said))] for said in phrases]
+    train = [said for said, role in zip(phrases, split["role"], strict=True) if role == "train"]
     write_phrases(Phrases(frame, build_vocabulary(train, 1)), text)
-    return Task(**{**found.__dict__, "text": text})
+    return replace(made, text=text)
 
 
 @pytest.fixture
 def embedded(task: Task) -> Task:
     """The same with vectors of all phrases beside them, at random."""
-    phrases = sorted({one for found in read_phrases(task.text).frame["phrases"] for one in found})
+    phrases = sorted({phrase for said in read_phrases(task.text).frame["phrases"] for phrase in said})
     vectors = np.random.default_rng(0).normal(size=(len(phrases), 5))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     write_vectors(PhraseVectors(phrases, vectors.astype(np.float16)), task.text)

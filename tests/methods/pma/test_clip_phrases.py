@@ -20,6 +20,7 @@ from fieldmark.methods.pma.evaluation.predictions import predict
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import ClipPhrases
+from fieldmark.results.figures import FigureFolder
 from fieldmark.texts.phrases import PhraseVectors, read_vectors, write_vectors
 
 Make = Callable[..., PmaParams]
@@ -27,7 +28,8 @@ Make = Callable[..., PmaParams]
 
 def build(params: Make, task: Task, variant: str = "PMA", **changes: Any) -> Pma:
     torch.manual_seed(0)
-    return Pma.build(params(variants=[variant], stages=2, phrase_encoder="clip", **changes), task)
+    block = params(variants=[variant], stages=2, phrase_encoder="clip", **changes)
+    return Pma.build(Pma.named(block, variant), task)
 
 
 def pictures(task: Task, count: int = 8) -> Tensor:
@@ -44,12 +46,12 @@ def encoder() -> ClipPhrases:
 
 def test_a_phrase_is_its_row_through_the_layer(encoder: ClipPhrases) -> None:
     tokens = torch.tensor([[[2], [5], [0]], [[1], [0], [0]]])
-    found, valid = encoder(tokens)
+    vectors, valid = encoder(tokens)
     assert valid.tolist() == [[True, True, False], [True, False, False]]
     row = encoder.table.weight[5].float() * 3**0.5
-    torch.testing.assert_close(found[0, 1], encoder.project.weight @ row + encoder.project.bias)
-    assert (found[~valid] == 0).all()
-    torch.testing.assert_close(found[1, 0], encoder.project.bias)  # unknown: zero before the layer
+    torch.testing.assert_close(vectors[0, 1], encoder.project.weight @ row + encoder.project.bias)
+    assert (vectors[~valid] == 0).all()
+    torch.testing.assert_close(vectors[1, 0], encoder.project.bias)  # unknown: zero before the layer
 
 
 def test_gradients_reach_the_layer_and_not_the_table(encoder: ClipPhrases) -> None:
@@ -107,7 +109,7 @@ def test_saved_and_loaded_it_says_the_same_without_its_text(
     params: Make, embedded: Task, tmp_path: Path, variant: str
 ) -> None:
     method, images = build(params, embedded, variant).eval(), pictures(embedded)
-    save_model(method, "pma", method.params, tmp_path / "saved")
+    save_model(method, tmp_path / "saved")
     (embedded.text / "vectors.safetensors").unlink()
     again = load_model(tmp_path / "saved")
     assert again.vocabulary == method.vocabulary
@@ -118,10 +120,10 @@ def test_saved_and_loaded_it_says_the_same_without_its_text(
 
 
 def test_a_phrase_that_the_table_lacks_is_unknown(params: Make, embedded: Task) -> None:
-    found = read_vectors(embedded.text)
-    known = [place for place, phrase in enumerate(found.phrases) if phrase != "small bill"]
+    whole = read_vectors(embedded.text)
+    known = [index for index, phrase in enumerate(whole.phrases) if phrase != "small bill"]
     write_vectors(
-        PhraseVectors([found.phrases[place] for place in known], found.vectors[known]), embedded.text
+        PhraseVectors([whole.phrases[index] for index in known], whole.vectors[known]), embedded.text
     )
     method = build(params, embedded)
     predicted = predict(method, method.params.images, embedded, "test")
@@ -132,27 +134,26 @@ def test_a_phrase_that_the_table_lacks_is_unknown(params: Make, embedded: Task) 
     }
     assert tokens.pop("small bill") == 1
     assert min(tokens.values()) > 1
-    assert predicted.logits["own"].isfinite().all()
+    assert predicted.own.logits.isfinite().all()
 
 
 @pytest.mark.parametrize("captions", ["all", 1])
 def test_it_trains_is_scored_and_teaches(params: Make, embedded: Task, captions: Any) -> None:
-    own = params(variants=["text", "PMA"], stages=2, phrase_encoder="clip", captions=captions)
-    curves = train_variants("pma", own, embedded, Path("variants"), Path("resume"), "key")
+    block = params(variants=["text", "PMA"], stages=2, phrase_encoder="clip", captions=captions)
+    curves = train_variants("pma", block, embedded, Path("variants"))
     assert list(curves) == ["text", "PMA"]
     models = {name: load_model(Path("variants") / name) for name in curves}
     kept = torch.from_numpy(read_vectors(embedded.text).vectors)
     assert all(torch.equal(model.encoder.table.weight[2:], kept) for model in models.values())
     Path("figures").mkdir()
-    found = evaluate(models, own, embedded, Path("figures"))
-    assert {"top1", "top1_missing", "top1_partial", "top1_wrong"} <= found["variants"]["PMA"].keys()
+    evaluation = evaluate(models, block, embedded, FigureFolder(Path("figures")))
+    measures = {variant.name: variant.measures for variant in evaluation.variants}
+    assert {"top1", "top1_missing", "top1_partial", "top1_wrong"} <= measures["PMA"].keys()
     wiring = dict.fromkeys(("dataset", "split", "backbone", "text"), "any")
     train = {"steps": 2, "batch_size": 6, "lr": 1e-2}
     student = {**wiring, "students": ["student"], "images": {"side": SIDE}, "train": train}
     taught = parse(DistillParams, student, "distill.pma")
-    assert list(distil(taught, embedded, Path("variants"), Path("students"), Path("resume"), "k")) == [
-        "student"
-    ]
+    assert list(distil(taught, embedded, Path("variants"), Path("students"))) == ["student"]
 
 
 def test_a_text_without_vectors_says_what_to_set(params: Make, task: Task) -> None:

@@ -1,6 +1,7 @@
 """Distillation: the loss by hand, a teacher that stays as it is, answers kept where pictures stay the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +9,25 @@ import pytest
 import torch
 from support.tiny import SIDE
 
-from fieldmark.base.blocks import parse, read_yaml
+from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.registry import load_distillation
 from fieldmark.contract.variants import load_students, train_variants
 from fieldmark.engine import loop
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.distillation.losses import distillation_losses, soft_cross_entropy
-from fieldmark.methods.pma.distillation.students import Distillation, load_teacher, teacher_logits
+from fieldmark.methods.pma.distillation.students import (
+    Distillation,
+    KeptAnswers,
+    load_teacher,
+    teacher_logits,
+)
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.preflight.check import read_distillation
+from fieldmark.methods.pma.model.variants import Parts
 
 Make = Callable[..., DistillParams]
 WIRING = {
@@ -43,9 +50,20 @@ def made() -> Make:
 
 @pytest.fixture
 def teachers(task: Task, params: Callable[..., PmaParams]) -> Path:
-    own = params(variants=["PMA", "vision"], stages=2, captions=1)
-    train_variants("pma", own, task, Path("variants"), Path("resume"), "key")
+    train_variants("pma", params(variants=["PMA", "vision"], stages=2, captions=1), task, Path("variants"))
     return Path("variants")
+
+
+def build(params: DistillParams, task: Task) -> Pma:
+    torch.manual_seed(params.train.seed)
+    return Pma.build(Pma.named(params.network, "student"), task)
+
+
+def batch(task: Task) -> dict[str, torch.Tensor]:
+    train = task.subset("train")
+    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in train.rows])
+    labels = torch.zeros(len(train), dtype=torch.long)
+    return {"images": images, "labels": labels, "indices": torch.arange(len(train))}
 
 
 def test_soft_targets_by_hand() -> None:
@@ -88,13 +106,10 @@ def test_nothing_flows_to_the_teacher_nor_changes_it(made: Make, task: Task, tea
     params = made()
     teacher = load_teacher(params, task, teachers)
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
-    learner = Distillation(Pma.build(params.network, task), params, teacher).train()
+    learner = Distillation(build(params, task), params, teacher).train()
     assert not any(module.training for module in teacher.modules())
-    train = task.subset("train")
-    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in train.rows])
-    data = {"images": images, "labels": torch.zeros(len(train), dtype=torch.long)}
-    data["indices"] = torch.arange(len(train))
-    learner(data)["loss"].backward()
+    assert learner.student.training
+    learner(batch(task))["loss"].backward()
     assert all(weight.grad is None for weight in teacher.parameters())
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
     given = {id(weight) for group in learner.parameter_groups(params.train) for weight in group.params}
@@ -104,31 +119,33 @@ def test_nothing_flows_to_the_teacher_nor_changes_it(made: Make, task: Task, tea
 def test_the_teacher_reads_the_phrases_of_each_picture(made: Make, task: Task, teachers: Path) -> None:
     params = made()
     teacher = load_teacher(params, task, teachers)
-    train = task.subset("train")
-    images = torch.stack([torch.from_numpy(task.store[int(r)].copy()).permute(2, 0, 1) for r in train.rows])
-    indices = torch.tensor([5, 0, 9])
-    found = teacher({"images": images[indices], "indices": indices})
-    expected = teacher.model.logits(images[indices], teacher.tokens[indices])
-    assert torch.equal(found, expected)
+    images, indices = batch(task)["images"], torch.tensor([5, 0, 9])
+    logits = teacher({"images": images[indices], "indices": indices})
+    assert torch.equal(logits, teacher.model.logits(images[indices], teacher.tokens[indices]))
     swapped = teacher({"images": images[indices], "indices": indices.flip(0)})
-    assert not torch.allclose(found, swapped)
+    assert not torch.allclose(logits, swapped)
 
 
 def test_kept_answers_are_those_of_asking_each_time(made: Make, task: Task, teachers: Path) -> None:
-    still, asked = made(images=STILL), made(images=STILL)
-    assert still.fixed
-    kept = teacher_logits(load_teacher(still, task, teachers), still, task)
-    curves = distil(still, task, teachers, Path("kept"), Path("r1"), "key")
+    params = made(images=STILL)
+    assert params.fixed
+    curves = distil(params, task, teachers, Path("kept"))
     assert list(curves) == ["student", "twin"]
-    torch.manual_seed(0)
-    student = Pma.build(asked.network, task)
-    learner = Distillation(student, asked, load_teacher(asked, task, teachers))
-    checkpoints = loop.CheckpointFolder(Path("r2"), "x", "key")
-    train_on(learner, asked.images, asked.train, task, checkpoints, "x")
-    found = load_students(Path("kept"))["student"]
-    assert kept.shape == (24, 6)
+    student = build(params, task)
+    learner = Distillation(student, params, load_teacher(params, task, teachers))
+    train_on(learner, params.images, params.train, task, "asked")
+    saved = load_students(Path("kept"))["student"].state_dict()
     for name, value in student.state_dict().items():
-        torch.testing.assert_close(found.state_dict()[name], value, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(saved[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_an_answer_is_kept_for_each_training_picture(made: Make, task: Task, teachers: Path) -> None:
+    params = made(images=STILL)
+    teacher = load_teacher(params, task, teachers)
+    logits = teacher_logits(teacher, params, task)
+    assert logits.shape == (24, 6)
+    data = batch(task) | {"indices": torch.tensor([5, 0, 9])}
+    assert torch.equal(KeptAnswers(logits)(data), logits[[5, 0, 9]])
 
 
 @pytest.mark.parametrize(
@@ -153,22 +170,28 @@ def test_answers_are_kept_only_where_the_picture_stays_the_same(
 def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     made: Make, task: Task, teachers: Path
 ) -> None:
-    distil(made(), task, teachers, Path("students"), Path("resume2"), "key")
-    found = load_students(Path("students"))
-    assert list(found) == ["student", "twin"]
-    one, other = found["student"], found["twin"]
-    assert (one.taught_by, other.taught_by) == ("PMA", None)
-    assert one.params == other.params
-    assert one.attention is None
-    assert one.encoder is None
-    assert not torch.equal(one.classifier.weight, other.classifier.weight)
+    distil(made(), task, teachers, Path("students"))
+    models = load_students(Path("students"))
+    assert list(models) == ["student", "twin"]
+    student, twin = models["student"], models["twin"]
+    assert student.variant.title == "picture alone, taught by PMA"
+    assert twin.variant.title == "the student's network and budget, labels alone"
+    assert student.params == twin.params
+    assert student.variant.parts == twin.variant.parts
+    assert student.attention is None
+    assert student.encoder is None
+    assert not torch.equal(student.classifier.weight, twin.classifier.weight)
 
 
 def test_a_killed_student_ends_as_an_uninterrupted_one(
     made: Make, task: Task, teachers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     params = made(students=["student"], train={"steps": 20, "batch_size": 4, "lr": 1e-2})
-    distil(params, task, teachers, Path("whole"), Path("r3"), "key")
+
+    def run(folder: str) -> None:
+        distil(params, replace(task, states=StateKey(Path(folder, "states"))), teachers, Path(folder))
+
+    run("whole")
     read, seen = loop.LossMonitor.read, []
 
     def killed(self, lr):
@@ -180,8 +203,8 @@ def test_a_killed_student_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(loop.LossMonitor, "read", killed)
         with pytest.raises(KeyboardInterrupt):
-            distil(params, task, teachers, Path("again"), Path("r4"), "key")
-    distil(params, task, teachers, Path("again"), Path("r4"), "key")
+            run("again")
+    run("again")
     whole, again = (load_students(Path(name))["student"].state_dict() for name in ("whole", "again"))
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
@@ -199,6 +222,7 @@ def test_a_teacher_of_other_classes_is_refused(made: Make, task: Task, teachers:
         ({"label_weight": 2}, "label_weight"),
         ({"teacher": "text"}, "sees no picture"),
         ({"students": []}, "each once"),
+        ({"students": ["twin", "twin"]}, "each once"),
         ({"temprature": 1}, "did you mean 'temperature'"),
     ],
 )
@@ -216,24 +240,7 @@ def test_only_methods_that_distil_may_be_named() -> None:
 def test_the_defaults_are_the_papers(made: Make) -> None:
     params = made()
     assert (params.teacher, params.temperature, params.label_weight, params.view) == ("PMA", 1.0, 0.0, "same")
-    assert params.network.parts.stages == 0
-
-
-def test_a_distillation_must_be_of_its_teachers_split() -> None:
-    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
-    assert read_distillation(params, "pma").teacher == "PMA"
-    params["distill"]["pma"]["split"] = "retrieval"
-    with pytest.raises(UserError, match="give both the same"):
-        read_distillation(params, "pma")
-
-
-def test_a_teacher_that_is_not_trained_is_refused_before_anything_is() -> None:
-    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
-    params["pma"]["variants"] = ["plain", "vision"]
-    with pytest.raises(
-        UserError, match=r"teacher is 'PMA', which pma.variants does not train: plain, vision"
-    ):
-        read_distillation(params, "pma")
+    assert all(variant.parts == Parts(True, False, 0) for variant in Pma.variants(params.network))
 
 
 def test_a_teacher_that_cannot_take_the_students_pictures_is_refused(
@@ -241,10 +248,3 @@ def test_a_teacher_that_cannot_take_the_students_pictures_is_refused(
 ) -> None:
     with pytest.raises(UserError, match="5 x 5 cells"):
         load_teacher(made(images={"side": SIDE + 8}), task, teachers)
-
-
-def test_a_distillation_reads_what_its_teacher_learns_to_read() -> None:
-    params = read_yaml(Path(__file__).parents[3] / "params.yaml")
-    params["distill"]["pma"]["text"] = "none"
-    with pytest.raises(UserError, match=r"distill.pma.text is 'none', but its teacher .* 'phrases/birds'"):
-        read_distillation(params, "pma")

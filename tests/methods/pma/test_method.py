@@ -10,24 +10,31 @@ import torch
 from support.tiny import SIDE, tiny_vit
 from torch.nn.functional import cross_entropy
 
+from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.contract.method import Classifies
 from fieldmark.contract.variants import load_model, save_model, train_variants
 from fieldmark.engine import loop
-from fieldmark.engine.checkpoint import CheckpointFolder
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.methods.pma.model.params import PmaParams, Variant
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName
+from fieldmark.preflight.check import check_params
 from fieldmark.vision.backbones import save_backbone
 
 Make = Callable[..., PmaParams]
-ALL = get_args(Variant)
+TRAINED, STUDENTS = get_args(TrainedName), get_args(StudentName)
+FITTING = [name for name in TABLE if name != "PMA-5"]  # the tiny map has four blocks
 
 
-def build(params: Make, task: Task, variant: str, **changes: Any) -> Pma:
-    own = Pma.variants(params(variants=[variant], stages=2, **changes))[variant]
+def build(params: Make, task: Task, name: str, **changes: Any) -> Pma:
+    teacher = {"teacher": "PMA"} if name in STUDENTS else {}
+    block = params(variants=[name], stages=2, **teacher, **changes)
     torch.manual_seed(0)
-    return Pma.build(own, task)
+    return Pma.build(Pma.named(block, name), task)
 
 
 def batch(task: Task, count: int = 8) -> dict[str, torch.Tensor]:
@@ -37,24 +44,67 @@ def batch(task: Task, count: int = 8) -> dict[str, torch.Tensor]:
     return {"images": torch.stack(images), "labels": labels, "indices": torch.arange(count)}
 
 
-FITTING = [name for name in ALL if name != "PMA-5"]  # the tiny map has four blocks
+def test_variants_share_the_budget_and_differ_in_parts(params: Make) -> None:
+    variants = Pma.variants(params(variants=TRAINED))
+    assert [variant.name for variant in variants] == list(TRAINED)
+    assert {variant.params.train.steps for variant in variants} == {3}
+    parts = {v.name: (v.parts.image, v.parts.language, v.parts.stages) for v in variants}
+    assert parts == {
+        "plain": (True, False, 0),
+        "vision": (True, False, 3),
+        "text": (False, True, 0),
+        **{f"PMA-{stages}": (True, True, stages) for stages in (1, 2, 3, 4, 5)},
+        "PMA": (True, True, 3),
+    }
 
 
-def test_variants_share_the_budget_and_differ_in_parts(params: Make, task: Task) -> None:
-    named = Pma.variants(params(variants=ALL))
-    assert list(named) == list(ALL)
-    assert {own.train.steps for own in named.values()} == {3}
-    stages = {name: own.attention.stages if own.attention else 0 for name, own in named.items()}
-    assert stages == {
-        "plain": 0, "vision": 3, "text": 0, "PMA-1": 1, "PMA-2": 2, "PMA-3": 3, "PMA-4": 4, "PMA-5": 5, "PMA": 3
-    }  # fmt: skip
+def test_every_variant_says_what_it_is(params: Make) -> None:
+    titles = {v.name: v.title for v in Pma.variants(params(variants=TRAINED, stages=2))}
+    assert titles["plain"] == "backbone alone"
+    assert titles["vision"] == "attention on the picture alone, 2 stages"
+    assert (titles["PMA-1"], titles["PMA"]) == (
+        "picture and phrases, 1 stage",
+        "picture and phrases, 2 stages",
+    )
+    taught = Pma.named(params(variants=["student"], teacher="PMA-3"), "student")
+    assert taught.title == "picture alone, taught by PMA-3"
+
+
+def test_the_table_knows_every_name_and_no_other() -> None:
+    assert set(TABLE) == {*TRAINED, *STUDENTS}
+
+
+@pytest.mark.parametrize("changes", [{"variants": TRAINED}, {"variants": STUDENTS, "teacher": "vision"}])
+def test_the_block_of_a_variant_asks_for_it_again(params: Make, changes: dict[str, Any]) -> None:
+    for variant in Pma.variants(params(**changes)):
+        assert Pma.named(variant.params, variant.name) == variant
 
 
 @pytest.mark.parametrize(
-    "variant", [name for name in FITTING if name != "PMA-4"]
-)  # it has no choice of block
+    "changes",
+    [{"variants": ["student"]}, {"variants": ["plain", "twin"]}, {"teacher": "PMA"}],
+)
+def test_students_are_no_business_of_this_block(params: Make, changes: dict[str, Any]) -> None:
+    with pytest.raises(
+        UserError, match=r"parameter pma: .* distill\.pma alone; take them out of pma"
+    ) as caught:
+        params(**changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_nor_are_they_with_their_teacher() -> None:
+    content = read_yaml(Path(__file__).parents[3] / "params.yaml")
+    content |= {"methods": {"pma": content["methods"]["pma"]}, "distill": {}}
+    check_params(Configuration(content))
+    content["pma"] |= {"variants": ["student"], "teacher": "PMA"}
+    with pytest.raises(UserError, match=r"distill\.pma alone; take them out of pma"):
+        check_params(Configuration(content))
+
+
+# PMA-4 has no choice of block.
+@pytest.mark.parametrize("variant", [name for name in FITTING if name != "PMA-4"])
 def test_every_weight_gets_a_gradient_and_the_loss_falls(params: Make, task: Task, variant: str) -> None:
-    # with three phrases a picture later stages would have none left to learn from
+    # With three phrases a picture later stages would have none left to learn from.
     method = build(params, task, variant, dropout=0.0, backbone_lr=1.0, text_mask_threshold=1.0)
     optimizer = torch.optim.Adam(
         [{"params": group.params} for group in method.parameter_groups(method.params.train)], lr=1e-2
@@ -66,7 +116,7 @@ def test_every_weight_gets_a_gradient_and_the_loss_falls(params: Make, task: Tas
         loss.backward()
         if not losses:
             unused = [n for n, p in method.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
-            # a bias before a softmax changes nothing; timm's residual branches begin switched off
+            # A bias before a softmax changes nothing; timm's residual branches begin switched off.
             assert [
                 name for name in unused if not name.endswith("score.bias") and "network.layer" not in name
             ] == []
@@ -102,28 +152,27 @@ def test_the_backbone_learns_at_its_own_rate(params: Make, task: Task) -> None:
 @pytest.mark.parametrize("variant", FITTING)
 def test_saved_and_loaded_it_says_the_same(params: Make, task: Task, tmp_path: Path, variant: str) -> None:
     method = build(params, task, variant).eval()
-    save_model(method, "pma", method.params, tmp_path / "saved")
+    save_model(method, tmp_path / "saved")
     again = load_model(tmp_path / "saved")
     assert isinstance(again, Pma)
+    assert isinstance(again, Classifies)
+    assert again.variant == method.variant
     data = batch(task)
     tokens = method.tokens[data["indices"]] if method.encoder else None
     assert torch.equal(method.logits(data["images"], tokens), again.logits(data["images"], tokens))
     assert again.class_names == [f"class {number}" for number in range(6)]
     assert again.vocabulary == method.vocabulary
     names = {path.name for path in (tmp_path / "saved").iterdir()}
-    assert names == {"weights.safetensors", "classes.json", "model.json"}
+    assert names == {"weights.safetensors", "model.json"}
 
 
 def test_a_killed_run_ends_as_an_uninterrupted_one(params: Make, task: Task, monkeypatch) -> None:
-    train = {"steps": 20, "batch_size": 4, "lr": 1e-2}
-    changes = {"train": train, "captions": 1, "variants": ["PMA"], "stages": 2}
+    changes = {"train": {"steps": 20, "batch_size": 4, "lr": 1e-2}, "captions": 1}
 
     def run(folder: str) -> Pma:
-        own = params(**changes)
-        torch.manual_seed(0)
-        method = Pma.build(own, task)
-        checkpoints = CheckpointFolder(Path(folder), "pma", "key")
-        train_on(method, own.images, own.train, task, checkpoints, "t")
+        method = build(params, task, "PMA", **changes)
+        kept_apart = replace(task, states=StateKey(Path(folder)))
+        train_on(method, method.params.images, method.params.train, kept_apart, "pma/PMA")
         return method
 
     whole = run("a").state_dict()
@@ -144,8 +193,8 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(params: Make, task: Task, mon
 
 
 def test_all_variants_train_through_the_engine(params: Make, task: Task) -> None:
-    own = params(variants=["plain", "vision", "text", "PMA"], stages=2)
-    curves = train_variants("pma", own, task, Path("out"), Path("resume"), "key")
+    block = params(variants=["plain", "vision", "text", "PMA"], stages=2)
+    curves = train_variants("pma", block, task, Path("out"))
     assert list(curves) == ["plain", "vision", "text", "PMA"]
 
 
@@ -175,8 +224,8 @@ def test_a_reading_variant_needs_text(params: Make, task: Task) -> None:
 
 
 def test_probabilities_sum_to_one(params: Make, task: Task) -> None:
-    found = build(params, task, "vision").eval().probabilities(batch(task)["images"])
-    torch.testing.assert_close(found.sum(1), torch.ones(8))
+    probabilities = build(params, task, "vision").eval().probabilities(batch(task)["images"])
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(8))
 
 
 @pytest.mark.parametrize(
@@ -200,22 +249,20 @@ def test_wrong_parameters_are_refused(params: Make, changes: dict[str, Any], mes
 
 
 def test_defaults_are_those_of_the_ambiguity_table() -> None:
-    own = PmaParams.model_validate({"images": {}, "train": {"steps": 1, "lr": 1e-3}})
-    assert (own.stages, own.qrm, own.qrm_scale, own.part_proj) == (3, "one", False, "conv1x1")
-    assert (own.text_mask_most, own.text_mask_threshold) == (3, "uniform")
-    assert (own.reduction.vision, own.reduction.language, own.sam_bias) == (16, 4, True)
-    assert (own.share_stage_params, own.stage_activation, own.aux_stage_loss) == (False, False, 0)
-    assert (own.word_dim, own.phrase_dim, own.stage_dim, own.dropout) == (300, 512, 512, 0.5)
-    assert own.captions == "all"
-    assert own.attention is not None
-    assert own.attention.mask_threshold is None
+    block = PmaParams.model_validate({"images": {}, "train": {"steps": 1, "lr": 1e-3}})
+    assert (block.stages, block.qrm, block.qrm_scale, block.part_proj) == (3, "one", False, "conv1x1")
+    assert (block.text_mask_most, block.text_mask_threshold) == (3, "uniform")
+    assert (block.reduction.vision, block.reduction.language, block.sam_bias) == (16, 4, True)
+    assert (block.share_stage_params, block.stage_activation, block.aux_stage_loss) == (False, False, 0)
+    assert (block.word_dim, block.phrase_dim, block.stage_dim, block.dropout) == (300, 512, 512, 0.5)
+    assert block.captions == "all"
+    assert block.attention(3).mask_threshold is None
 
 
 def test_a_backbone_at_rate_zero_is_not_changed_by_a_bit(params: Make, task: Task) -> None:
     method = build(params, task, "PMA", backbone_lr=0.0)
     assert method.backbone is not None
     before = {name: value.clone() for name, value in method.backbone.state_dict().items()}
-    own = method.params
-    train_on(method, own.images, own.train, task, CheckpointFolder(Path("r"), "pma", "k"), "t")
+    train_on(method, method.params.images, method.params.train, task, "pma/PMA")
     assert all(torch.equal(before[name], value) for name, value in method.backbone.state_dict().items())
     assert not any(p.requires_grad for p in method.backbone.parameters())

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Subset, Task
@@ -59,26 +60,53 @@ def test_a_phrase_is_the_state_after_its_last_word() -> None:
     torch.manual_seed(0)
     encoder = PhraseEncoder(6, 3, 4)
     tokens = torch.tensor([[[2, 3, 0], [4, 0, 0], [0, 0, 0]], [[2, 5, 4], [2, 3, 0], [4, 0, 0]]])
-    found, valid = encoder(tokens)
+    vectors, valid = encoder(tokens)
     assert valid.tolist() == [[True, True, False], [True, True, True]]
     for b in range(2):
         for j in range(3):
             words = [word for word in tokens[b, j].tolist() if word]
             if not words:
-                assert found[b, j].tolist() == [0] * 4
+                assert vectors[b, j].tolist() == [0] * 4
                 continue
             _, (state, _) = encoder.lstm(encoder.embed(torch.tensor([words])))
-            torch.testing.assert_close(found[b, j], state[0, 0])
-    found.sum().backward()
+            torch.testing.assert_close(vectors[b, j], state[0, 0])
+    vectors.sum().backward()
     assert encoder.embed.weight.grad is not None
     assert (encoder.embed.weight.grad[[0, 1]] == 0).all()
     assert (encoder.embed.weight.grad[2:].abs().sum(1) > 0).all()
 
 
 def test_all_empty_text_gives_no_phrase() -> None:
-    found, valid = PhraseEncoder(6, 3, 4)(torch.zeros(2, 3, 2, dtype=torch.long))
+    vectors, valid = PhraseEncoder(6, 3, 4)(torch.zeros(2, 3, 2, dtype=torch.long))
     assert not valid.any()
-    assert (found == 0).all()
+    assert (vectors == 0).all()
+
+
+def test_a_shared_phrase_may_be_encoded_once_or_every_time() -> None:
+    torch.manual_seed(0)
+    encoder = PhraseEncoder(words=50, word_dim=8, phrase_dim=12)
+    rows = torch.randint(50, (40, 5))[torch.randint(40, (90,))]
+    weights = torch.randn(90, 12)
+    vectors, gradients = [], []
+    for encode in (encoder.encode_distinct, encoder.encode_all):
+        encoder.zero_grad()
+        vectors.append(encode(rows))
+        (vectors[-1] * weights).sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in encoder.parameters()])
+    torch.testing.assert_close(vectors[0], vectors[1], atol=1e-6, rtol=0)
+    for of_distinct, of_all in zip(*gradients, strict=True):
+        torch.testing.assert_close(of_distinct, of_all, atol=1e-5, rtol=1e-5)
+
+
+def test_no_device_is_asked_how_many_phrases_differ() -> None:
+    """A tensor without values has the shapes of a device's, and tells nothing that a step would wait for."""
+    with FakeTensorMode(), torch.backends.cudnn.flags(enabled=False), torch.device("cuda"):
+        encoder = PhraseEncoder(words=50, word_dim=8, phrase_dim=12)
+        tokens = torch.zeros(4, 7, 5, dtype=torch.long)
+        vectors, valid = encoder(tokens)
+        assert (vectors.shape, valid.shape) == ((4, 7, 12), (4, 7))
+        with pytest.raises(DynamicOutputShapeException):
+            encoder.encode_distinct(tokens[0])
 
 
 def test_captions_are_drawn_at_random_and_keep_what_they_say(phrases: Phrases) -> None:

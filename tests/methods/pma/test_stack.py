@@ -21,7 +21,7 @@ VARIATIONS = [
     {"sam_bias": False},
     {"mask_threshold": 0.1},
     {"stages": 1},
-    {"stages": 5, "mask_most": 2},
+    {"stages": 5, "mask_max": 2},
 ]
 
 
@@ -71,13 +71,15 @@ def slow(model, maps, phrases):
 def test_a_forward_pass_equals_the_slow_reference() -> None:
     model = stack()
     maps, phrases, valid = inputs(phrases=7)
-    found = model(maps, phrases, valid)
+    attended = model(maps, phrases, valid)
     for sample in range(len(maps)):
         z, parts, dropped = slow(model, maps[sample], phrases[sample])
-        torch.testing.assert_close(found.vector[sample], z)
-        assert [int(stage.part[sample]) for stage in found.stages] == parts
-        assert [set(stage.dropped[sample].nonzero().flatten().tolist()) for stage in found.stages] == dropped
-    assert any(stage.dropped.any() for stage in found.stages)
+        torch.testing.assert_close(attended.vector[sample], z)
+        assert [int(stage.part[sample]) for stage in attended.stages] == parts
+        assert [
+            set(stage.dropped[sample].nonzero().flatten().tolist()) for stage in attended.stages
+        ] == dropped
+    assert any(stage.dropped.any() for stage in attended.stages)
 
 
 @pytest.mark.parametrize("changes", VARIATIONS, ids=str)
@@ -146,9 +148,9 @@ def test_no_nan_and_gradients_everywhere(count, changes) -> None:
     valid[:] = count > 0
     maps.requires_grad_()
     phrases.requires_grad_()
-    found = model(maps, phrases, valid).vector
-    assert found.isfinite().all()
-    (found * torch.randn_like(found)).sum().backward()
+    vector = model(maps, phrases, valid).vector
+    assert vector.isfinite().all()
+    (vector * torch.randn_like(vector)).sum().backward()
     for name, weight in model.named_parameters():
         if weight.grad is not None:
             assert weight.grad.isfinite().all(), name

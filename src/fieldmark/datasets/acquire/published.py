@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.base.errors import UserError
+from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.acquire.download import download, download_folder
 from fieldmark.datasets.acquire.listing import existing_folder
 from fieldmark.datasets.acquire.tables import read_lines
@@ -151,16 +152,15 @@ def count_labels(labels: Labels, classes: int) -> Sequence[int]:
 def difference(labels: Labels, classes: int, facts: Facts) -> str:
     """Say in what a list differs from what is known of it; nothing when it agrees."""
     counts = count_labels(labels, classes)
-    head = tuple(i for i, n in enumerate(counts) if n >= 100)
-    tail = tuple(i for i, n in enumerate(counts) if n < 20)
+    groups = {name: tuple(np.flatnonzero(mask).tolist()) for name, mask in frequency_masks(counts).items()}
     classes_apart = [i for i, known in enumerate(facts.counts or counts) if counts[i] != known]
     checks = (
         ("pictures", len(labels), facts.pictures),
         ("classes with other counts", len(classes_apart), 0),
         ("pictures of the rarest class", min(counts), facts.least),
         ("pictures of the most frequent class", max(counts), facts.most),
-        ("as classes of the head", head, facts.head),
-        ("as classes of the tail", tail, facts.tail),
+        ("as classes of the head", groups["head"], facts.head),
+        ("as classes of the tail", groups["tail"], facts.tail),
     )
     wrong = [f"{found} {what}, not {known}" for what, found, known in checks if known not in (None, found)]
     return "; ".join(wrong)

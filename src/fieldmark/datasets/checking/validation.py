@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from fieldmark.base.errors import UserError
+from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.checking.facts import (
     class_balance,
@@ -18,7 +19,7 @@ from fieldmark.datasets.checking.facts import (
     split_facts,
 )
 from fieldmark.datasets.data.packed.manifest import COLUMNS
-from fieldmark.datasets.data.roles.multilabel import frequency_groups, label_names, training_counts
+from fieldmark.datasets.data.roles.multilabel import label_names, training_counts
 from fieldmark.datasets.data.roles.splits import COLUMNS as SPLIT_COLUMNS
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.splitting.splits import ROLES
@@ -230,9 +231,7 @@ def _frequency_groups(split: pd.DataFrame, manifest: pd.DataFrame, params: Split
     """Return the classes of head, middle and tail, the most frequent first, with their thresholds."""
     classes = label_names(manifest)
     counts = training_counts(manifest, split, classes)
-    groups = frequency_groups(counts, params.head, params.tail)
-    order = sorted(range(len(classes)), key=lambda one: (-counts[one], classes[one]))
-    found = {
-        name: [classes[one] for one in order if groups[one] == name] for name in ("head", "medium", "tail")
-    }
-    return {"thresholds": {"head": params.head, "tail": params.tail}, **found}
+    order = sorted(range(len(classes)), key=lambda index: (-counts[index], classes[index]))
+    masks = frequency_masks(counts, params.head, params.tail)
+    groups = {name: [classes[index] for index in order if mask[index]] for name, mask in masks.items()}
+    return {"thresholds": {"head": params.head, "tail": params.tail}, **groups}

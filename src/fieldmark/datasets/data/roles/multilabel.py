@@ -1,7 +1,6 @@
 """Pictures with several labels: their classes in a fixed order, as rows of zeros and ones, and how many of each."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,11 +48,6 @@ def training_counts(manifest: pd.DataFrame, split: pd.DataFrame, classes: Sequen
     training = split[split["role"].isin(TRAINING)]
     counts: NDArray[np.int64] = multi_hot(manifest, training, classes).sum(axis=0).astype(np.int64)
     return counts
-
-
-def frequency_groups(counts: Any, head: int = 100, tail: int = 20) -> list[str]:
-    """Name the group of each class by its training pictures: "head" from `head` on, "tail" below `tail`."""
-    return ["head" if n >= head else "tail" if n < tail else "medium" for n in np.asarray(counts).tolist()]
 
 
 def has_several_labels(manifest: pd.DataFrame) -> bool:

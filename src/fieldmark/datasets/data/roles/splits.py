@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
+from fieldmark.base.frequency import HEAD, TAIL
 from fieldmark.datasets.data.packed.manifest import read_table, write_table
 
 COLUMNS = pa.schema(
@@ -55,8 +56,8 @@ class SplitParams(Block):
     ks: tuple[int, ...] = (1, 2, 4, 8)
     imbalance: float | None = Field(default=None, gt=1.0)
     val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
-    head: int = Field(default=100, ge=2)
-    tail: int = Field(default=20, ge=1)
+    head: int = Field(default=HEAD, ge=2)
+    tail: int = Field(default=TAIL, ge=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> "SplitParams":

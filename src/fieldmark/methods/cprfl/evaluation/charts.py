@@ -1,55 +1,18 @@
-"""Charts of categories: average precision by frequency, similarity of prompts, the highest scores."""
+"""A chart of what the prompts of categories become."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.charts import chart
-from fieldmark.figures.style import COLOURS, FAINT_RIGHT, GRID, INK, MARKERS, MUTED, canvas, legend_above
-
-DRAWN_NAMES = 50  # past so many categories their names are left out
-SHOWN = 5  # highest scores of a picture
+from fieldmark.figures.multilabel import DRAWN_NAMES
+from fieldmark.figures.style import canvas
 
 
 @chart
-def ap_by_frequency(
-    variants: Mapping[str, Array], counts: Array, names: Sequence[str], edges: Sequence[int] = ()
-) -> Canvas:
-    """Draw average precisions (C,) of each variant above the training pictures (C,), in the order given.
-
-    `edges` are the places before which a group of categories begins.
-    """
-    figure = canvas(max(5.2, 0.24 * min(len(names), 3 * DRAWN_NAMES)), 4.6)
-    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
-    places = np.arange(len(names))
-    for index, (name, ap) in enumerate(variants.items()):
-        style: dict[str, Any] = {
-            "color": COLOURS[index % len(COLOURS)],
-            "marker": MARKERS[index % len(MARKERS)],
-        }
-        above.plot(places, ap, linestyle="none", markersize=5.5, alpha=0.85, label=name, **style)
-    below.bar(places, counts, 0.72, color=MUTED)
-    for axes in (above, below):
-        for edge in edges:
-            axes.axvline(edge - 0.5, color=INK, linewidth=0.9, linestyle=(0, (3, 3)))
-        axes.grid(axis="x", visible=False)
-    above.set(ylabel="average precision", ylim=(-0.02, 1.02))
-    below.set(ylabel="training\npictures", yscale="log", xlim=(-0.7, len(names) - 0.3))
-    below.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
-    below.yaxis.set_minor_formatter(NullFormatter())
-    if len(names) <= DRAWN_NAMES:
-        below.set_xticks(places, list(names), rotation=90, fontsize=8)
-    legend_above(figure)
-    return figure
-
-
-@chart
-def similarity_maps(panels: Mapping[str, Array], names: Sequence[str]) -> Canvas:
+def similarity_matrices(panels: Mapping[str, Array], names: Sequence[str]) -> Canvas:
     """Draw cosine similarities (C, C) side by side on one scale."""
     figure = canvas(1.4 + 3.3 * len(panels), 4.0)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -64,40 +27,7 @@ def similarity_maps(panels: Mapping[str, Array], names: Sequence[str]) -> Canvas
     return figure
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A picture (H, W, 3) with its categories present, and each variant's scores (C,)."""
-
-    picture: Array
-    present: Array  # (C,) of 0 and 1
-    scores: Mapping[str, Array]
-
-
-@chart
-def top_scores(pictures: Sequence[Shown], names: Sequence[str]) -> Canvas:
-    """Draw each picture and, beside it, every variant's highest scores; those of categories present in green."""
-    variants = list(pictures[0].scores)
-    figure = canvas(1.5 + 2.5 * len(variants), 1.35 * len(pictures))
-    ratios = (1, *[1.1] * len(variants))
-    grid = figure.subplots(len(pictures), 1 + len(variants), squeeze=False, width_ratios=ratios)
-    for row, shown in zip(grid, pictures, strict=True):
-        row[0].imshow(shown.picture)
-        row[0].axis("off")
-        for axes, name in zip(row[1:], variants, strict=True):
-            scores = shown.scores[name]
-            best = np.argsort(-scores, kind="stable")[:SHOWN]
-            colours = [FAINT_RIGHT if shown.present[one] else GRID for one in best]
-            axes.barh(range(len(best)), scores[best], 0.8, color=colours)
-            for place, one in enumerate(best):
-                axes.text(0.01, place, f"{names[one]} {scores[one]:.2f}", va="center", fontsize=7.5)
-            axes.set(xlim=(0, 1), ylim=(len(best) - 0.5, -0.5), xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-            axes.grid(visible=False)
-    for axes, name in zip(grid[0][1:], variants, strict=True):
-        axes.set_title(name)
-    return figure
-
-
 def _off_diagonal(similarity: Array) -> float:
+    """Return the mean of a matrix (C, C) without its diagonal."""
     count = len(similarity)
     return float((similarity.sum() - np.trace(similarity)) / max(1, count * (count - 1)))

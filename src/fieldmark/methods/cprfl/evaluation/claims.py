@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fieldmark.methods.cprfl.evaluation.scored import Scored, difference
-from fieldmark.methods.cprfl.model.params import Variant
+from fieldmark.methods.cprfl.model.params import VariantName
+from fieldmark.protocols.multilabel import Scored, difference
 from fieldmark.results.claims import claim_difference
 from fieldmark.results.schema import Claim
 
@@ -13,12 +13,12 @@ class Statement(NamedTuple):
     """A claim: CPRFL is better than a variant by a measure; and the paper's numbers."""
 
     claim: str
-    than: Variant
+    than: VariantName
     measure: str
     paper: str
 
 
-MAIN: Variant = "CPRFL"
+MAIN: VariantName = "CPRFL"
 PATHS = "the method trains along both paths; no numbers"
 STATEMENTS = (
     Statement(
@@ -53,10 +53,11 @@ STATEMENTS = (
 def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
     """Return the claims for which both variants were scored, on categories that there are."""
     claims = []
-    for one in STATEMENTS:
-        if {MAIN, one.than} <= set(scored):
-            found = difference(scored[MAIN], scored[one.than])
-            if one.measure in found:
-                decides = f"{one.measure} of {MAIN} minus {one.than}"
-                claims.append(claim_difference(one.claim, one.paper, decides, found[one.measure]))
+    for statement in STATEMENTS:
+        if {MAIN, statement.than} <= set(scored):
+            gains = difference(scored[MAIN], scored[statement.than])
+            if statement.measure in gains:
+                decides = f"{statement.measure} of {MAIN} minus {statement.than}"
+                gain = gains[statement.measure]
+                claims.append(claim_difference(statement.claim, statement.paper, decides, gain))
     return claims

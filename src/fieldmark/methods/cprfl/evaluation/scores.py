@@ -1,94 +1,78 @@
 """Scoring linear classifiers, CPRFL and CPRFL without its parts side by side."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch.nn.functional import normalize
 
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
-from fieldmark.methods.cprfl.evaluation.figures import write_figures
-from fieldmark.methods.cprfl.evaluation.scored import Scored, Truth, read_truth, score, zero_shot
+from fieldmark.methods.cprfl.evaluation.figures import draw_figures
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
+from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.protocols.multilabel import (
+    INTERVALS,
+    ZERO_SHOT,
+    ZERO_SHOT_TITLE,
+    Scored,
+    Truth,
+    by_category,
+    counted,
+    read_truth,
+    score,
+    zero_shot,
+)
+from fieldmark.results.figures import FigureFolder
+from fieldmark.results.schema import Evaluation, VariantResult
 from fieldmark.texts.prompts import Prompts, read_prompts
 
-ZERO_SHOT = "zero-shot"
-TITLES = {
-    ZERO_SHOT: "CLIP without training: cosine of picture and name",
-    "BCE": "linear classifier, binary cross-entropy",
-    "focal": "linear classifier, focal loss",
-    "DB": "linear classifier, distribution-balanced focal loss",
-    "ASL": "linear classifier, asymmetric loss",
-    "random": "CPRFL with random vectors as prompts",
-    "one-hot": "CPRFL with one-hot vectors as prompts",
-    "linear-PI": "CPRFL with a linear prompt network",
-    "VSI-path": "CPRFL, gradient through the interaction only",
-    "direct-path": "CPRFL, gradient to the prompts as classifiers only",
-    "CPRFL": "prompts from CLIP, both gradient paths, asymmetric loss",
-}
 HEADLINE = ("map", "head", "medium", "tail", "of1", "cf1")
+METRICS = ("map", "tail")
 
 
-def evaluate(models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: Path) -> dict[str, Any]:
-    """Score every variant, write the figures, and return the content of the metrics file."""
+def evaluate(
+    models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: FigureFolder
+) -> Evaluation:
+    """Score every variant and draw the figures."""
     truth = read_truth(task, next(iter(models.values())).class_names)
     prompts = read_prompts(task.text)
-    untrained = zero_shot(prompts, truth, task)
+    untrained = zero_shot(prompts, truth, task, choose_thresholds)
     scored = {ZERO_SHOT: untrained} if untrained else {}
-    scored |= {name: score(name, model, truth, task) for name, model in models.items()}
-    write_figures(scored, models, task, figures)
-    variants = {name: measured(one) for name, one in scored.items()}
-    return {
-        "title": Cprfl.title,
-        "variants": variants,
-        "variant_order": list(scored),
-        "variant_titles": {name: TITLES[name] for name in scored},
-        "headline": [name for name in HEADLINE if any(name in one for one in variants.values())],
-        "claims": [claim.as_dict() for claim in make_claims(scored)],
-        "counts": _counts(truth, task),
-        "categories": _categories(scored, truth),
-        "parameters": {"trained weights": {name: model.trainable for name, model in models.items()}},
-        "notes": _notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
-    }
+    scored |= {name: score_model(name, model, truth, task) for name, model in models.items()}
+    draw_figures(scored, models, task, figures)
+    titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in models.items()}
+    results = tuple(
+        VariantResult(name=name, title=titles[name], measures=variant.measures)
+        for name, variant in scored.items()
+    )
+    return Evaluation(
+        title=Cprfl.title,
+        variants=results,
+        headline=_measured(HEADLINE, results),
+        metrics=_measured(METRICS, results),
+        claims=tuple(make_claims(scored)),
+        counts=counted(truth, task),
+        parameters={"trained weights": {name: model.trained_weights for name, model in models.items()}},
+        details={"categories": by_category(scored, truth)},
+        notes=tuple(_notes(params, truth, prompts, validated=len(task.subset("val")) > 0)),
+    )
 
 
-def measured(scored: Scored) -> dict[str, Any]:
-    """Return a variant's row of the metrics file: means with their intervals, and the decisions."""
-    return {name: one.as_dict() for name, one in scored.means.items()} | scored.decisions
+def score_model(name: str, model: Cprfl, truth: Truth, task: Task) -> Scored:
+    """Score the test pictures with one variant. Raises UserError for scores that are not finite."""
+    logits = task.run(model, model.logits, truth.subset, model.params.images, name)
+    return score(name, logits, model.thresholds, truth)
 
 
-def _counts(truth: Truth, task: Task) -> dict[str, Any]:
-    frequent = truth.counts[truth.counts > 0]
-    return {
-        "test pictures": len(truth.subset),
-        "training pictures": len(task.subset("train")),
-        "validation pictures": len(task.subset("val")),
-        "categories": len(truth.names),
-        **{f"of the {name}": int(mask.sum()) for name, mask in truth.groups.items()},
-        "imbalance": float(frequent.max() / frequent.min()),
-        "labels per test picture": float(truth.targets.sum(1).mean()),
-    }
-
-
-def _categories(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
-    """Return training pictures, test pictures and every variant's average precision, by category."""
-    return {
-        truth.names[one]: {
-            "training pictures": int(truth.counts[one]),
-            "test pictures": int(truth.targets[:, one].sum()),
-            "ap": {n: None if np.isnan(s.ap[one]) else float(s.ap[one]) for n, s in scored.items()},
-        }
-        for one in truth.by_frequency
-    }
+def _measured(names: tuple[str, ...], results: tuple[VariantResult, ...]) -> tuple[str, ...]:
+    """Return the measures that any variant has: a group without a category has none."""
+    return tuple(name for name in names if any(name in result.measures for result in results))
 
 
 def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bool) -> list[str]:
     notes = [
-        "Intervals resample test pictures and tell nothing of other training seeds.",
+        INTERVALS,
         f"All variants have the same steps, pictures and backbone; {'averaged ' if params.train.ema else ''}weights "
         "count as they are after the last step, no checkpoint is chosen. (The released code keeps the best one on the "
         "test pictures.)",
@@ -98,9 +82,8 @@ def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bo
         "Prompts are CLIP's text embeddings, which stay as they are; CLIP's image tower is used by zero-shot alone.",
         _alike(prompts),
     ]
-    missing = [truth.names[one] for one in np.flatnonzero(~truth.targets.any(axis=0))]
-    if missing:
-        notes.append(f"Without a test picture, and so in no mean: {', '.join(missing)}.")
+    if truth.untested:
+        notes.append(f"Without a test picture, and so in no mean: {', '.join(truth.untested)}.")
     if not params.backbone_lr:
         notes.append("The backbone is frozen; the paper trains it.")
     return notes

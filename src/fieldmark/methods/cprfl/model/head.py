@@ -1,4 +1,4 @@
-"""From a map to one logit a category: by refined category prompts, or by a linear classifier.
+"""From a feature map to one logit per category: by refined category prompts, or by a linear classifier.
 
 Source: Yan et al., arXiv 2408.08125, eq. 1, 2 and 6.
 """
@@ -32,7 +32,7 @@ def prompt_network(width: int, hidden: int, dim: int) -> nn.Module:
 
 
 class PromptHead(nn.Module):
-    """CPRFL behind a backbone: prompts look at the map, and each scores its own category.
+    """CPRFL behind a backbone: prompts look at the feature map, and each scores its own category.
 
     The category vectors (C, m) are a buffer: they get no gradient and never change.
     """
@@ -56,9 +56,8 @@ class PromptHead(nn.Module):
         self.interaction = VisualSemanticInteraction(
             widths.dim, widths.heads, widths.head_dim, widths.mlp_dim, widths.depth, widths.dropout
         )
-        if (
-            no_feature_grad
-        ):  # what no gradient reaches is not trained, and several processes do not wait for it
+        # What no gradient reaches is not trained, and several processes do not wait for it.
+        if no_feature_grad:
             self.projection.requires_grad_(False)
             self.interaction.requires_grad_(False)
 
@@ -67,10 +66,10 @@ class PromptHead(nn.Module):
         out: Tensor = self.prompt_network(self.vectors)
         return out
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Eq. 3 to 6: maps (B, D, h, w) -> logits (B, C), float32 at least; B may be 1."""
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Eq. 3 to 6: feature map (B, D, h, w) -> logits (B, C), float32 at least; B may be 1."""
         prompts = self.prompts()
-        refined = self.interaction(self._tokens(maps, prompts), last=len(prompts))
+        refined = self.interaction(self._tokens(feature_map, prompts), last=len(prompts))
         classifiers = prompts.detach() if self.no_cls_grad else prompts
         if self.no_feature_grad:
             refined = refined.detach()
@@ -78,28 +77,28 @@ class PromptHead(nn.Module):
         logits: Tensor = (refined.to(exact) * classifiers.to(exact)).sum(-1)
         return logits
 
-    def attention(self, maps: Tensor) -> Tensor:
-        """Maps (B, D, h, w) -> where each category's prompt looks, (B, C, h, w); the rest of 1 is on prompts."""
+    def attention(self, feature_map: Tensor) -> Tensor:
+        """Feature map (B, D, h, w) -> where each category's prompt looks, (B, C, h, w); the rest of 1 is on prompts."""
         prompts = self.prompts()
-        weights = self.interaction.attention(self._tokens(maps, prompts), last=len(prompts))
-        looks: Tensor = weights[..., : -len(prompts)].unflatten(2, maps.shape[2:])
+        weights = self.interaction.attention(self._tokens(feature_map, prompts), last=len(prompts))
+        looks: Tensor = weights[..., : -len(prompts)].unflatten(2, feature_map.shape[2:])
         return looks
 
-    def _tokens(self, maps: Tensor, prompts: Tensor) -> Tensor:
-        """Z = [F; P], (B, h w + C, dim): the map's places row by row, then the prompts."""
-        features = self.projection(maps.flatten(2).mT)
+    def _tokens(self, feature_map: Tensor, prompts: Tensor) -> Tensor:
+        """Z = [F; P], (B, h w + C, dim): the map's positions row by row, then the prompts."""
+        features = self.projection(feature_map.flatten(2).mT)
         shared = prompts.to(features.dtype).expand(len(features), -1, -1)
         return torch.cat([features, shared], dim=1)
 
 
 class LinearHead(nn.Module):
-    """The baseline: a linear classifier of the average of the map."""
+    """The baseline: a linear classifier of the mean of the feature map."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         self.classifier = nn.Linear(channels, classes)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        """Maps (B, D, h, w) -> logits (B, C)."""
-        out: Tensor = self.classifier(maps.mean((2, 3)))
+    def forward(self, feature_map: Tensor) -> Tensor:
+        """Feature map (B, D, h, w) -> logits (B, C)."""
+        out: Tensor = self.classifier(feature_map.mean((2, 3)))
         return out

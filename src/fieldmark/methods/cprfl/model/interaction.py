@@ -22,8 +22,8 @@ class Attention(nn.Module):
     def forward(self, tokens: Tensor, last: int) -> Tensor:
         """(B, n, dim) -> (B, last, dim): what the last tokens find among all."""
         query, key, value = self._projected(tokens, last)
-        found = scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.dropout(self.to_out(found.transpose(1, 2).flatten(2)))
+        attended = scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.dropout(self.to_out(attended.transpose(1, 2).flatten(2)))
         return out
 
     def weights(self, tokens: Tensor, last: int) -> Tensor:
@@ -56,7 +56,22 @@ class FeedForward(nn.Sequential):
 
 
 class VisualSemanticInteraction(nn.Module):
-    """Eq. 3 to 5: attention, then feed-forward, `depth` times."""
+    """Eq. 3 to 5 of CPRFL: attention, then feed-forward, `depth` times; no residual connections.
+
+    Yan et al., arXiv 2408.08125. Tokens (B, v + c, dim), the v places of a picture and then its c category
+    prompts, -> the same shape. There are `heads` heads of width `head_dim`; `mlp_dim` is the hidden width of the
+    feed-forward. Raises ValueError for a dimension, a number of heads or a depth below 1; `forward` raises
+    RuntimeError for tokens of another width.
+
+    >>> import torch
+    >>> from fieldmark.methods.cprfl import VisualSemanticInteraction
+    >>> interaction = VisualSemanticInteraction(dim=8, heads=2, head_dim=4, mlp_dim=16)
+    >>> tokens = torch.rand(1, 6 + 3, 8)  # 6 places, 3 classes
+    >>> interaction(tokens).shape
+    torch.Size([1, 9, 8])
+    >>> interaction(tokens, last=3).shape  # what the prompts found
+    torch.Size([1, 3, 8])
+    """
 
     def __init__(
         self, dim: int, heads: int, head_dim: int, mlp_dim: int, depth: int = 1, dropout: float = 0.0

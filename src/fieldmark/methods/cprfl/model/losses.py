@@ -14,11 +14,21 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 def asymmetric_loss(
     logits: Tensor, targets: Tensor, gamma_pos: float = 0.0, gamma_neg: float = 4.0, clip: float = 0.05
 ) -> Tensor:
-    """Eq. 7 as its code has it: logits and targets (B, C), targets 0 or 1 -> a scalar; 0 for no entries.
+    """Eq. 7 of CPRFL as its code has it: logits and targets (B, C), targets 0 or 1 -> a scalar; 0 for no entries.
 
-    A negative's probability counts only above `clip`; the focusing weights are detached. Logarithms are taken of
-    logits, so a positive far below zero keeps its gradient. Half precision is computed in float32 and returned
-    so. Raises ValueError for shapes that differ, and for a negative exponent or clip.
+    Yan et al., arXiv 2408.08125; the loss is that of Ridnik et al., arXiv 2009.14119. The mean over pictures and
+    classes of -(1 - p)^gamma_pos log p for positives and -q^gamma_neg log(1 - q) for negatives, where p is a
+    probability and q is what p is above `clip`. The focusing weights are detached. Logarithms are taken of logits,
+    so a positive far below zero keeps its gradient. Half precision is computed in float32 and returned so. Raises
+    ValueError for shapes that differ, and for a negative exponent or clip.
+
+    >>> import torch
+    >>> from fieldmark.methods.cprfl import asymmetric_loss
+    >>> logits, targets = torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0]])
+    >>> asymmetric_loss(logits, targets)
+    tensor(0.0757)
+    >>> asymmetric_loss(logits, targets, gamma_neg=0.0, clip=0.0)  # binary cross-entropy
+    tensor(0.4100)
     """
     if logits.shape != targets.shape:
         raise ValueError(f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} must agree")
@@ -45,9 +55,9 @@ def focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
 class Balance:
     """Constants of the distribution-balanced loss, by the names of its paper's code."""
 
-    alpha: float = 0.1  # least weight
+    alpha: float = 0.1  # min of the weights
     beta: float = 10.0  # slope and
-    gamma: float = 0.2  # place of the weight's rise
+    gamma: float = 0.2  # position of the weight's rise
     neg_scale: float = 2.0  # lambda: negatives' logits times this, their loss divided by it
     init_bias: float = 0.05  # kappa: how far a class's prior shifts its logit
     focal: float = 2.0  # exponent of the focal factor
@@ -57,7 +67,7 @@ class Balance:
 class DistributionBalancedLoss(nn.Module):
     """Weighs an entry by how much of its picture's sampling its class accounts for, and tolerates negatives.
 
-    The focal factor is one a picture and class, as published; CPRFL's own copy takes one for the whole batch.
+    There is a focal factor per picture and class, as published; CPRFL's own copy takes one for the whole batch.
     """
 
     counts: Tensor
@@ -74,19 +84,19 @@ class DistributionBalancedLoss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Logits and targets (B, C) -> a scalar."""
-        own, exact = self.balance, _exact(logits)
+        balance, exact = self.balance, _exact(logits)
         positive = targets.to(exact)
-        shifted = exact + (self.prior * own.init_bias / own.neg_scale).to(exact)
-        scale = positive + own.neg_scale * (1 - positive)
+        shifted = exact + (self.prior * balance.init_bias / balance.neg_scale).to(exact)
+        scale = positive + balance.neg_scale * (1 - positive)
         entropy = binary_cross_entropy_with_logits(shifted * scale, positive, reduction="none")
         weight = self.weights(positive) / scale
-        return own.factor * ((1 - torch.exp(-entropy)) ** own.focal * weight * entropy).mean()
+        return balance.factor * ((1 - torch.exp(-entropy)) ** balance.focal * weight * entropy).mean()
 
     def weights(self, targets: Tensor) -> Tensor:
         """Targets (B, C) -> weights (B, C); in a picture without any class every weight is greatest."""
-        share = (1 / self.counts).to(targets)
-        repeated = (targets * share).sum(1, keepdim=True)
-        rate = share / repeated.clamp(min=torch.finfo(share.dtype).tiny)
+        by_class = (1 / self.counts).to(targets)
+        by_picture = (targets * by_class).sum(1, keepdim=True)
+        rate = by_class / by_picture.clamp(min=torch.finfo(by_class.dtype).tiny)
         return self.balance.alpha + torch.sigmoid(self.balance.beta * (rate - self.balance.gamma))
 
 

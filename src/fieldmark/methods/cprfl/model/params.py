@@ -1,48 +1,16 @@
 """The `cprfl:` block of `params.yaml`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
 
-Variant = Literal[
+VariantName = Literal[
     "BCE", "focal", "DB", "ASL", "random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL"
 ]
-Loss = Literal["BCE", "focal", "DB", "ASL"]
-Vectors = Literal["clip", "random", "one-hot"]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a variant is made of; without `vectors` it is a linear classifier.
-
-    `no_feature_grad` cuts the gradient's path through the interaction, `no_cls_grad` the one to the prompts as
-    classifiers.
-    """
-
-    loss: Loss = "ASL"
-    vectors: Vectors | None = None
-    nonlinear: bool = True
-    no_feature_grad: bool = False
-    no_cls_grad: bool = False
-
-
-PARTS: dict[Variant, Parts] = {
-    "BCE": Parts("BCE"),
-    "focal": Parts("focal"),
-    "DB": Parts("DB"),
-    "ASL": Parts("ASL"),
-    "random": Parts(vectors="random"),
-    "one-hot": Parts(vectors="one-hot"),
-    "linear-PI": Parts(vectors="clip", nonlinear=False),
-    "VSI-path": Parts(vectors="clip", no_cls_grad=True),
-    "direct-path": Parts(vectors="clip", no_feature_grad=True),
-    "CPRFL": Parts(vectors="clip"),
-}
 
 
 class AsymmetricParams(Block):
@@ -66,7 +34,7 @@ class BalanceParams(Block):
 class CprflParams(MethodParams):
     """CPRFL (arXiv 2408.08125). Defaults are the paper's, or the released code's where it is silent."""
 
-    variants: tuple[Variant, ...] = tuple(PARTS)
+    variants: tuple[VariantName, ...] = get_args(VariantName)
     length: float | None = Field(None, gt=0.0)  # of the category vectors, mean square; None: of CLIP's own
     dim: int = Field(2048, ge=1)  # d, the width in which tokens and prompts meet
     tau: float = Field(0.5, gt=0.0)  # hidden width of the prompt network as a multiple of dim
@@ -81,19 +49,8 @@ class CprflParams(MethodParams):
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr for the backbone; 0: frozen, in eval mode
     linear_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for a linear classifier, which wants more
 
-    @model_validator(mode="after")
-    def _some_variant(self) -> "CprflParams":
-        if not self.variants or len(set(self.variants)) < len(self.variants):
-            raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
-        return self
-
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Every variant wants prompts: the names of the categories come from them."""
         if text.startswith("prompts/"):
             return None
         return f"cprfl reads category prompts, and methods.cprfl.text is '{text}'; name some such as prompts/scenes"
-
-    @property
-    def parts(self) -> Parts:
-        """What is built from this block: the last of its variants."""
-        return PARTS[self.variants[-1]]

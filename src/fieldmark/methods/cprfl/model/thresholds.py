@@ -5,21 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_POSITIVES = 5  # with fewer, a category's own best threshold is chance
+MIN_POSITIVES = 5  # with fewer, the best threshold of a single category is chance
 
 Array = NDArray[Any]
 
 
-def choose_thresholds(scores: Any, targets: Array, least: int = LEAST_POSITIVES) -> Array:
-    """Return a threshold a category, (C,): a category is present where its score is no less.
+def choose_thresholds(scores: Any, targets: Array, min_positives: int = MIN_POSITIVES) -> Array:
+    """Return one threshold per category, (C,): a category is present where its score is no less.
 
-    `scores` and `targets` are (N, C). A category with at least `least` positives takes the threshold of its
-    greatest F1, any other the one of the greatest F1 over all entries. Raises ValueError without a positive.
+    `scores` and `targets` are (N, C). A category with at least `min_positives` positives takes the threshold of
+    its greatest F1, any other the one of the greatest F1 over all entries. Raises ValueError without a positive.
     """
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets) > 0
     common = best_threshold(values.ravel(), truth.ravel())
-    own = truth.sum(axis=0) >= least
-    columns = zip(values.T, truth.T, own, strict=True)
+    enough = truth.sum(axis=0) >= min_positives
+    columns = zip(values.T, truth.T, enough, strict=True)
     return np.array([best_threshold(score, true) if many else common for score, true, many in columns])
 
 

@@ -1,9 +1,11 @@
 """The category vectors that prompts are made of: CLIP's text embeddings, or what they are compared with."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
-from fieldmark.methods.cprfl.model.params import Vectors
+Vectors = Literal["clip", "random", "one-hot"]
 
 
 def category_vectors(kind: Vectors, embeddings: Tensor, length: float | None, seed: int) -> Tensor:
@@ -13,10 +15,10 @@ def category_vectors(kind: Vectors, embeddings: Tensor, length: float | None, se
     that is None that of the embeddings, which are then taken as they come. Vectors much shorter than the square
     root of m say little beside the first bias of the prompt network, and the prompts begin all alike.
     """
-    own = embeddings.float().square().sum(1).mean().sqrt()
-    wanted = own if length is None else torch.tensor(length)
+    clip_length = embeddings.float().square().sum(1).mean().sqrt()
+    wanted = clip_length if length is None else torch.tensor(length)
     if kind == "clip":
-        return embeddings.float() * (wanted / own)
+        return embeddings.float() * (wanted / clip_length)
     if kind == "one-hot":
         return torch.eye(len(embeddings)) * wanted
     drawn = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(seed))

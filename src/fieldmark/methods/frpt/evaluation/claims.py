@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fieldmark.methods.frpt.model.variants import few_name
 from fieldmark.protocols.retrieval import Scored, recall_difference
 from fieldmark.results.claims import claim_difference
 from fieldmark.results.schema import Claim
@@ -44,7 +45,9 @@ STATEMENTS = (  # recall@1 in per cent, ResNet-50
     ),
 )
 _SAMPLED = tuple(
-    one._replace(than="sampled") if one.better == "DPP" else one for one in STATEMENTS if one.than != "CAH"
+    statement._replace(than="sampled") if statement.better == "DPP" else statement
+    for statement in STATEMENTS
+    if statement.than != "CAH"
 )
 FEW = {10: "CUB 63.1 to 66.6", 5: "CUB 59.7 to 62.8"}  # Table 4
 
@@ -54,22 +57,28 @@ def make_claims(scored: Mapping[str, Scored], shots: Sequence[int] = (), finer: 
 
     With `finer` pictures for the prompt alone, only `sampled` sees the same ones: nothing else tells what it learned.
     """
+    statements = (*(_SAMPLED if finer else STATEMENTS), *map(_with_few, shots))
     return [
-        claim_difference(
-            one.claim,
-            f"recall@1, ResNet-50, {'frozen' if one.than == 'sampled' else one.than} to {one.better}: {one.paper}",
-            f"{scored[one.better].recalls[0]} of {one.better} minus {one.than}",
-            recall_difference(scored, one.better, one.than),
-        )
-        for one in (*(_SAMPLED if finer else STATEMENTS), *map(_with_few, shots))
-        if {one.better, one.than} <= set(scored)
+        _decide(statement, scored)
+        for statement in statements
+        if {statement.better, statement.than} <= set(scored)
     ]
+
+
+def _decide(statement: Statement, scored: Mapping[str, Scored]) -> Claim:
+    claim, better, than, paper = statement
+    return claim_difference(
+        claim,
+        f"recall@1, ResNet-50, {'frozen' if than == 'sampled' else than} to {better}: {paper}",
+        f"{scored[better].recalls[0]} of {better} minus {than}",
+        recall_difference(scored, better, than),
+    )
 
 
 def _with_few(shots: int) -> Statement:
     return Statement(
         f"FRPT beats full fine-tuning with {shots} training pictures per class",
-        f"FRPT-{shots}",
-        f"finetune-{shots}",
+        few_name("FRPT", shots),
+        few_name("finetune", shots),
         f"{FEW[shots]} (Table 4)" if shots in FEW else "10 and 5 per class only (Table 4)",
     )

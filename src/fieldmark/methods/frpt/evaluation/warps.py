@@ -1,35 +1,32 @@
 """What the prompt does to pictures: saliency and warp of queries and of what they retrieved."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.retrieval import RetrievalResults
+from fieldmark.figures.chosen import evenly
 from fieldmark.figures.sheets import Cell, picture_sheet, tinted
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.protocols.retrieval import Scored
+from fieldmark.protocols.seen import seen_picture
+from fieldmark.results.figures import FigureFolder
 
 OF_EACH = 3
 
 
-def warp_sheet(path: Path, scored: Scored, model: Frpt, task: Task) -> None:
-    """Write rows of query, saliency over it, its warp, and the same of its nearest neighbour."""
-    rows = []
-    for query in chosen_queries(scored.results):
-        found = int(scored.results.neighbours[query, 0])
-        correct = bool(scored.results.correct[query, 0])
-        gallery = scored.gallery or scored.queries
-        rows.append(
-            [
-                *_cells(model, task, scored.queries, query, None),
-                *_cells(model, task, gallery, found, correct),
-            ]
-        )
-    picture_sheet(path, rows)
+def warp_figure(name: str, scored: Scored, model: Frpt, task: Task, figures: FigureFolder) -> None:
+    """Draw rows of query, saliency over it, its warp, and the same of its nearest neighbour."""
+    path = figures.new(
+        "warps.svg",
+        f"What the prompt shows the backbone, {name}",
+        "Each picture, its saliency over it, and its warp: a query, then its nearest neighbour. Three right "
+        "ones and three wrong ones, chosen by rule from low to high average precision.",
+        wide=True,
+    )
+    picture_sheet(path, [_row(scored, model, task, query) for query in chosen_queries(scored.results)])
 
 
 def chosen_queries(results: RetrievalResults, of_each: int = OF_EACH) -> list[int]:
@@ -43,18 +40,25 @@ def chosen_queries(results: RetrievalResults, of_each: int = OF_EACH) -> list[in
     for right in (True, False):
         able = np.flatnonzero(results.valid & (results.correct[:, 0] == right))
         order = able[np.argsort(results.ap[able], kind="stable")]
-        parts = min(of_each, len(order))
-        chosen += [int(order[int((part + 0.5) * len(order) / parts)]) for part in range(parts)]
+        chosen += order[evenly(len(order), of_each)].tolist()
     return chosen
 
 
+def _row(scored: Scored, model: Frpt, task: Task, query: int) -> list[Cell]:
+    neighbour = int(scored.results.neighbours[query, 0])
+    correct = bool(scored.results.correct[query, 0])
+    gallery = scored.gallery or scored.queries
+    return [
+        *_cells(model, task, scored.queries, query, None),
+        *_cells(model, task, gallery, neighbour, correct),
+    ]
+
+
 def _cells(model: Frpt, task: Task, subset: Subset, index: int, correct: bool | None) -> Iterator[Cell]:
-    image = evaluation_transform(model.params.loaded)(to_tensor(task.store[int(subset.rows[index])]))
+    picture = seen_picture(task, model.loaded, int(subset.rows[index]))
+    images = torch.from_numpy(picture).permute(2, 0, 1)[None].to(model.backbone.mean.device)
     with torch.inference_mode():
-        saliency, warped = (
-            out.cpu() for out in model.eval().prompted(image[None].to(model.backbone.mean.device))
-        )
-    picture = image.permute(1, 2, 0).numpy()
+        saliency, warped = (out.cpu() for out in model.eval().prompted(images))
     peak = float(saliency.max()) * saliency.shape[-1] * saliency.shape[-2]
     name = str(subset.frame["class_name"].iloc[index])
     yield Cell(picture, name, "query" if correct is None else "nearest", correct)

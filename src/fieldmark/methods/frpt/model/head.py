@@ -3,10 +3,12 @@
 Source: Wang et al., arXiv 2207.14465, eq. 7 to 9.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
-from fieldmark.methods.frpt.model.params import Head
+HeadKind = Literal["none", "attention", "awareness", "release"]
 
 EPS = 1e-5
 RELEASE_MOMENTUM = 0.01  # of the release's BatchNorms
@@ -82,7 +84,7 @@ def instance_normalised(maps: Tensor) -> Tensor:
     return centred / (centred.square().mean((2, 3), keepdim=True) + EPS).sqrt()
 
 
-def build_head(kind: Head, channels: int, reduction: int) -> nn.Module | None:
+def build_head(kind: HeadKind, channels: int, reduction: int) -> nn.Module | None:
     """Return the head of a variant, None for no head."""
     if kind == "none":
         return None

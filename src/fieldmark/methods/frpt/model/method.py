@@ -1,117 +1,110 @@
 """FRPT as the loop sees it: a frozen backbone between a learned prompt and a learned head."""
 
-import json
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_path, write_json
 from fieldmark.contract.method import Method, MethodParams
 from fieldmark.contract.variants import SNAPSHOTS
+from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.splitting.splits import few_shot
-from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
-from fieldmark.engine.trainable import Losses, ParameterGroup, decay_groups
+from fieldmark.engine.trainable import Losses
 from fieldmark.methods.frpt.model.head import build_head
-from fieldmark.methods.frpt.model.params import FOLLOWED, STILL, FrptParams
+from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
 from fieldmark.methods.frpt.model.stride import with_output_stride
+from fieldmark.methods.frpt.model.variants import FrptVariant, Parts, all_variants
 from fieldmark.runtime.distributed import first_process
-from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, contiguous, require_size
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, require_size
 from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import pool
 
-WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
 CLASSIFIER_STD = 0.01
 
 
-class Frpt(Method):
+class Frpt(Method[FrptParams, Parts]):
     """Pictures, warped by the prompt, through the frozen backbone and the head to pooled descriptors."""
 
-    Params: ClassVar[type[MethodParams]] = FrptParams
+    name: ClassVar[str] = "frpt"
     title: ClassVar[str] = "FRPT: retrieval with a frozen backbone"
+    Params: ClassVar[type[MethodParams]] = FrptParams
+    unsaved: ClassVar[tuple[str, ...]] = ("classifier.",)
 
-    def __init__(self, params: FrptParams, backbone: Backbone, classes: int | None = None) -> None:
-        super().__init__()
-        self.params, self.parts, self.backbone = params, params.parts, backbone
+    def __init__(self, variant: FrptVariant, backbone: Backbone, classes: int | None = None) -> None:
+        super().__init__(variant)
+        params, parts, dim = variant.params, variant.parts, backbone.spec.dim
+        self.backbone = backbone
         self.earlier: list[Path] = []  # folders of its own snapshots, by steps
         self.map_width = 0  # of the map that the prompt looks at
         self.prompt: Prompt | None = None
-        if self.parts.prompt:
+        if parts.prompt:
             _, channels, _, self.map_width = stage_shape(backbone, params)
             self.prompt = Prompt(channels, params)
-        dim = backbone.spec.dim
-        self.head = build_head(self.parts.head, dim, params.reduction)
+        self.head = build_head(parts.head, dim, params.reduction)
         self.classifier = nn.Linear(dim, classes, bias=False) if classes else None
         if self.classifier:
             nn.init.normal_(self.classifier.weight, std=CLASSIFIER_STD)
-        backbone.requires_grad_(self.parts.backbone)
-        if params.still:
+        backbone.requires_grad_(parts.backbone)
+        if not variant.trained:
             self.requires_grad_(False)
         self.train(self.training)
 
     @classmethod
-    def variants(cls, params: FrptParams) -> Mapping[str, FrptParams]:
-        """Each variant alone, the still ones untrained; then those with few pictures per class."""
-        still = {"train": params.train.model_copy(update={"steps": 0})}
-        full: dict[str, FrptParams] = {
-            name: params.model_copy(
-                update={"variants": (name,), "shots": (), **(still if name in STILL else {})}
-            )
-            for name in params.variants
-        }
-        short = params.train.model_copy(update={"steps": params.shot_steps})
-        few = {
-            f"{name}-{shots}": full[name].model_copy(
-                update={"shots": (shots,), "train": short, "snapshots": 0}
-            )
-            for shots in params.shots
-            for name in FOLLOWED
-            if name in full
-        }
-        return {**full, **few}
+    def variants(cls, params: FrptParams) -> list[FrptVariant]:
+        """Each variant on all training pictures, then those with few pictures per class."""
+        return all_variants(params)
 
     @classmethod
-    def training_task(cls, params: FrptParams, task: Task) -> Task:
-        """Keep `shots` training pictures per class. Raises UserError when a class has fewer."""
-        if not params.shots:
+    def training_task(cls, variant: FrptVariant, task: Task) -> Task:
+        """Keep so many training pictures per class. Raises UserError when a class has fewer."""
+        shots = variant.parts.shots
+        if shots is None:
             return task
-        return replace(task, split=few_shot(task.split, params.shots[0], params.train.seed))
+        return task.with_split(few_shot(task.split, shots, variant.params.train.seed))
 
     @classmethod
-    def build(cls, params: FrptParams, task: Task) -> Self:
+    def build(cls, variant: FrptVariant, task: Task) -> Self:
         """Start from the task's backbone. Raises UserError for a stage, stride or size that it does not have."""
-        classes = len(task.subset("train").class_names)
-        backbone = task.load_backbone()
-        if params.own_stride:
-            backbone = with_output_stride(backbone, params.own_stride)
+        params, backbone = variant.params, task.load_backbone()
+        if params.output_stride and not variant.parts.own_stride:
+            backbone = with_output_stride(backbone, params.output_stride)
         require_size(backbone, params.images.side)
-        method = cls(params, backbone, None if params.still else classes)
+        method = cls(variant, backbone, len(task.subset("train").class_names) if variant.trained else None)
         if first_process():
-            trained = sum(method.trainable.values())
-            print(f"{params.variants[-1]}: {trained:,} trained weights and a classifier", file=sys.stderr)
+            print(
+                f"{variant.name}: {method.trained_weights:,} trained weights and a classifier",
+                file=sys.stderr,
+            )
         return method
+
+    @property
+    def loaded(self) -> ImageParams:
+        """The finer pictures where there is a prompt to look into them."""
+        params = self.params
+        return params.source if params.source and self.variant.parts.prompt else params.images
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
         """Evenly spaced on the way; the last is the model itself."""
         parts, steps = self.params.snapshots + 1, self.params.train.steps
-        return tuple(steps * part // parts for part in range(1, parts)) if self.params.followed else ()
+        return tuple(steps * part // parts for part in range(1, parts))
 
-    def train(self, mode: bool = True) -> Self:
-        """Set the mode of what is trained; a frozen backbone stays in eval mode, its BatchNorms too."""
-        super().train(mode)
-        if not self.parts.backbone:
-            self.backbone.eval()
-        return self
+    def rates(self) -> Iterable[tuple[nn.Module, float]]:
+        """Prompt, head and classifier; the backbone in variant finetune only."""
+        multiples = {"prompt": self.params.prompt_lr, "backbone": self.params.backbone_lr}
+        return [(module, multiples.get(name, 1.0)) for name, module in self.named_children()]
+
+    def frozen(self) -> Iterable[nn.Module]:
+        """The backbone stays in eval mode unless it is trained."""
+        return [] if self.variant.parts.backbone else [self.backbone]
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy on the training classes (eq. 10)."""
@@ -151,16 +144,6 @@ class Frpt(Method):
         """(B, 3, H, W) -> unit-length descriptors (B, D)."""
         return normalize(self.pooled(images).float(), dim=1)
 
-    def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
-        """Prompt, head and classifier; the backbone in variant finetune only."""
-        scales = {"prompt": self.params.prompt_lr, "backbone": self.params.backbone_lr}
-        groups = []
-        for name, module in self.named_children():
-            for group in decay_groups(module, params.weight_decay):
-                group.lr_scale = scales.get(name, 1.0)
-                groups.append(group)
-        return groups
-
     @property
     def trainable(self) -> dict[str, int]:
         """How many weights are trained, by part; as in the paper the classifier does not count."""
@@ -171,21 +154,26 @@ class Frpt(Method):
             if module is not None
         }
 
-    def save(self, folder: Path) -> None:
-        """Write all weights but the classifier's, and how to build the backbone again."""
-        state = {
-            name: value for name, value in self.state_dict().items() if not name.startswith("classifier")
-        }
-        with atomic_path(folder / WEIGHTS) as temporary:
-            save_file(contiguous(state), temporary)
-        write_json(folder / DESCRIPTION, asdict(self.backbone.spec))
+    @property
+    def trained_weights(self) -> int:
+        """Those kept for retrieval: the classifier is not counted."""
+        return sum(self.trainable.values())
+
+    def description(self) -> dict[str, Any]:
+        """Return how to build the backbone again."""
+        return {"backbone": asdict(self.backbone.spec)}
 
     @classmethod
-    def load(cls, params: FrptParams, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        spec = BackboneSpec(**json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")))
-        method = cls(params, backbone_from_spec(spec))
-        method.load_state_dict(load_file(folder / WEIGHTS))
+    def rebuild(
+        cls, variant: FrptVariant, description: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Self:
+        """Build prompt, backbone and head; the classifier is for training alone."""
+        return cls(variant, backbone_from_spec(BackboneSpec(**description["backbone"])))
+
+    @classmethod
+    def load(cls, variant: FrptVariant, description: Mapping[str, Any], folder: Path) -> Self:
+        """Read what `save` wrote, and find the snapshots beside it. Raises UserError for weights that do not fit."""
+        method = super().load(variant, description, folder)
         method.earlier = sorted((folder / SNAPSHOTS).glob("*"))
         return method
 
@@ -201,3 +189,6 @@ def stage_shape(backbone: Backbone, params: FrptParams) -> torch.Size:
         raise UserError(f"frpt.stage {params.stage}: {backbone.spec.arch} has no such stage") from None
     finally:
         backbone.train(was_training)
+
+
+METHOD = Frpt

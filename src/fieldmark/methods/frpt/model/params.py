@@ -1,6 +1,5 @@
 """The `frpt:` block of `params.yaml`."""
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -9,42 +8,15 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.vision.pooling import Pooling
 
-Variant = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
-Head = Literal["none", "attention", "awareness", "release"]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a variant puts around the backbone, and whether the backbone itself is trained."""
-
-    prompt: bool = False
-    head: Head = "none"
-    backbone: bool = False
-
-
-PARTS: dict[Variant, Parts] = {
-    "plain": Parts(),
-    "frozen": Parts(),
-    "sampled": Parts(prompt=True),
-    "finetune": Parts(backbone=True),
-    "DPP": Parts(prompt=True),
-    "CAH": Parts(head="awareness"),
-    "attention": Parts(prompt=True, head="attention"),
-    "FRPT": Parts(prompt=True, head="awareness"),
-    "release": Parts(prompt=True, head="release"),
-}
-STILL: tuple[Variant, ...] = ("plain", "frozen", "sampled")  # not trained; an untrained prompt looks evenly
-FOLLOWED: tuple[Variant, ...] = ("finetune", "FRPT")
+VariantName = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
 
 
 class FrptParams(MethodParams):
     """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
 
-    variants: tuple[Variant, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
+    variants: tuple[VariantName, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
     stage: int = Field(1, ge=1)  # the prompt looks at the map after this block
-    kernel_size: int = Field(
-        31, ge=1
-    )  # of the content parsing; the paper's rule: half the map's width or more
+    kernel_size: int = Field(31, ge=1)  # of the content parsing; the paper: half the map's width or more
     grid: int = Field(31, ge=2)  # cells of the sampling map along a side
     fwhm: float = Field(13.0, gt=0.0)  # of the distance kernel, in cells
     padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
@@ -54,19 +26,14 @@ class FrptParams(MethodParams):
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
     backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
-
-    source: ImageParams | None = (
-        None  # finer pictures, of which the prompt makes `images`; None: those themselves
-    )
-
+    # How finer pictures are loaded, of which the prompt makes those of `images`; None: `images` themselves.
+    source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with so many training pictures per class
     shot_steps: int = Field(60, ge=1)  # of those
     snapshots: int = Field(0, ge=0)  # how often on the way finetune and FRPT are kept, for recall over steps
 
     @model_validator(mode="after")
     def _sound(self) -> "FrptParams":
-        if not self.variants or len(set(self.variants)) < len(self.variants):
-            raise ValueError(f"variants must name at least one of {', '.join(PARTS)}, each once")
         if self.kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd: the kernel has a middle")
         if self.source is None and "sampled" in self.variants:
@@ -80,28 +47,3 @@ class FrptParams(MethodParams):
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self
-
-    @property
-    def followed(self) -> bool:
-        """Whether this is one of the two models that are compared on the way and on few pictures."""
-        return self.variants[-1] in FOLLOWED
-
-    @property
-    def still(self) -> bool:
-        """Whether nothing is trained."""
-        return self.variants[-1] in STILL
-
-    @property
-    def loaded(self) -> ImageParams:
-        """The finer pictures where there is a prompt to look into them."""
-        return self.source if self.source and self.parts.prompt else self.images
-
-    @property
-    def own_stride(self) -> int | None:
-        """The stride to build the backbone with; None: as it comes."""
-        return None if self.variants[-1] == "plain" else self.output_stride
-
-    @property
-    def parts(self) -> Parts:
-        """What is built from this block: the last of its variants."""
-        return PARTS[self.variants[-1]]

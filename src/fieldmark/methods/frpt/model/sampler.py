@@ -45,11 +45,24 @@ class SaliencySampler(nn.Module):
 def saliency_grid(
     saliency: Tensor, output_size: int | tuple[int, int], fwhm: float = 13, padding: int = 30
 ) -> Tensor:
-    """Eq. 4 and 5: a spatial probability map (B, 1, h, w) -> a sampling grid (B, H, W, 2) in [-1, 1].
+    """Eq. 4 and 5 of FRPT: a spatial probability map (B, 1, h, w) -> a sampling grid (B, H, W, 2) in [-1, 1].
 
-    `output_size` is H = W or (H, W) in pixels; `fwhm` and `padding` count cells of the map. The grid is for
-    `grid_sample` with align_corners=True. A uniform map is the identity. The scale of the map does not matter.
-    Raises ValueError for a map that has another shape or holds negative values.
+    Wang et al., arXiv 2207.14465; the constants are those of Recasens et al., arXiv 1809.03355. `output_size` is
+    H = W or (H, W) in pixels; `fwhm` (full width at half maximum of the Gaussian) and `padding` count cells of the
+    map. The grid is for `grid_sample` with align_corners=True; x comes first. A uniform map is the identity, a
+    salient place is magnified. The scale of the map does not matter. The grid is float32, or float64 for a map of
+    float64. Raises ValueError for a map that has another shape or holds negative values, for a `fwhm` that is not
+    positive and for a negative `padding`.
+
+    >>> import torch
+    >>> from fieldmark.methods.frpt import saliency_grid
+    >>> grid = saliency_grid(torch.full((1, 1, 31, 31), 1 / 31**2), output_size=3)
+    >>> grid.shape
+    torch.Size([1, 3, 3, 2])
+    >>> [round(x, 3) for x in grid[0, 1, :, 0].tolist()]  # the middle row: a uniform map changes nothing
+    [-1.0, 0.0, 1.0]
+    >>> picture = torch.arange(9.0).view(1, 1, 3, 3)
+    >>> magnified = torch.nn.functional.grid_sample(picture, grid, align_corners=True)
     """
     if saliency.ndim != 4 or saliency.shape[1] != 1 or 0 in saliency.shape[2:]:
         raise ValueError(f"a saliency map has shape (B, 1, h, w), not {tuple(saliency.shape)}")

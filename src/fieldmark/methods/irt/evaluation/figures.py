@@ -9,7 +9,12 @@ from fieldmark.figures.charts import energy_curves, loss_curves
 from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.pictures import confusion_pairs, neighbour_gallery, representative_queries
 from fieldmark.protocols.retrieval import Scored, picture_reader
-from fieldmark.protocols.retrieval_figures import BY_RULE, class_figure, recall_figure, similarity_figure
+from fieldmark.protocols.retrieval_figures import (
+    class_figure,
+    neighbour_figure,
+    recall_figure,
+    similarity_figure,
+)
 from fieldmark.results.figures import FigureFolder
 
 
@@ -40,15 +45,11 @@ def _pictures(scored: Mapping[str, Scored], task: Task, figures: FigureFolder) -
         "names": dict(enumerate(main.queries.class_names)),
         "gallery_picture": picture_reader(task, main.gallery) if main.gallery else None,
     }
-    queries = representative_queries(main.results)
-    title = f"Queries and their nearest neighbours, {main_name}"
-    neighbour_gallery(
-        figures.new("neighbours.svg", title, BY_RULE, wide=True), main.results, queries, **pictures
-    )
+    neighbour_figure(main_name, main, task, figures)
     if first_name != main_name:
         title, caption = f"The same queries, {first_name}", f"What variant {first_name} finds for them."
         path = figures.new("neighbours_first.svg", title, caption, wide=True)
-        neighbour_gallery(path, first.results, queries, **pictures)
+        neighbour_gallery(path, first.results, representative_queries(main.results), **pictures)
     path = figures.new(
         "confusions.svg",
         f"Hardest confusions, {main_name}",

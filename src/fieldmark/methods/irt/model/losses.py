@@ -20,14 +20,22 @@ def contrastive_loss(
     margin: float = 0.5,
     reduction: Reduction = "sum",
 ) -> Tensor:
-    """Eq. 1: sum over pairs of [1 - s]+ (same class) or [s - margin]+ (other class), divided by N.
+    """Eq. 1 of IRT: sum over pairs of [1 - s]+ (same class) or [s - margin]+ (other class), divided by N.
 
-    Reduction "mean" is not the paper's: it averages the positive pairs that cost anything, and likewise the
-    negative ones, and adds the two. That makes the same `lambda` of KoLeo weigh far more.
+    El-Nouby et al., arXiv 2102.05644. s is the similarity of a pair, the product of its two embeddings.
     `embeddings` (N, D) and `reference` (M, D) have unit length; `labels` (N,), `reference_labels` (M,).
     Without a reference the batch is compared with itself, self pairs left out by index. With a reference
     (the memory), pairs of the same class with similarity above 1 - 1e-5 are left out: the picture itself.
-    An empty batch has loss 0. Raises ValueError when shapes disagree or the reference has no labels.
+    `margin` is beta, a similarity. Reduction "mean" is not the paper's: it averages the positive pairs that cost
+    anything, and likewise the negative ones, and adds the two. That makes the same `lambda` of KoLeo weigh far more.
+    Returns a scalar, in float32 for half precision. An empty batch has loss 0. Raises ValueError when shapes
+    disagree or the reference has no labels.
+
+    >>> import torch
+    >>> from fieldmark.methods.irt import contrastive_loss
+    >>> embeddings = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]])
+    >>> contrastive_loss(embeddings, torch.tensor([0, 0, 1]))  # (2 * 1.0 + 2 * 0.3 + 2 * 0.1) / 3
+    tensor(0.9333)
     """
     if reference is not None and reference_labels is None:
         raise ValueError("a reference needs reference_labels")
@@ -50,10 +58,18 @@ def contrastive_loss(
 
 
 def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
-    """Eq. 5: mean of -log of the distance to the nearest other row; rows are normalised inside.
+    """Eq. 5 of IRT: mean of -log of the distance to the nearest other row; rows are normalised inside.
 
-    `embeddings` (N, D). Neighbours are found within the batch whatever the label, without gradient;
-    the distance to them has one. Fewer than two rows have no neighbour: the loss is 0.
+    El-Nouby et al., arXiv 2102.05644; the Kozachenko-Leonenko estimator of entropy is due to Sablayrolles et al.,
+    arXiv 1806.03198. `embeddings` (N, D) of any length -> a scalar, in float32 for half precision. Neighbours are
+    found within the batch whatever the label, without gradient; the distance to them has one. `eps` is added to
+    distances, so that equal rows have a finite loss. Fewer than two rows have no neighbour: the loss is 0.
+    Raises IndexError for one vector in place of a matrix.
+
+    >>> import torch
+    >>> from fieldmark.methods.irt import koleo_loss
+    >>> koleo_loss(torch.eye(2))  # -log of the square root of 2
+    tensor(-0.3466)
     """
     if len(embeddings) < 2:
         return embeddings.sum() * 0.0

@@ -1,4 +1,7 @@
-"""The cross-batch memory: descriptors of recent batches, without gradient (Wang et al. 2020)."""
+"""The cross-batch memory: descriptors of recent batches, without gradient.
+
+Source: Wang et al., "Cross-Batch Memory for Embedding Learning", CVPR 2020, arXiv 1912.06798.
+"""
 
 from typing import Any
 
@@ -7,7 +10,22 @@ from torch import Tensor, nn
 
 
 class MemoryBank(nn.Module):
-    """A first-in first-out queue of `size` descriptors of dimension `dim` with their labels."""
+    """A first-in first-out queue of `size` descriptors of dimension `dim` with their labels.
+
+    Wang et al., arXiv 1912.06798; IRT (arXiv 2102.05644) compares each batch with it by eq. 1. `enqueue` takes rows
+    (N, dim) and labels (N,), `get` returns what is stored, (M, dim) and (M,), M <= size. The rows have no gradient
+    and are part of `state_dict`. Raises ValueError for a size below 1; `enqueue` raises RuntimeError for rows of
+    another length.
+
+    >>> import torch
+    >>> from fieldmark.methods.irt import MemoryBank
+    >>> memory = MemoryBank(size=2, dim=1)
+    >>> memory.enqueue(torch.tensor([[0.1], [0.2]]), torch.tensor([0, 1]))
+    >>> memory.enqueue(torch.tensor([[0.3]]), torch.tensor([2]))  # takes the place of the oldest
+    >>> embeddings, labels = memory.get()
+    >>> labels
+    tensor([2, 1])
+    """
 
     features: Tensor
     labels: Tensor

@@ -7,6 +7,8 @@ from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import miou_difference
 from fieldmark.methods.loca.evaluation.positions import Positions, accuracy_difference
 from fieldmark.methods.loca.evaluation.probes import Dense
+from fieldmark.methods.loca.model.method import Loca
+from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.results.claims import claim_difference
 from fieldmark.results.schema import Claim
 
@@ -31,42 +33,43 @@ STATEMENTS = (
 )
 
 
-def make_claims(dense: Mapping[str, Dense], positions: Mapping[str, Positions]) -> list[Claim]:
+def make_claims(
+    models: Mapping[str, Loca], dense: Mapping[str, Dense], positions: Mapping[str, Positions]
+) -> list[Claim]:
     """Return the claims for which the needed variants were scored."""
     claims = []
-    for one in STATEMENTS:
-        if {one.better, one.than} <= set(dense):
-            claims += _transfer(one, dense)
-    return [*claims, *_pretext(positions)]
+    for statement in STATEMENTS:
+        if {statement.better, statement.than} <= set(dense):
+            claims += _transfer(statement, dense)
+    return [*claims, *_pretext(positions), *_masking(models, positions)]
 
 
-def _transfer(one: Statement, dense: Mapping[str, Dense]) -> list[Claim]:
+def _transfer(statement: Statement, dense: Mapping[str, Dense]) -> list[Claim]:
     """Decide a statement by the fine-tuned models, where both are, and by the probes."""
-    better, than = dense[one.better], dense[one.than]
-    found = [("probe", better.probe, than.probe)]
+    better, than = dense[statement.better], dense[statement.than]
+    ways = [("probe", better.probe, than.probe)]
     if better.tuned and than.tuned:
-        found.insert(0, ("fine-tuning", better.tuned, than.tuned))
+        ways.insert(0, ("fine-tuning", better.tuned, than.tuned))
     return [
         claim_difference(
-            f"{one.claim}, by {way}",
+            f"{statement.claim}, by {way}",
             f"{ZOO}; {NO_NUMBER}",
-            f"mIoU of {one.better} minus {one.than}, {way} on the same labels",
+            f"mIoU of {statement.better} minus {statement.than}, {way} on the same labels",
             miou_difference(first, second),
         )
-        for way, first, second in found
+        for way, first, second in ways
     ]
 
 
 def _pretext(positions: Mapping[str, Positions]) -> list[Claim]:
     claims = []
     if "LOCA" in positions:
-        own = positions["LOCA"]
-        accuracy, chance = own.accuracy, own.chance
+        accuracy, chance = positions["LOCA"].accuracy, positions["LOCA"].chance
         claims.append(
             claim_difference(
                 "Positions of unseen pictures are predicted better than by chance",
                 "Figure 3 (numbers not at hand)",
-                f"position accuracy of LOCA minus 1 in {own.places}",
+                f"position accuracy of LOCA minus 1 in {positions['LOCA'].patches}",
                 Interval(accuracy.value - chance, accuracy.low - chance, accuracy.high - chance),
             )
         )
@@ -79,12 +82,13 @@ def _pretext(positions: Mapping[str, Positions]) -> list[Claim]:
                 accuracy_difference(positions["zhai"], positions["position"]),
             )
         )
-    return claims + _masking(positions)
+    return claims
 
 
-def _masking(positions: Mapping[str, Positions]) -> list[Claim]:
+def _masking(models: Mapping[str, Loca], positions: Mapping[str, Positions]) -> list[Claim]:
     """The more of the reference is hidden, the harder: LOCA's smallest eta against its largest."""
-    by_eta = sorted((one.eta, name) for name, one in positions.items() if name.partition("-")[0] == "LOCA")
+    parts = {name: models[name].variant.parts for name in positions}
+    by_eta = sorted((part.eta, name) for name, part in parts.items() if part.mode == MODES["LOCA"])
     if len({eta for eta, _ in by_eta}) < 2:
         return []
     open_, hidden = by_eta[0][1], by_eta[-1][1]

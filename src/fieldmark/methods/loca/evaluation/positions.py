@@ -6,36 +6,31 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from fieldmark.datasets.data.batches.loading import PictureDataset, loader, sequential_slices
-from fieldmark.datasets.data.batches.transforms import evaluation_transform
+from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
 from fieldmark.methods.loca.model.method import Loca, Pretext
-from fieldmark.runtime.device import pick_device
-from fieldmark.runtime.inference import INFERENCE_BATCH
+from fieldmark.methods.loca.model.network import reference_patches
 
-MOST = 256  # pictures looked at
+MAX_PICTURES = 256  # looked at
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Counts of patches by picture, (N,) each; `places` is the number of reference patches to choose from.
-
-    `eta` is the fraction of them that was hidden.
-    """
+    """Counts of patches by picture, (N,) each; `patches` is the number of reference patches to choose from."""
 
     correct: NDArray[np.int64]
     valid: NDArray[np.int64]
-    places: int
-    eta: float
+    patches: int
     shown: Pretext  # of the first batch
-    pictures: NDArray[np.uint8]  # of the first batch, (B, H, W, 3)
+    rows: NDArray[np.int64]  # of all pictures in the image store, (N,)
 
     @property
     def chance(self) -> float:
-        """The share of right answers of a blind guess."""
-        return 1 / self.places
+        """The fraction of right answers of a blind guess."""
+        return 1 / self.patches
 
     @property
     def accuracy(self) -> Interval:
@@ -50,34 +45,30 @@ class Positions:
 def predict_positions(models: Mapping[str, Loca], task: Task) -> dict[str, Positions]:
     """Score every variant that has a position classifier on (at most 256) test pictures."""
     subset = task.subset("test")
-    spread = np.unique(np.linspace(0, len(subset) - 1, min(MOST, len(subset))).astype(np.int64))
+    count = min(MAX_PICTURES, len(subset))
+    spread = np.unique(np.linspace(0, len(subset) - 1, count).astype(np.int64))
     chosen = Subset(subset.frame.iloc[spread])
-    return {name: _predicted(model, task, chosen) for name, model in models.items() if model.has_pretext}
+    return {
+        name: _predicted(name, model, task, chosen) for name, model in models.items() if model.has_pretext
+    }
 
 
 def accuracy_difference(first: Positions, second: Positions) -> Interval:
     """Return the mean over pictures of the accuracy of `first` minus that of `second`, with its interval."""
     both = (first.valid > 0) & (second.valid > 0)
-    left, right = (one.correct[both] / one.valid[both] for one in (first, second))
+    left, right = (side.correct[both] / side.valid[both] for side in (first, second))
     return paired_difference(left, right, np.flatnonzero(both))
 
 
-@torch.inference_mode()
-def _predicted(model: Loca, task: Task, subset: Subset) -> Positions:
-    device = torch.device(pick_device(task.runtime))
-    model.to(device).eval()
-    dataset = PictureDataset(
-        task.store, subset.rows, subset.labels, evaluation_transform(model.params.images)
-    )
-    slices = sequential_slices(len(subset), INFERENCE_BATCH)
-    batches = [batch["images"] for batch in loader(dataset, slices, task.runtime.workers)]
-    found = [model.pretext(one.to(device), number * INFERENCE_BATCH) for number, one in enumerate(batches)]
-    side = model.params.views.reference_size // model.backbone.spec.stride
-    return Positions(
-        torch.cat([one.correct for one in found]).cpu().numpy(),
-        torch.cat([one.valid for one in found]).cpu().numpy(),
-        side * side,
-        model.params.eta,
-        found[0],
-        batches[0].permute(0, 2, 3, 1).numpy(),
-    )
+def _predicted(name: str, model: Loca, task: Task, subset: Subset) -> Positions:
+    shown: list[Pretext] = []
+
+    def count(batch: Batch) -> Tensor:
+        pretext = model.pretext(batch["images"], int(batch["indices"][0]))
+        if not shown:
+            shown.append(pretext)
+        return torch.stack([pretext.correct, pretext.valid], dim=1)
+
+    counts = task.run_batches(model, count, subset, model.params.images, f"{name} positions").long()
+    patches = reference_patches(model.params, model.backbone)
+    return Positions(counts[:, 0].numpy(), counts[:, 1].numpy(), patches, shown[0], subset.rows)

@@ -10,13 +10,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.engine.checkpoint import RESUME, CheckpointFolder, fingerprint
+from fieldmark.base.files import sha256_file
+from fieldmark.engine.params import TrainParams
 from fieldmark.evaluation.segmentation import Overlaps
+from fieldmark.figures.chosen import evenly
 from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
 from fieldmark.protocols.pairs import Pairs
-from fieldmark.runtime.inference import run_over
 from fieldmark.vision.backbones import Backbone
 
 FINE_TUNED = ("random", "supervised", "LOCA")  # the comparison that the paper is about
@@ -39,25 +40,24 @@ class Dense:
 
 
 def shown(pairs: Pairs) -> list[int]:
-    """Choose the pictures to show: the middle of each of a few equal parts, so that nobody picks them."""
-    parts = min(SHOWN, len(pairs))
-    return [int((part + 0.5) * len(pairs) / parts) for part in range(parts)]
+    """Return the indices of the pictures that the figures show."""
+    return evenly(len(pairs), SHOWN)
 
 
 def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: Pairs) -> dict[str, Dense]:
-    """Train probes on features of `train`, computed once a variant, and score them on `test`."""
-    most = train.few(max(params.fractions), params.probe.seed)
-    masks = train.taken(most).small_masks(params.images.side // params.loss_stride)
-    shares = {
-        fraction: np.searchsorted(most, train.few(fraction, params.probe.seed))
+    """Train probes on features of `train`, computed once per variant, and score them on `test`."""
+    largest = train.few(max(params.fractions), params.probe.seed)
+    masks = train.taken(largest).small_masks(params.images.side // params.loss_stride)
+    chosen = {
+        fraction: np.searchsorted(largest, train.few(fraction, params.probe.seed))
         for fraction in params.fractions
     }
-    found = {}
+    dense = {}
     for name, model in models.items():
         tests = feature_maps(model.backbone, test, params.images, f"{name} test")
-        maps = feature_maps(model.backbone, train.taken(most), params.images, f"{name} train")
-        found[name] = _judged(name, model.backbone, params, (train, test), (maps, masks, tests), shares)
-    return found
+        maps = feature_maps(model.backbone, train.taken(largest), params.images, f"{name} train")
+        dense[name] = _judged(name, model.backbone, params, (train, test), (maps, masks, tests), chosen)
+    return dense
 
 
 def _judged(
@@ -66,22 +66,26 @@ def _judged(
     params: DenseParams,
     pairs: tuple[Pairs, Pairs],
     features: tuple[Tensor, Tensor, Tensor],
-    shares: Mapping[float, NDArray[np.int64]],
+    chosen: Mapping[float, NDArray[np.int64]],
 ) -> Dense:
-    """Probe and fine-tune one variant. `features` of training pictures, their masks, and of test pictures."""
+    """Probe and fine-tune one variant.
+
+    `features` are those of training pictures, their masks, and those of test pictures; `chosen` says which of the
+    training pictures each fraction of the labels has.
+    """
     (train, test), (maps, masks, tests) = pairs, features
     probes, scores = {}, tests
-    for fraction, share in shares.items():
-        few = torch.from_numpy(share).to(maps.device)
-        decoder = fit_probe(maps[few], masks.to(maps.device)[few], train.classes, params.probe)
+    for fraction, indices in chosen.items():
+        few = torch.from_numpy(indices).to(maps.device)
+        decoder = fit_probe(maps[few], masks.to(maps.device)[few], train.classes, params.probe.recipe)
         scores = _scores(decoder, tests)
         probes[fraction] = overlaps(scores, test)
     tuned = None
     if params.finetune and name in FINE_TUNED:
-        scores = _tuned_scores(name, backbone, params, train, test)
+        scores = _tuned_scores(name, backbone, params, params.finetune, train, test)
         tuned = overlaps(scores, test)
-    chosen = shown(test)
-    return Dense(probes, tuned, tests[chosen].cpu(), scores[chosen].cpu())
+    pictures = shown(test)
+    return Dense(probes, tuned, tests[pictures].cpu(), scores[pictures].cpu())
 
 
 @torch.inference_mode()
@@ -90,21 +94,25 @@ def _scores(decoder: LinearDecoder, maps: Tensor) -> Tensor:
     return scores
 
 
-def _tuned_scores(name: str, backbone: Backbone, params: DenseParams, train: Pairs, test: Pairs) -> Tensor:
+def _tuned_scores(
+    name: str, backbone: Backbone, params: DenseParams, recipe: TrainParams, train: Pairs, test: Pairs
+) -> Tensor:
     """Fine-tune a copy of the backbone; its scores of the test pictures. A killed run goes on where it was."""
-    run = f"loca-finetune-{name}"
-    key = fingerprint(
-        [params.model_dump(mode="json"), _weights(backbone), list(train.subset.frame["id"])],
-        sorted(train.task.store.folder.glob("*.arrow")),  # the pictures and masks as they were prepared
+    run = f"evaluate-loca/{name}"
+    pictures = [sha256_file(path) for path in sorted(train.task.store.folder.glob("*.arrow"))]
+    ids = [str(key) for key in train.subset.frame["id"]]
+    checkpoints = train.task.checkpoints(
+        run, params.model_dump(mode="json"), _weights(backbone), ids, pictures
     )
-    checkpoints = CheckpointFolder(RESUME, run, key)
-    model, _ = fine_tune(copy.deepcopy(backbone), train, params, checkpoints, run)
-    scores = run_over(model, model.scores, test.task, test.subset, params.images, f"{name} fine-tuned")
+    copied = copy.deepcopy(backbone)
+    model, _ = fine_tune(copied, train, params.images, recipe, params.loss_stride, checkpoints, run)
+    scores = test.task.run(model, model.scores, test.subset, params.images, f"{name} fine-tuned")
     checkpoints.clear()
     return scores
 
 
 def _weights(backbone: Backbone) -> str:
+    """Hash the weights."""
     digest = hashlib.sha256()
     for value in backbone.state_dict().values():
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())

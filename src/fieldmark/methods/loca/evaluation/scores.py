@@ -2,70 +2,70 @@
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
+from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import Overlaps, miou_interval
 from fieldmark.figures.curves import read_curves
 from fieldmark.methods.loca.evaluation.claims import make_claims
-from fieldmark.methods.loca.evaluation.figures import write_figures
+from fieldmark.methods.loca.evaluation.figures import draw_figures
 from fieldmark.methods.loca.evaluation.positions import Positions, predict_positions
 from fieldmark.methods.loca.evaluation.probes import Dense, judge
 from fieldmark.methods.loca.model.collapse import diagnosis
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.protocols.pairs import Pairs
+from fieldmark.results.figures import FigureFolder
+from fieldmark.results.schema import Evaluation, VariantResult
 
-TITLES = {
-    "random": "random weights",
-    "supervised": "backbone trained with labels on other classes",
-    "position": "position loss alone",
-    "feature": "feature loss alone",
-    "LOCA": "position and feature loss",
-    "zhai": "positions within a single picture",
-}
 NO_MASKS = "There are no pictures with masks for training and test: dense prediction was not scored."
 Measures = dict[str, Interval]
 
 
-def evaluate(models: Mapping[str, Loca], params: LocaParams, task: Task, figures: Path) -> dict[str, Any]:
-    """Probe and fine-tune the variants, write the figures, and return the content of the metrics file."""
+def evaluate(models: Mapping[str, Loca], params: LocaParams, task: Task, figures: FigureFolder) -> Evaluation:
+    """Probe and fine-tune the variants, predict positions, and draw the figures.
+
+    Raises UserError when there is nothing to score: neither masks nor a variant that predicts positions.
+    """
     train, test = Pairs.of(task, "train"), Pairs.of(task, "test")
     dense = judge(models, params.dense, train, test) if len(train) and len(test) else {}
     positions = predict_positions(models, task)
+    if not (dense or positions):
+        raise UserError(
+            "loca: no pictures with masks, and no variant of loca.variants that predicts positions"
+        )
     measures = {name: measured(dense.get(name), positions.get(name)) for name in models}
-    write_figures(models, dense, positions, measures, task, figures)
-    return {
-        "title": Loca.title,
-        "variants": {
-            name: {key: one.as_dict() for key, one in found.items()}
-            for name, found in measures.items()
-            if found
-        },
-        "variant_order": list(models),
-        "variant_titles": {name: variant_title(name, params) for name in models},
-        "headline": _headline(measures),
-        "claims": [claim.as_dict() for claim in make_claims(dense, positions)],
-        "counts": _counts(train, test, positions),
-        "parameters": {"encoder": {name: _weights(model) for name, model in models.items()}},
-        "class_iou": {name: _by_class(one, test) for name, one in dense.items()},
-        "notes": [*_notes(params, dense), *_collapses(task)],
-    }
+    draw_figures(models, dense, positions, measures, task, figures)
+    headline = _headline(measures)
+    return Evaluation(
+        title=Loca.title,
+        variants=tuple(_result(models[name], found) for name, found in measures.items() if found),
+        headline=headline,
+        metrics=headline,
+        claims=tuple(make_claims(models, dense, positions)),
+        counts=_counts(train, test, positions),
+        parameters={"encoder": {name: _weights(model) for name, model in models.items()}},
+        details={"class_iou": {name: _by_class(scored, test) for name, scored in dense.items()}},
+        notes=(*_notes(params, dense), *_collapses(task)),
+    )
+
+
+def _result(model: Loca, measures: Measures) -> VariantResult:
+    return VariantResult(name=model.variant.name, title=model.variant.title, measures=measures)
 
 
 def measured(dense: Dense | None, positions: Positions | None) -> Measures:
     """Return a variant's measures by name; the probe on all labels and fine-tuning first."""
-    found: Measures = {}
+    measures: Measures = {}
     if dense:
         for fraction in sorted(dense.probes, reverse=True):
-            found[probe_name(fraction)] = miou_interval(dense.probes[fraction])
+            measures[probe_name(fraction)] = miou_interval(dense.probes[fraction])
         if dense.tuned:
-            found["miou_finetune"] = miou_interval(dense.tuned)
+            measures["miou_finetune"] = miou_interval(dense.tuned)
     if positions:
-        found["position_accuracy"] = positions.accuracy
-    return found
+        measures["position_accuracy"] = positions.accuracy
+    return measures
 
 
 def probe_name(fraction: float) -> str:
@@ -73,27 +73,22 @@ def probe_name(fraction: float) -> str:
     return "miou_probe" if fraction == 1 else f"miou_probe@{100 * fraction:.3g}%"
 
 
-def variant_title(name: str, params: LocaParams) -> str:
-    """Say what a variant is."""
-    mode, _, eta = name.partition("-")
-    return TITLES[mode] + (f", eta {float(eta):g} in place of {params.eta:g}" if eta else "")
-
-
-def _headline(measures: Mapping[str, Measures]) -> list[str]:
+def _headline(measures: Mapping[str, Measures]) -> tuple[str, ...]:
     """The probe on the most labels, fine-tuning and pretext accuracy, whichever were measured."""
-    known = list(dict.fromkeys(name for found in measures.values() for name in found))
-    probe = [name for name in known if name.startswith("miou_probe")][:1]
-    return probe + [name for name in ("miou_finetune", "position_accuracy") if name in known]
+    known = list(dict.fromkeys(name for values in measures.values() for name in values))
+    probes = [name for name in known if name.startswith("miou_probe")]
+    others = [name for name in ("miou_finetune", "position_accuracy") if name in known]
+    return (*probes[:1], *others)
 
 
-def _counts(train: Pairs, test: Pairs, positions: Mapping[str, Positions]) -> dict[str, int | str]:
-    counts: dict[str, int | str] = {
+def _counts(train: Pairs, test: Pairs, positions: Mapping[str, Positions]) -> dict[str, int | float | str]:
+    counts: dict[str, int | float | str] = {
         "training pictures with a mask": len(train),
         "test pictures with a mask": len(test),
         "labels": test.classes,
     }
-    for one in positions.values():
-        counts["position chance"] = f"1 in {one.places}"
+    for scored in positions.values():
+        counts["position chance"] = f"1 in {scored.patches}"
     return counts
 
 
@@ -107,7 +102,7 @@ def _by_class(dense: Dense, test: Pairs) -> dict[str, dict[str, float | None]]:
 
     def rows(overlaps: Overlaps) -> dict[str, float | None]:
         values = overlaps.iou.tolist()
-        return {n: None if math.isnan(v) else v for n, v in zip(names, values, strict=True)}
+        return {name: None if math.isnan(value) else value for name, value in zip(names, values, strict=True)}
 
     return {"probe": rows(dense.probe)} | ({"finetune": rows(dense.tuned)} if dense.tuned else {})
 
@@ -133,18 +128,18 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense]) -> list[str]:
             f"Fine-tuning: {params.dense.finetune.steps} steps of {params.dense.finetune.batch_size} pictures "
             "on all labels, one recipe for all."
         )
-    absent = sorted({label for one in dense.values() for label in one.probe.absent})
+    absent = sorted({label for scored in dense.values() for label in scored.probe.absent})
     if absent:
         notes.append(f"{len(absent)} labels are in no test picture and in no prediction; they do not count.")
     return notes
 
 
 def _collapses(task: Task) -> list[str]:
-    """Say of every run that was trained with the feature loss whether it has collapsed."""
-    found = []
+    """Say of every trained variant whose curve shows it whether it has collapsed."""
+    notes = []
     for name, columns in read_curves(task.history).items():
         last = {column: values[-1] for column, values in columns.items() if values}
         if "prototypes" in last or "feature_std" in last:
             verdict = diagnosis({key: value for key, value in last.items() if not math.isnan(value)})
-            found.append(f"{name} has {verdict}." if verdict else f"{name} has not collapsed.")
-    return found
+            notes.append(f"{name} has {verdict}." if verdict else f"{name} has not collapsed.")
+    return notes

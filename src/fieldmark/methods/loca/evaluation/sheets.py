@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from fieldmark.engine.task import Task
 from fieldmark.figures.masks import coloured_labels, framed, label_key
 from fieldmark.figures.sheets import Cell, picture_sheet
 from fieldmark.methods.loca.evaluation.positions import Positions
@@ -16,6 +17,7 @@ from fieldmark.methods.loca.evaluation.probes import Dense, shown
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.dense import predict
 from fieldmark.protocols.pairs import Pairs
+from fieldmark.protocols.seen import seen_picture
 
 PICTURES = 5  # in the sheet of positions
 BLUE, ORANGE, GREEN, RED = (0, 114, 178), (230, 130, 0), (19, 128, 74), (200, 50, 31)
@@ -32,8 +34,8 @@ def mask_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
     for number, index in enumerate(shown(test)):
         mask = test.mask(index)
         row = [Cell(_picture(test, index), "picture"), Cell(coloured_labels(mask), "true")]
-        for name, one in dense.items():
-            guess = predict(one.scores[number : number + 1], (mask.shape[0], mask.shape[1]))[0].numpy()
+        for name, scored in dense.items():
+            guess = predict(scored.scores[number : number + 1], (mask.shape[0], mask.shape[1]))[0].numpy()
             row.append(Cell(coloured_labels(guess), name))
         rows.append(row)
     picture_sheet(path, [*rows, *label_key(test.task.store.mask_names, max(map(len, rows), default=1))])
@@ -41,7 +43,7 @@ def mask_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
 
 def feature_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
     """Write rows of picture and each variant's features in colour."""
-    drawn = {name: principal_colours(one.maps) for name, one in dense.items()}
+    drawn = {name: principal_colours(scored.maps) for name, scored in dense.items()}
     rows = [
         [Cell(_picture(test, index), "picture"), *(Cell(drawn[name][number], name) for name in dense)]
         for number, index in enumerate(shown(test))
@@ -61,22 +63,23 @@ def principal_colours(maps: Tensor) -> Pixels:
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     values = patches @ axes
     low, high = (torch.quantile(values, q, dim=0) for q in QUANTILES)
-    shares = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).float()
-    small = shares.view(count, rows, columns, -1).permute(0, 3, 1, 2)
+    stretched = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1).float()
+    small = stretched.view(count, rows, columns, -1).permute(0, 3, 1, 2)
     large = interpolate(small, (FEATURE_SIDE, FEATURE_SIDE), mode="nearest")
     pictures: Pixels = (large * 255).round().byte().permute(0, 2, 3, 1).numpy()
     return pictures
 
 
-def position_sheet(path: Path, positions: Positions, model: Loca) -> None:
-    """Write a row a picture: boxes, reference, query, its patches in their true places and where they were put."""
-    pretext = positions.shown
+def position_sheet(path: Path, positions: Positions, model: Loca, task: Task) -> None:
+    """Write a row per picture: boxes, reference, query, its patches in their true places and where they were put."""
     patch = model.backbone.spec.stride
-    pictures = min(PICTURES, len(pretext.correct))
-    picture_sheet(path, [list(_position_cells(model, positions, index, patch)) for index in range(pictures)])
+    rows = positions.rows[: min(PICTURES, len(positions.shown.correct))].tolist()
+    pictures = [seen_picture(task, model.params.images, row) for row in rows]
+    cells = [_position_cells(picture, positions, index, patch) for index, picture in enumerate(pictures)]
+    picture_sheet(path, [list(row) for row in cells])
 
 
-def _position_cells(model: Loca, positions: Positions, index: int, patch: int) -> Iterator[Cell]:
+def _position_cells(picture: Pixels, positions: Positions, index: int, patch: int) -> Iterator[Cell]:
     views, predicted = positions.shown.views, positions.shown.predicted
     targets = views.focal.targets[:, index]
     query = int((targets >= 0).flatten(1).sum(1).argmax())  # the query that lies most within the reference
@@ -84,7 +87,7 @@ def _position_cells(model: Loca, positions: Positions, index: int, patch: int) -
     true, put = targets[query].cpu().numpy(), predicted[query, index].cpu().numpy()
     right = int(((put == true) & (true >= 0)).sum())
     boxes = {BLUE: views.reference.boxes[index], ORANGE: views.focal.boxes[query, index]}
-    yield Cell(framed(positions.pictures[index], {c: b.tolist() for c, b in boxes.items()}), "picture")
+    yield Cell(framed(picture, {c: b.tolist() for c, b in boxes.items()}), "picture")
     yield Cell(_seen(reference, positions.shown.visible.cpu().numpy(), patch), "reference", "visible part")
     mirrored = bool(views.focal.flipped[query, index])
     yield Cell(view, "query", "mirrored" if mirrored else "")

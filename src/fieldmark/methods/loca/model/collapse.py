@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-FEW_PROTOTYPES = 0.02  # share of the prototypes that predictions use, below which they have collapsed
+FEW_PROTOTYPES = 0.02  # fraction of the prototypes that predictions use, below which they have collapsed
 VAGUE_TARGETS = 0.98  # entropy of the targets, as a fraction of the largest, above which they say nothing
 FLAT_FEATURES = 0.05  # spread of the features below which all patches look alike
 
 
 @torch.no_grad()
 def feature_spread(features: Tensor) -> Tensor:
-    """Return the deviation of unit-length `features` (B, N, D) over all patches: 0 all alike, 1 all directions.
+    """Return the std of unit-length `features` (B, N, D) over all patches: 0 all alike, 1 all directions.
 
     The mean over dimensions, times the root of D.
     """
@@ -31,7 +31,7 @@ def target_entropy(targets: Tensor) -> Tensor:
 
 @torch.no_grad()
 def prototype_use(me_max: Tensor, prototypes: int) -> Tensor:
-    """Return the share of prototypes that the mean prediction uses, from its negative entropy."""
+    """Return the fraction of the prototypes that the mean prediction uses, from its negative entropy."""
     return torch.exp(-me_max.detach()) / prototypes
 
 

@@ -20,6 +20,7 @@ def position_targets(
 ) -> Tensor:
     """Return h(i) for each patch of the query: the index of the reference patch under its centre, -1 outside.
 
+    The target of the position loss of LOCA (Caron et al., arXiv 2212.02400), in closed form.
     `reference_crop` and `query_crop` are boxes (y, x, height, width) in the source picture, one (4,) or many
     (..., 4). `grid` is (rows, columns) of the query's patches, `reference_grid` that of the reference (None:
     the same). `flipped` says, for one or for each, whether the query was mirrored left to right after
@@ -27,7 +28,17 @@ def position_targets(
 
     Whole-number boxes give what nearest resampling (half-pixel centres) of a mask of patch numbers gives: to the
     reference crop, from the query crop to `query_size` pixels a side (None: straight to the grid), then to
-    the grid. Boxes with fractions are continuous: nothing is rounded to pixels.
+    the grid. Boxes with fractions are continuous: nothing is rounded to pixels. Raises RuntimeError for boxes
+    whose shapes do not broadcast.
+
+    >>> from fieldmark.methods.loca import position_targets
+    >>> whole, right_half = (0, 0, 32, 32), (0, 16, 32, 32)  # y, x, height, width in pixels
+    >>> position_targets(whole, right_half, grid=2)  # the reference has patches 0 1 / 2 3
+    tensor([[ 1, -1],
+            [ 3, -1]])
+    >>> position_targets(whole, right_half, grid=2, flipped=True)
+    tensor([[-1,  1],
+            [-1,  3]])
     """
     reference, query = torch.as_tensor(reference_crop), torch.as_tensor(query_crop)
     device = torch.broadcast_tensors(reference, query)[0].device

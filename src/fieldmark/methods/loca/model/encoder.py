@@ -14,7 +14,7 @@ from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spe
 from fieldmark.vision.libraries import IMAGENET
 
 MLP_BIAS_STD = 1e-6
-TRUNCATED_STD = 0.87962566103423978  # of a unit normal cut at two deviations
+TRUNCATED_STD = 0.87962566103423978  # of a unit normal cut at two standard deviations
 
 
 def build_encoder(params: LocaParams) -> Backbone:
@@ -49,9 +49,9 @@ def initialise(network: Any) -> None:
 
 
 def lecun(layer: nn.Linear | nn.Conv2d) -> None:
-    """LeCun's normal, cut at two deviations, for the weight; zero for the bias."""
-    deviation = layer.weight[0].numel() ** -0.5 / TRUNCATED_STD
-    nn.init.trunc_normal_(layer.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+    """LeCun's normal, cut at two standard deviations, for the weight; zero for the bias."""
+    std = layer.weight[0].numel() ** -0.5 / TRUNCATED_STD
+    nn.init.trunc_normal_(layer.weight, std=std, a=-2 * std, b=2 * std)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
@@ -85,10 +85,10 @@ def encode(
     picture's attention and MLP branches. `context` (C,): only these tokens serve as keys and values.
     """
     network: Any = backbone.trunk.network
-    maps = _patches(network.patch_embed, backbone.normalise(images))
+    feature_map = _patches(network.patch_embed, backbone.normalise(images))
     if positions:
-        maps = maps + position_table(network, maps.shape[-2:]).to(maps.dtype)
-    tokens = maps.flatten(2).transpose(1, 2)
+        feature_map = feature_map + position_table(network, feature_map.shape[-2:]).to(feature_map.dtype)
+    tokens = feature_map.flatten(2).transpose(1, 2)
     if kept is not None:
         tokens = tokens[:, kept]
     for number, block in enumerate(network.blocks):
@@ -102,8 +102,8 @@ def encode(
 def _patches(embed: Any, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) -> one vector per patch (B, dim, rows, columns), by one layer or a stem and what follows."""
     stemmed = embed.backbone(images) if isinstance(embed, HybridEmbed) else images
-    maps: Tensor = embed.proj(stemmed)
-    return maps
+    feature_map: Tensor = embed.proj(stemmed)
+    return feature_map
 
 
 def position_table(network: Any, shape: torch.Size) -> Tensor:

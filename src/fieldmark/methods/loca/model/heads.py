@@ -58,16 +58,16 @@ class CrossAttention(nn.Module):
 class PositionHead(nn.Module):
     """Patch features, and what of the reference is visible, to logits over the reference's patches (eq. 1)."""
 
-    def __init__(self, encoder: Any, places: int, crossed: bool) -> None:
+    def __init__(self, encoder: Any, patches: int, crossed: bool) -> None:
         super().__init__()
         dim, block = encoder.embed_dim, encoder.blocks[0]
         hidden = block.mlp.fc1.out_features
         self.cross = CrossAttention(dim, block.attn.num_heads, hidden) if crossed else None
-        self.classifier = nn.Linear(dim, places)
+        self.classifier = nn.Linear(dim, patches)
         lecun(self.classifier)
 
     def forward(self, queries: Tensor, reference: Tensor | None = None) -> Tensor:
-        """(B, N, dim) and (B, M, dim) -> (B, N, places); without cross-attention from the queries alone."""
+        """(B, N, dim) and (B, M, dim) -> (B, N, patches); without cross-attention from the queries alone."""
         if self.cross is not None and reference is not None:
             queries = self.cross(queries, reference)
         out: Tensor = self.classifier(queries)

@@ -4,25 +4,25 @@ import copy
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from lightning_fabric.utilities import move_data_to_device
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_path
-from fieldmark.contract.method import Method, MethodParams
+from fieldmark.contract.method import WEIGHTS, Method, MethodParams, save_weights
 from fieldmark.engine.ema import move_towards
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, ParameterGroup
 from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
-from fieldmark.methods.loca.model.losses import feature_loss, position_loss, sinkhorn
+from fieldmark.methods.loca.model.losses import balance, feature_loss, position_loss
 from fieldmark.methods.loca.model.network import (
     Chosen,
     Network,
@@ -31,13 +31,13 @@ from fieldmark.methods.loca.model.network import (
     reference_patches,
 )
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.variants import LocaVariant, Parts, make_variant
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
 from fieldmark.runtime.distributed import first_process, process_rank
-from fieldmark.vision.backbones import Backbone, contiguous, load_backbone, save_backbone
+from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, save_backbone
 from fieldmark.vision.pooling import pool
 
 HEADS = "heads.safetensors"
-NOT_IN_HEADS = ("network.backbone.", "teacher.position.", "teacher.projection.")
 DECAYED_VECTORS = ("attn.qkv.bias", "cross.query.bias", "cross.key_value.bias")
 PRETEXT_STEP = 2**40  # views of the test pictures: those of a step that training never reaches
 
@@ -53,38 +53,41 @@ class Pretext:
     valid: Tensor  # (B,) patches of any query that lie within the reference
 
 
-class Loca(Method):
+class Loca(Method[LocaParams, Parts]):
     """Position prediction across views and clustering of patches, each alone or together; and baselines."""
 
-    Params: ClassVar[type[MethodParams]] = LocaParams
+    name: ClassVar[str] = "loca"
     title: ClassVar[str] = "LOCA: location-aware self-supervised transformers"
-    params: LocaParams
+    Params: ClassVar[type[MethodParams]] = LocaParams
+    # The encoder is a folder of its own; a teacher's heads are for training alone.
+    unsaved: ClassVar[tuple[str, ...]] = ("network.backbone.", "teacher.position.", "teacher.projection.")
 
-    def __init__(self, params: LocaParams, backbone: Backbone) -> None:
-        super().__init__()
-        self.params, self.step, self.part = params, 0, 0
-        self.network = Network(backbone, params)
-        self.teacher = copy.deepcopy(self.network).requires_grad_(False) if params.clustered else None
+    def __init__(self, variant: LocaVariant, backbone: Backbone) -> None:
+        super().__init__(variant)
+        self.step, self.part, self.mode = 0, 0, variant.parts.mode
+        self.network = Network(backbone, variant)
+        self.teacher = copy.deepcopy(self.network).requires_grad_(False) if self.mode.clustered else None
         self.measured: dict[str, Tensor] = {}
 
     @classmethod
-    def variants(cls, params: LocaParams) -> Mapping[str, LocaParams]:
-        """Each variant alone; `random` and `supervised` are not trained."""
-        return {name: params.single(name) for name in params.variants}
+    def variants(cls, params: LocaParams) -> list[LocaVariant]:
+        """Return a variant for each name; `random` and `supervised` are not trained."""
+        return [make_variant(name, params) for name in params.variants]
 
     @classmethod
-    def build(cls, params: LocaParams, task: Task) -> Self:
+    def build(cls, variant: LocaVariant, task: Task) -> Self:
         """Start from random weights (`supervised`: from the task's backbone).
 
         Raises UserError when there are fewer patches than the random query is to keep.
         """
-        backbone = task.load_backbone() if params.mode == "supervised" else build_encoder(params)
+        params, labelled = variant.params, variant.parts.mode.labelled
+        backbone = task.load_backbone() if labelled else build_encoder(params)
         patches = reference_patches(params, backbone)
-        if params.mode != "supervised" and params.views.random_tokens > patches:
+        if not labelled and params.views.random_tokens > patches:
             raise UserError(
                 f"loca.views.random_tokens {params.views.random_tokens} is more than a view's {patches} patches"
             )
-        return cls(params, backbone)
+        return cls(variant, backbone)
 
     @property
     def backbone(self) -> Backbone:
@@ -100,7 +103,7 @@ class Loca(Method):
         """Position loss, clustering and me-max, whichever the mode has; the other values are measurements."""
         images = batch["images"]
         views, uniform = self._views(images, self.step, self._first(len(images)))
-        branches = kept_branches(uniform, self.params.drop_path).to(images.device)
+        branches = move_data_to_device(kept_branches(uniform, self.params.drop_path), images.device)
         losses = self.losses(views, self._chosen(self.step, images.device, branches))
         self.measured = {name: value.detach() for name, value in losses.items()}
         return losses
@@ -119,7 +122,7 @@ class Loca(Method):
         As in the release, hidden reference patches are dropped before the encoder and queries get no
         position table. `zhai`: the reference's own patches, without table, of which the visible ones are looked at.
         """
-        single = self.params.mode == "zhai"
+        single = self.mode.single
         seen = encode(
             self.backbone,
             views.reference.images,
@@ -159,17 +162,17 @@ class Loca(Method):
         """Return the teacher's features (B, N_ref, dim) and balanced assignments (B, N_ref, prototypes)."""
         features = encode(teacher.backbone, views.reference.images, branches=chosen.of_view(0))
         sharp = (_projected(teacher, features) / self.params.head.sharpening).softmax(-1)
-        balanced = sinkhorn(sharp.flatten(0, 1), self.params.head.sinkhorn)
+        balanced = balance(sharp.flatten(0, 1), self.params.head.sinkhorn)
         return features, balanced.unflatten(0, sharp.shape[:2])
 
     def _logits(self, queries: Tensor, reference: Tensor | None) -> Tensor:
         if self.network.position is None:
-            raise RuntimeError(f"variant {self.params.variants[-1]} has no position classifier")
+            raise RuntimeError(f"variant {self.variant.name} has no position classifier")
         logits: Tensor = self.network.position(queries, reference)
         return logits.float() if logits.dtype == torch.bfloat16 else logits
 
     def _first(self, size: int) -> int:
-        """Return the place in the global batch of the next `size` pictures of this process."""
+        """Return the index in the global batch of the next `size` pictures of this process."""
         part, self.part = self.part, self.part + 1
         return (process_rank() * self.params.train.accumulate + part) * size
 
@@ -177,8 +180,8 @@ class Loca(Method):
         """Return the views of a batch, and the uniform numbers for stochastic depth (B, views, layers, 2)."""
         count = 2 + self.params.views.focal_count
         layers = len(list(self.backbone.trunk.get_submodule("network.blocks").children()))
-        places = range(first, first + len(images))
-        uniform = draws(self.params.train.seed, step, places, count * (NUMBERS + 2 * layers))
+        indices = range(first, first + len(images))
+        uniform = draws(self.params.train.seed, step, indices, count * (NUMBERS + 2 * layers))
         cut, depth = uniform.split([count * NUMBERS, count * 2 * layers], dim=1)
         views = make_views(
             images, cut.unflatten(1, (count, NUMBERS)), self.params.views, self.backbone.spec.stride
@@ -187,8 +190,8 @@ class Loca(Method):
 
     def _chosen(self, step: int, device: torch.device, branches: Tensor | None) -> Chosen:
         patches = reference_patches(self.params, self.backbone)
-        visible, kept = choose_patches(self.params, patches, step)
-        return Chosen(visible.to(device), kept.to(device), branches)
+        visible, kept = choose_patches(self.variant, patches, step)
+        return Chosen(move_data_to_device(visible, device), move_data_to_device(kept, device), branches)
 
     @torch.no_grad()
     def pretext(self, images: Tensor, first: int) -> Pretext:
@@ -208,7 +211,7 @@ class Loca(Method):
         correct, valid = (predicted == targets).sum(1), (targets >= 0).sum(1)
         shape = views.focal.targets.shape
         focal = predicted[:, len(chosen.kept) :]
-        if self.params.mode == "zhai":
+        if self.mode.single:
             return Pretext(views, chosen.visible, focal.new_empty(0, *shape[1:]), correct, valid)
         focal = focal.unflatten(1, (shape[0], -1)).transpose(0, 1).unflatten(2, shape[2:])
         return Pretext(views, chosen.visible, focal, correct, valid)
@@ -240,28 +243,38 @@ class Loca(Method):
         """Name a collapsed run."""
         found = diagnosis({name: float(value) for name, value in self.measured.items()})
         if found and first_process():
-            print(f"loca {self.params.variants[-1]} has {found}", file=sys.stderr)
+            print(f"loca {self.variant.name} has {found}", file=sys.stderr)
 
     def embed(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> unit-length mean patch features (B, D)."""
         return normalize(pool(self.backbone(images), "average").float(), dim=1)
 
+    def description(self) -> dict[str, Any]:
+        """Return how to build the encoder again."""
+        return {"backbone": asdict(self.backbone.spec)}
+
+    @classmethod
+    def rebuild(
+        cls, variant: LocaVariant, description: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> Self:
+        """Build encoder and heads; the heads of a teacher stay random, since predicting does not use them."""
+        return cls(variant, backbone_from_spec(BackboneSpec(**description["backbone"])))
+
     def save(self, folder: Path) -> None:
         """Write the encoder as an ordinary backbone folder, and beside it what predicts positions."""
         save_backbone(self.backbone, folder)
         heads = {
-            name: value for name, value in self.state_dict().items() if not name.startswith(NOT_IN_HEADS)
+            name: value for name, value in self.state_dict().items() if not name.startswith(self.unsaved)
         }
-        with atomic_path(folder / HEADS) as temporary:
-            save_file(contiguous(heads), temporary)
+        save_weights(heads, folder / HEADS)
 
     @classmethod
-    def load(cls, params: LocaParams, folder: Path) -> Self:
-        """Read what `save` wrote; a teacher keeps random heads, which predicting does not use."""
-        method = cls(params, load_backbone(folder))
-        absent, unknown = method.load_state_dict(load_file(folder / HEADS), strict=False)
-        if unknown or any(not name.startswith(NOT_IN_HEADS) for name in absent):
-            raise UserError(f"{folder / HEADS} does not fit its model.json; train the variant again")
+    def load(cls, variant: LocaVariant, description: Mapping[str, Any], folder: Path) -> Self:
+        """Read what `save` wrote. Raises UserError when the heads do not fit the description."""
+        heads = load_file(folder / HEADS)
+        method = cls.rebuild(variant, description, heads)
+        method.backbone.trunk.load_state_dict(load_file(folder / WEIGHTS))
+        method.take_up(heads, folder)
         return method
 
 
@@ -278,7 +291,10 @@ def _projected(network: Network, features: Tensor) -> Tensor:
 
 
 def _measured(logits: Tensor, targets: Tensor, features: Tensor) -> dict[str, Tensor]:
-    """Return the share of valid patches put in the right place, and the spread of the reference's features."""
+    """Return the fraction of valid patches put in the right place, and the spread of the reference's features."""
     valid = targets >= 0
     correct = (logits.argmax(-1) == targets) & valid
     return {"accuracy": correct.sum() / valid.sum().clamp(min=1), "feature_std": feature_spread(features)}
+
+
+METHOD = Loca

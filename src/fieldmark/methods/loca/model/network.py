@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from fieldmark.datasets.data.batches.loading import mix
 from fieldmark.methods.loca.model.encoder import encode
 from fieldmark.methods.loca.model.heads import PositionHead, ProjectionHead
-from fieldmark.methods.loca.model.params import LOCATED, LocaParams
+from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.variants import LocaVariant
 from fieldmark.methods.loca.model.views import Views
 from fieldmark.vision.backbones import Backbone
 
@@ -35,15 +36,14 @@ class Chosen:
 class Network(nn.Module):
     """Encoder, and the heads that the mode trains: a position head, a projection head, or both."""
 
-    def __init__(self, backbone: Backbone, params: LocaParams) -> None:
+    def __init__(self, backbone: Backbone, variant: LocaVariant) -> None:
         super().__init__()
         self.backbone = backbone
-        encoder = backbone.trunk.network
-        single = params.mode == "zhai"
-        places = reference_patches(params, backbone)
-        self.position = PositionHead(encoder, places, not single) if params.mode in LOCATED else None
-        self.projection = ProjectionHead(backbone.spec.dim, params.head) if params.clustered else None
-        if single:  # its patches never learn where they are
+        params, mode, encoder = variant.params, variant.parts.mode, backbone.trunk.network
+        patches = reference_patches(params, backbone)
+        self.position = PositionHead(encoder, patches, not mode.single) if mode.located else None
+        self.projection = ProjectionHead(backbone.spec.dim, params.head) if mode.clustered else None
+        if mode.single:  # its patches never learn where they are
             backbone.trunk.get_parameter("network.pos_embed").requires_grad_(False).zero_()
 
     def queries(self, views: Views, chosen: Chosen, positions: bool) -> Tensor:
@@ -82,10 +82,11 @@ def visible_count(eta: float, patches: int) -> int:
     return max(1, int((1 - eta) * patches + ROUNDING))
 
 
-def choose_patches(params: LocaParams, patches: int, step: int) -> tuple[Tensor, Tensor]:
+def choose_patches(variant: LocaVariant, patches: int, step: int) -> tuple[Tensor, Tensor]:
     """Draw the visible patches of the reference and the kept ones of the random query: a function of the step."""
+    params = variant.params
     generator = torch.Generator().manual_seed(mix(params.train.seed, step))
-    count = visible_count(params.eta, patches)
+    count = visible_count(variant.parts.eta, patches)
     if params.masking == "unstructured":
         visible = torch.randperm(patches, generator=generator)[:count]
     else:

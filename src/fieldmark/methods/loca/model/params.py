@@ -1,6 +1,5 @@
 """The `loca:` block of `params.yaml`."""
 
-import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -8,13 +7,8 @@ from pydantic import Field, field_validator, model_validator
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
 from fieldmark.methods.loca.model.dense import DenseParams
+from fieldmark.methods.loca.model.modes import parse_name
 
-Mode = Literal["random", "supervised", "position", "feature", "LOCA", "zhai"]
-MODES: tuple[Mode, ...] = ("random", "supervised", "position", "feature", "LOCA", "zhai")
-UNTRAINED = ("random", "supervised")
-CLUSTERED = ("feature", "LOCA")  # modes with a teacher and prototypes
-LOCATED = ("random", "position", "LOCA", "zhai")  # modes that have a position classifier
-VARIANT = re.compile(rf"({'|'.join(MODES)})(?:-(0(?:\.\d+)?))?")
 OWN_OPTIONS = {  # of timm's vision transformers; what LOCA's encoder is
     "class_token": False,
     "global_pool": "",
@@ -98,11 +92,8 @@ class LocaParams(MethodParams):
     @field_validator("variants")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        wrong = [name for name in names if not VARIANT.fullmatch(name)]
-        if wrong or not names or len(set(names)) < len(names):
-            raise ValueError(
-                f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), each once"
-            )
+        for name in names:
+            parse_name(name)
         return names
 
     @field_validator("options")
@@ -112,21 +103,3 @@ class LocaParams(MethodParams):
         if taken:
             raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
         return options
-
-    @property
-    def mode(self) -> Mode:
-        """What is built from this block: the mode of the last of its variants."""
-        return next(mode for mode in MODES if mode == self.variants[-1].partition("-")[0])
-
-    @property
-    def clustered(self) -> bool:
-        """Whether there are a teacher and prototypes."""
-        return self.mode in CLUSTERED
-
-    def single(self, name: str) -> "LocaParams":
-        """Return the block of one variant: its eta, and no steps when it is not trained."""
-        mode, _, eta = name.partition("-")
-        changes: dict[str, Any] = {"variants": (name,), "eta": float(eta) if eta else self.eta}
-        if mode in UNTRAINED:
-            changes["train"] = self.train.model_copy(update={"steps": 0})
-        return self.model_copy(update=changes)

@@ -1,17 +1,22 @@
-"""Colour changes, blur and solarisation of views, each picture with its own strengths, all on the device.
+"""Colour changes, blur and solarisation of views, each picture with its own strengths, on the pictures' device.
 
 As in the release each change is followed by clipping, and the order of the four colour changes is drawn per
 picture. Here they are affine maps of RGB, which is fast on a GPU: saturation mixes with the luma and hue
 turns the chroma plane of YIQ, where the release goes through HSV.
+
+The random numbers lie on the CPU. What follows from them alone is computed there and moved without waiting for the
+device. Every picture is blurred and inverted, and kept where that was drawn: to pick out some would be to wait.
 """
 
 import math
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from fieldmark.methods.loca.model.params import ColourParams, Range
 
+Changes = tuple[Tensor, Tensor, Tensor]
 NUMBERS = 13  # uniform numbers that a view needs here:
 JITTER, ORDER, STRENGTHS, GREY = 0, slice(1, 5), slice(5, 9), 9  # whether, in which order, how much; whether
 BLUR, SIGMA, SOLARIZE = 10, 11, 12  # whether, how much; whether
@@ -21,21 +26,36 @@ SIDE_PER_TAP = 10  # a blur kernel spans a tenth of the side
 
 
 def recoloured(images: Tensor, uniform: Tensor, params: ColourParams) -> Tensor:
-    """Jitter the colours of `images` (..., 3, S, S) in [0, 1], then turn some grey. `uniform` (..., NUMBERS)."""
-    pixels, numbers = images.flatten(0, -4).flatten(2), uniform.flatten(0, -2).to(images)
-    maps, offsets, pulls = _changes(numbers, params)
-    order = numbers[:, ORDER].argsort(1)
-    picture = torch.arange(len(pixels), device=pixels.device)
-    for change in order.T:
+    """Jitter the colours of `images` (..., 3, S, S) in [0, 1], then turn some grey.
+
+    `uniform` (..., NUMBERS) lies on the CPU.
+    """
+    pixels, numbers = images.flatten(0, -4).flatten(2), uniform.flatten(0, -2).to(images.dtype)
+    changes = (*_ordered(_changes(numbers, params), numbers[:, ORDER].argsort(1)), _greys(numbers, params))
+    maps, offsets, pulls, greys = move_data_to_device(changes, pixels.device)
+    for rgb_map, offset, pull in zip(maps, offsets, pulls, strict=True):
         mean = pixels.mean(2, keepdim=True)
-        shift = offsets[picture, change][:, None, None] + pulls[picture, change][:, None, None] * mean
-        pixels = torch.baddbmm(shift, maps[picture, change], pixels).clamp(0.0, 1.0)
-    grey = (numbers[:, GREY] < params.grey).to(pixels.dtype)[:, None, None]
-    eye, luma = _constants(pixels)
-    return (((1 - grey) * eye + grey * luma) @ pixels).view(images.shape)
+        shift = offset[:, None, None] + pull[:, None, None] * mean
+        pixels = torch.baddbmm(shift, rgb_map, pixels).clamp(0.0, 1.0)
+    shown: Tensor = greys @ pixels
+    return shown.view(images.shape)
 
 
-def _changes(numbers: Tensor, params: ColourParams) -> tuple[Tensor, Tensor, Tensor]:
+def _ordered(changes: Changes, order: Tensor) -> Changes:
+    """Bring changes (M, 4, ...) into the order (M, 4) of each picture; the four come first: (4, M, ...)."""
+    picture = torch.arange(len(order))
+    maps, offsets, pulls = (values[picture, order.T] for values in changes)
+    return maps, offsets, pulls
+
+
+def _greys(numbers: Tensor, params: ColourParams) -> Tensor:
+    """Return for each picture the RGB map (M, 3, 3) that turns it grey, or changes nothing."""
+    grey = (numbers[:, GREY] < params.grey).to(numbers.dtype)[:, None, None]
+    eye, luma = _constants(numbers)
+    return (1 - grey) * eye + grey * luma
+
+
+def _changes(numbers: Tensor, params: ColourParams) -> Changes:
     """Return for each picture and change the RGB map (M, 4, 3, 3), what is added, the weight of the mean (M, 4)."""
     limits = numbers.new_tensor([params.brightness, params.contrast, params.saturation, params.hue])
     signed = (2 * numbers[:, STRENGTHS] - 1) * limits * (numbers[:, JITTER] < params.jitter)[:, None]
@@ -68,29 +88,33 @@ def _hue_turn(angle: Tensor) -> Tensor:
 def blurred(images: Tensor, uniform: Tensor, probability: float, sigma: Range) -> Tensor:
     """Blur some of `images` (..., 3, S, S) with a Gaussian cut at a tenth of the side; edges are renormalised.
 
-    `uniform` (..., NUMBERS) is on the CPU, so that choosing does not wait for the device.
+    `uniform` (..., NUMBERS) lies on the CPU; `sigma` in pixels.
     """
-    numbers = uniform.flatten(0, -2)
-    chosen = (numbers[:, BLUR] < probability).nonzero()[:, 0]
-    if not len(chosen):
+    if not probability:
         return images
-    side = images.shape[-1]
-    index = torch.arange(side)
+    numbers = uniform.flatten(0, -2)
+    width = sigma[0] + (sigma[1] - sigma[0]) * numbers[:, SIGMA]
+    chosen, width = move_data_to_device((numbers[:, BLUR] < probability, width), images.device)
+    pictures, kernels = images.flatten(0, -4), _kernels(width, images.shape[-1])[:, None].to(images.dtype)
+    smooth = kernels @ pictures @ kernels.transpose(2, 3)
+    return torch.where(chosen[:, None, None, None], smooth, pictures).view(images.shape)
+
+
+def _kernels(width: Tensor, side: int) -> Tensor:
+    """Return for each `width` (M,) in pixels the matrix (M, side, side) that blurs the rows of a picture."""
+    index = torch.arange(side, device=width.device)
     distance = (index[:, None] - index).abs()
-    width = (sigma[0] + (sigma[1] - sigma[0]) * numbers[chosen, SIGMA])[:, None, None]
-    kernel = torch.exp(-distance.square() / (2 * width.square())) * (distance <= side // SIDE_PER_TAP // 2)
-    kernel = (kernel / kernel.sum(2, keepdim=True))[:, None].to(images)
-    flat, chosen = images.flatten(0, -4), chosen.to(images.device)
-    smooth = kernel @ flat[chosen] @ kernel.transpose(2, 3)
-    return flat.index_copy(0, chosen, smooth).view(images.shape)
+    near = distance <= side // SIDE_PER_TAP // 2
+    weights = torch.exp(-distance.square() / (2 * width[:, None, None].square())) * near
+    return weights / weights.sum(2, keepdim=True)
 
 
 def solarized(images: Tensor, uniform: Tensor, probability: float) -> Tensor:
-    """Invert the bright half of the values of some of `images` (..., 3, S, S)."""
+    """Invert the bright half of the values of some of `images` (..., 3, S, S); `uniform` lies on the CPU."""
     if not probability:
         return images
-    chosen = (uniform[..., SOLARIZE] < probability)[..., None, None, None].to(images.device)
-    return torch.where(chosen & (images >= 0.5), 1 - images, images)
+    chosen = (uniform[..., SOLARIZE] < probability)[..., None, None, None]
+    return torch.where(move_data_to_device(chosen, images.device) & (images >= 0.5), 1 - images, images)
 
 
 def _constants(like: Tensor) -> tuple[Tensor, Tensor]:

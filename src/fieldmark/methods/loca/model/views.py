@@ -1,12 +1,14 @@
 """Reference and query views, made on the device: cropped, resized, recoloured and blurred.
 
-A picture's views depend on the seed, the step and its place in the global batch alone: its random numbers are
-drawn on the CPU, from a generator of its own, and its boxes are computed there.
+A picture's views depend on the seed, the step and its index in the global batch alone: its random numbers are
+drawn on the CPU, from a generator of its own, and its boxes are computed there. No tensor's shape depends on a
+number that was drawn, and what is moved to the device is not waited for.
 """
 
 from dataclasses import dataclass
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -52,11 +54,11 @@ class _Kind:
     solarize: float
 
 
-def draws(seed: int, step: int, places: range, count: int) -> Tensor:
-    """Return uniform numbers (len(places), count) on the CPU: a row depends on (seed, step, place) alone."""
+def draws(seed: int, step: int, indices: range, count: int) -> Tensor:
+    """Return uniform numbers (len(indices), count) on the CPU: a row depends on (seed, step, index) alone."""
     generator = torch.Generator()
     rows = [
-        torch.rand(count, generator=generator.manual_seed(mix(seed, step, place, SALT))) for place in places
+        torch.rand(count, generator=generator.manual_seed(mix(seed, step, index, SALT))) for index in indices
     ]
     return torch.stack(rows)
 
@@ -72,11 +74,11 @@ def make_views(images: Tensor, uniform: Tensor, params: ViewParams, patch: int) 
     numbers = uniform.transpose(0, 1)
     kinds = list(zip(_kinds(params), (numbers[0], numbers[1], numbers[2:]), strict=True))
     height, width = pictures.shape[-2:]
-    boxes = [crop_boxes(own, height, width, kind.area, params.aspect) for kind, own in kinds]
+    boxes = [crop_boxes(drawn, height, width, kind.area, params.aspect) for kind, drawn in kinds]
     with torch.autocast(pictures.device.type, enabled=False):
         reference, random, focal = (
-            _view(pictures, own, box, boxes[0], kind, params, patch)
-            for (kind, own), box in zip(kinds, boxes, strict=True)
+            _view(pictures, drawn, box, boxes[0], kind, params, patch)
+            for (kind, drawn), box in zip(kinds, boxes, strict=True)
         )
     return Views(reference, random, focal)
 
@@ -85,15 +87,15 @@ def crop_boxes(uniform: Tensor, height: int, width: int, area: Range, aspect: Ra
     """Draw boxes (..., 4), long: y, x, height, width, within a picture of `height` x `width` pixels.
 
     The aspect ratio (width over height) is uniform in `aspect`, then the height is uniform among those whose
-    area is a fraction in `area` and that fit, then the place: TensorFlow's way, not torchvision's, in which
+    area is a fraction in `area` and that fit, then where it lies: TensorFlow's way, not torchvision's, in which
     the area is uniform. `uniform` (..., NUMBERS) in [0, 1).
     """
     u = uniform.double()
     ratio = aspect[0] + (aspect[1] - aspect[0]) * u[..., ASPECT]
-    least, most = ((fraction * height * width / ratio).sqrt().round() for fraction in area)
-    most = torch.minimum(most, torch.floor(width / ratio)).clamp(1, height)
-    least = torch.minimum(least.clamp(min=1), most)
-    tall = least + torch.floor(u[..., HEIGHT] * (most - least + 1))
+    lowest, highest = ((fraction * height * width / ratio).sqrt().round() for fraction in area)
+    highest = torch.minimum(highest, torch.floor(width / ratio)).clamp(1, height)
+    lowest = torch.minimum(lowest.clamp(min=1), highest)
+    tall = lowest + torch.floor(u[..., HEIGHT] * (highest - lowest + 1))
     wide = (tall * ratio).round().clamp(1, width)
     y, x = torch.floor(u[..., ROW] * (height - tall + 1)), torch.floor(u[..., COLUMN] * (width - wide + 1))
     return torch.stack([y, x, tall, wide], dim=-1).long()
@@ -151,7 +153,7 @@ def _view(
         reference_grid=params.reference_size // patch,
         query_size=kind.size,
     )
-    box, flipped, targets = (value.to(pictures.device) for value in (box, flipped, targets))
+    box, flipped, targets = move_data_to_device((box, flipped, targets), pictures.device)
     numbers = uniform[..., GEOMETRY_NUMBERS:]
     shown = recoloured(crop(pictures, box, kind.size, flipped), numbers, params.colour)
     if params.blur:

@@ -5,36 +5,35 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from fieldmark.configuration.wiring import DistillWiring
-from fieldmark.contract.method import MethodParams
-from fieldmark.methods.pma.model.params import PARTS, PmaParams, Variant
+from fieldmark.contract.method import Recipe, each_once
+from fieldmark.methods.pma.model.params import PmaParams
+from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName
 
-Student = Literal["student", "twin"]
 
-
-class DistillParams(DistillWiring, MethodParams):
+class DistillParams(DistillWiring, Recipe):
     """Distillation of PMA, eq. 11. Defaults are the paper's: soft targets alone, at temperature 1."""
 
-    teacher: Variant = "PMA"
-    students: tuple[Student, ...] = ("student", "twin")  # twin: the same network and budget, labels alone
+    teacher: TrainedName = "PMA"
+    students: tuple[StudentName, ...] = ("student", "twin")
     temperature: float = Field(1.0, gt=0.0)
-    label_weight: float = Field(0.0, ge=0.0, le=1.0)  # lambda: share of cross-entropy with the labels
+    label_weight: float = Field(0.0, ge=0.0, le=1.0)  # lambda: fraction of cross-entropy with the labels
     view: Literal["same", "test"] = "same"  # the teacher sees the student's augmented picture, or the test's
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr; 0: frozen, in eval mode
 
     @model_validator(mode="after")
     def _sound(self) -> "DistillParams":
-        if not self.students or len(set(self.students)) < len(self.students):
-            raise ValueError("students must name student, twin or both, each once")
-        if not PARTS[self.teacher].image:
+        each_once(self.students, "students")
+        if not TABLE[self.teacher].image:
             raise ValueError(f"teacher {self.teacher} sees no picture")
         return self
 
     @property
     def network(self) -> PmaParams:
-        """The student as a variant of PMA: the plain backbone."""
+        """The students' block of PMA: they are variants of it without text and without attention."""
         return PmaParams(
-            variants=("plain",),
+            variants=self.students,
+            teacher=self.teacher,
             dropout=self.dropout,
             backbone_lr=self.backbone_lr,
             images=self.images,

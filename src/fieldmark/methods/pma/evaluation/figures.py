@@ -1,128 +1,142 @@
 """The figures of PMA's section of the report."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from fieldmark.engine.task import Task
-from fieldmark.evaluation.bootstrap import Interval, interval
-from fieldmark.evaluation.classification import group_accuracies, reliability
 from fieldmark.figures.charts import loss_curves, measure_bars
 from fieldmark.figures.classification import accuracy_over, reliability_panels
 from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.pma.evaluation.claims import FULL, teacher_of
-from fieldmark.methods.pma.evaluation.parts import even_pictures, mended, mended_rows, stage_rows
+from fieldmark.methods.pma.evaluation.parts import mended, mended_rows, stage_rows
 from fieldmark.methods.pma.evaluation.predictions import Predicted
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.results.figures import FigureEntry, write_figures_index
+from fieldmark.protocols.classification import Classified, evenly_by_probability
+from fieldmark.results.figures import FigureFolder
 
-MOST_GROUPS = 20
+MAX_GROUPS = 20
 COMPARED = ("twin", "vision", FULL, "student")  # in the charts of groups and calibration
 LEVELS = ("plain", "vision", "text")  # drawn beside the stages
 
 
-def write_figures(
-    found: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, folder: Path
+def draw_figures(
+    predicted: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, figures: FigureFolder
 ) -> None:
-    """Write every figure and their index into `folder`."""
-    compared = {name: found[name] for name in COMPARED if name in found} or dict(found)
-    bars = {name: {"top-1": _top(one), "top-5": _top(one, 5)} for name, one in found.items()}
-    measure_bars(folder / "accuracy.svg", bars, ["top-1", "top-5"])
-    _stages(found, models, folder)
-    _texts(found, folder)
-    _groups(compared, folder)
-    calibration = {name: reliability(one.probabilities, one.test.labels) for name, one in compared.items()}
-    reliability_panels(folder / "calibration.svg", calibration)
-    main = next((name for name in (FULL, "vision") if name in found), None)
-    if main:
-        rows = stage_rows(models[main], found[main], task, even_pictures(found[main]))
-        picture_sheet(folder / "parts.svg", rows)
-    name = teacher_of(found)
-    if name and models[name].attention and models[name].encoder:
-        student, teacher = found["student"], found[name]
-        chosen = mended(student, teacher)
-        picture_sheet(folder / "mended.svg", mended_rows(student, teacher, models[name], task, chosen))
-    curves = read_curves(task.history)
-    if curves:
-        loss_curves(folder / "loss.svg", curves_by_loss(curves), order=list(found))
-    write_figures_index(folder, [entry for entry in _entries(main) if (folder / entry.file).exists()])
+    """Draw every figure."""
+    _accuracy(predicted, figures)
+    _stages(predicted, figures)
+    _texts(predicted, figures)
+    _parts(predicted, models, task, figures)
+    _mended(predicted, models, task, figures)
+    compared = {name: predicted[name].own for name in COMPARED if name in predicted}
+    compared = compared or {name: prediction.own for name, prediction in predicted.items()}
+    _calibration(compared, figures)
+    _groups(compared, figures)
+    if curves := read_curves(task.history):
+        path = figures.new("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.")
+        loss_curves(path, curves_by_loss(curves), order=list(predicted))
 
 
-def _top(one: Predicted, k: int = 1, text: str = "own") -> Interval:
-    return interval(one.right(k, text), one.test.labels)
+def _accuracy(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
+    path = figures.new("accuracy.svg", "Accuracy", "With 95 % intervals over classes.", wide=True)
+    bars = {
+        name: {"top-1": prediction.own.accuracy(), "top-5": prediction.own.accuracy(5)}
+        for name, prediction in predicted.items()
+    }
+    measure_bars(path, bars, ["top-1", "top-5"])
 
 
-def _stages(found: Mapping[str, Predicted], models: Mapping[str, Pma], folder: Path) -> None:
+def _stages(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
     """Top-1 accuracy over the number of stages of the bi-modal variants, where there are several."""
     bimodal = {
-        model.attention.options.stages: _top(found[name])
-        for name, model in models.items()
-        if model.attention and model.encoder
+        prediction.variant.parts.stages: prediction.own.accuracy()
+        for prediction in predicted.values()
+        if prediction.variant.parts.stages and prediction.variant.parts.language
     }
     if len(bimodal) > 1:
-        levels = {name: _top(found[name]).value for name in LEVELS if name in found}
-        accuracy_over(folder / "stages.svg", bimodal, levels, "stages")
-
-
-def _texts(found: Mapping[str, Predicted], folder: Path) -> None:
-    """Top-1 accuracy of each model that reads, with each text."""
-    reading = {name: one for name, one in found.items() if len(one.logits) > 1}
-    if reading:
-        texts = list(next(iter(reading.values())).logits)
-        bars = {name: {text: _top(one, 1, text) for text in texts} for name, one in reading.items()}
-        measure_bars(folder / "texts.svg", bars, texts)
-
-
-def _groups(compared: Mapping[str, Predicted], folder: Path) -> None:
-    first = next(iter(compared.values()))
-    if not first.has_groups or len(set(first.groups)) > MOST_GROUPS:
-        return
-    bars = {
-        name: {
-            part.name: part.accuracy
-            for part in group_accuracies(one.right(), one.group_names, one.test.labels)
-        }
-        for name, one in compared.items()
-    }
-    measure_bars(folder / "groups.svg", bars, sorted({str(name) for name in first.group_names}))
-
-
-def _entries(main: str | None) -> list[FigureEntry]:
-    texts = [
-        ("accuracy.svg", "Accuracy", "With 95 % intervals over classes.", True),
-        (
+        path = figures.new(
             "stages.svg",
             "Stages",
             "Top-1 accuracy of the bi-modal model over its number of stages, and of the models it is built from.",
-            False,
-        ),
-        (
+        )
+        levels = {name: predicted[name].own.accuracy().value for name in LEVELS if name in predicted}
+        accuracy_over(path, bimodal, levels, "stages")
+
+
+def _texts(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
+    """Top-1 accuracy of each model that reads, with each text."""
+    reading = {
+        name: prediction.by_text for name, prediction in predicted.items() if len(prediction.by_text) > 1
+    }
+    if reading:
+        path = figures.new(
             "texts.svg",
             "When the text is not the picture's",
             "Top-1 accuracy with a picture's own phrases, none, a random half, and those of another class.",
-            False,
-        ),
-        (
-            "parts.svg",
-            f"What each stage looks at and reads, {main}",
-            "The located block, and the phrases it called up with their weights; crossed ones were masked and leave. "
-            "Pictures chosen by rule from the least to the greatest probability of their class.",
-            True,
-        ),
-        (
-            "mended.svg",
-            "The student's errors that text would have mended",
-            "Pictures that the teacher gets right and the student wrong, with the phrases its first stage called up; "
-            "first those where the two differ most.",
-            True,
-        ),
-        (
-            "calibration.svg",
-            "Calibration",
-            "Accuracy over confidence; on the diagonal a model is as often right as it says. Darker: more pictures.",
-            True,
-        ),
-        ("groups.svg", "Top-1 accuracy per group", "With 95 % intervals over the group's classes.", True),
-        ("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.", False),
-    ]
-    return [FigureEntry(file=f, title=t, caption=c, wide=w) for f, t, c, w in texts]
+        )
+        bars = {
+            name: {text: classified.accuracy() for text, classified in by_text.items()}
+            for name, by_text in reading.items()
+        }
+        measure_bars(path, bars, list(next(iter(reading.values()))))
+
+
+def _parts(
+    predicted: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, figures: FigureFolder
+) -> None:
+    """What each stage of the main variant looks at and reads."""
+    name = next((name for name in (FULL, "vision") if name in predicted), None)
+    if name is None:
+        return
+    path = figures.new(
+        "parts.svg",
+        f"What each stage looks at and reads, {name}",
+        "The located block, and the phrases it called up with their weights; crossed ones were masked and leave. "
+        "Pictures chosen by rule from the least to the greatest probability of their class.",
+        wide=True,
+    )
+    chosen = evenly_by_probability(predicted[name].own)
+    picture_sheet(path, stage_rows(models[name], predicted[name], task, chosen))
+
+
+def _mended(
+    predicted: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, figures: FigureFolder
+) -> None:
+    """What the teacher read where the student is wrong, if the teacher reads and has stages."""
+    name = teacher_of(predicted)
+    if name is None or not (models[name].attention and models[name].encoder):
+        return
+    path = figures.new(
+        "mended.svg",
+        "The student's errors that text would have mended",
+        "Pictures that the teacher gets right and the student wrong, with the phrases its first stage called up; "
+        "first those where the two differ most.",
+        wide=True,
+    )
+    student, teacher = predicted["student"], predicted[name]
+    chosen = mended(student.own, teacher.own)
+    picture_sheet(path, mended_rows(student, teacher, models[name], task, chosen))
+
+
+def _calibration(compared: Mapping[str, Classified], figures: FigureFolder) -> None:
+    path = figures.new(
+        "calibration.svg",
+        "Calibration",
+        "Accuracy over confidence; on the diagonal a model is as often right as it says. Darker: more pictures.",
+        wide=True,
+    )
+    reliability_panels(path, {name: classified.reliability for name, classified in compared.items()})
+
+
+def _groups(compared: Mapping[str, Classified], figures: FigureFolder) -> None:
+    """Top-1 accuracy per group, where classes form few groups."""
+    first = next(iter(compared.values()))
+    if not first.has_groups or len(set(first.groups)) > MAX_GROUPS:
+        return
+    caption = "With 95 % intervals over the group's classes."
+    path = figures.new("groups.svg", "Top-1 accuracy per group", caption, wide=True)
+    bars = {
+        name: {part.name: part.accuracy for part in classified.by_part(classified.picture_groups)}
+        for name, classified in compared.items()
+    }
+    measure_bars(path, bars, sorted({str(name) for name in first.picture_groups}))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,12 +10,10 @@ from torch import Tensor
 
 from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.engine.task import Subset, Task
-from fieldmark.evaluation.arrays import Array
-from fieldmark.evaluation.classification import correct_in_top
-from fieldmark.methods.pma.model.method import Pma
+from fieldmark.engine.task import Task
+from fieldmark.methods.pma.model.method import Pma, PmaVariant
 from fieldmark.methods.pma.model.phrases import PhraseTable
-from fieldmark.runtime.inference import run_batches
+from fieldmark.protocols.classification import Classified, class_groups
 
 OWN, MISSING, PARTIAL, WRONG = "own", "missing", "partial", "wrong"
 SEED = 0
@@ -24,73 +21,41 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Predicted:
-    """One model's logits (N, C) for the test pictures under each text; pictures alone have only `own`."""
+    """What one model says of the test pictures under each text; one of pictures alone has only `own`."""
 
-    test: Subset
-    all_class_names: list[str]  # (C,), by label
-    groups: NDArray[np.str_]  # of the classes: genera, makes, (C,), by label
-    logits: Mapping[str, Tensor]
+    variant: PmaVariant
+    by_text: Mapping[str, Classified]
     phrases: PhraseTable | None
-    taught_by: str | None = None  # the variant that a student learnt from
-
-    @cached_property
-    def probabilities(self) -> Array:
-        """With the pictures' own text, (N, C)."""
-        found: Array = self.logits[OWN].double().softmax(1).numpy()
-        return found
-
-    def right(self, k: int = 1, text: str = OWN) -> Array:
-        """Whether a picture's class is among the k likeliest, (N,)."""
-        return correct_in_top(self.logits[text], self.test.labels, k)
 
     @property
-    def class_names(self) -> NDArray[np.str_]:
-        """The class of each picture, (N,)."""
-        return np.array(self.test.frame["class_name"], dtype=str)
-
-    @property
-    def group_names(self) -> NDArray[np.str_]:
-        """The group of each picture, (N,)."""
-        return self.groups[self.test.labels]
-
-    @property
-    def has_groups(self) -> bool:
-        """Whether any group holds several classes."""
-        return len(set(self.groups)) < len(self.groups)
-
-    @property
-    def guesses(self) -> Array:
-        """The likeliest class of each picture, (N,)."""
-        found: Array = self.logits[OWN].argmax(1).numpy()
-        return found
-
-    @property
-    def group_right(self) -> Array:
-        """Whether the likeliest class is at least of the right group, (N,)."""
-        right: Array = self.groups[self.guesses] == self.groups[self.test.labels]
-        return right
+    def own(self) -> Classified:
+        """With the pictures' own text."""
+        return self.by_text[OWN]
 
 
 def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted:
     """Run one model over the test pictures, once through the backbone whatever the number of texts."""
     test = task.subset("test")
-    phrases = None
+    phrases = model.phrases_of(task, test) if model.encoder else None
     texts: dict[str, Tensor | None] = {OWN: None}
-    if model.encoder is not None:
-        phrases = model.phrases_of(task, test)
+    if phrases is not None:
         texts |= texts_of(phrases.tokens, test.labels)
 
     def scored(batch: Batch) -> Tensor:
-        maps, indices = model.maps(batch["images"]), batch["indices"].cpu()
+        feature_map, indices = model.feature_map(batch["images"]), batch["indices"].cpu()
         answers = []
         for tokens in texts.values():
-            own = None if tokens is None else tokens[indices].to(batch["images"].device)
-            answers.append(model.classifier(model.attend_map(maps, own)[0]))
+            read = None if tokens is None else tokens[indices].to(batch["images"].device)
+            answers.append(model.classifier(model.attend_map(feature_map, read)[0]))
         return torch.stack(answers, 1)
 
-    logits = run_batches(model, scored, task, test, images, desc).clone()
-    by_text = {name: logits[:, place] for place, name in enumerate(texts)}
-    return Predicted(test, model.class_names, class_groups(task), by_text, phrases, model.taught_by)
+    logits = task.run_batches(model, scored, test, images, desc).clone()
+    groups = class_groups(task)
+    by_text = {
+        text: Classified(test, model.class_names, groups, logits[:, index])
+        for index, text in enumerate(texts)
+    }
+    return Predicted(model.variant, by_text, phrases)
 
 
 def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dict[str, Tensor]:
@@ -113,17 +78,9 @@ def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dic
 
 def strangers(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Return for each of N labels the index of a random one that differs (its own where none does)."""
-    found = np.arange(len(labels))
-    for place, label in enumerate(labels):
+    indices = np.arange(len(labels))
+    for index, label in enumerate(labels):
         others = np.flatnonzero(labels != label)
         if len(others):
-            found[place] = rng.choice(others)
-    return found
-
-
-def class_groups(task: Task) -> NDArray[np.str_]:
-    """Return the group of each class by label, (C,): the manifest's, or else the class itself."""
-    manifest = task.manifest.drop_duplicates("class_name").set_index("class_name")
-    names = task.subset("train").class_names
-    given = manifest["group"].reindex(names)
-    return np.array([name if group is None else str(group) for name, group in given.items()])
+            indices[index] = rng.choice(others)
+    return indices

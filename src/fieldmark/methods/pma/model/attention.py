@@ -14,10 +14,17 @@ TIE = 1e-5  # weights that differ from the threshold by rounding alone are at it
 
 
 class SelfAttentionScore(nn.Module):
-    """SAM, eq. 1: W2 delta(W1 x), one score a vector; W1 narrows `dim` to dim / `ratio`.
+    """SAM, eq. 1 of PMA: W2 delta(W1 x), one score per vector; W1 narrows `dim` to dim / `ratio`.
 
-    delta is ReLU for visual and tanh for textual vectors. `bias` adds one to both layers; that of the second
-    changes no softmax.
+    Song et al., IEEE TIP 29, 2020. Vectors (..., dim) -> scores (...), for a softmax. delta is ReLU for visual and
+    tanh for textual vectors. `bias` adds one to both layers; that of the second changes no softmax. Raises
+    ValueError for a dimension or ratio below 1; `forward` raises RuntimeError for vectors of another length.
+
+    >>> import torch
+    >>> from fieldmark.methods.pma import SelfAttentionScore
+    >>> score = SelfAttentionScore(dim=8, ratio=4, activation="tanh")
+    >>> score(torch.rand(2, 5, 8)).shape  # 2 pictures with 5 phrases
+    torch.Size([2, 5])
     """
 
     def __init__(
@@ -38,10 +45,20 @@ class SelfAttentionScore(nn.Module):
 
 
 class QueryRelation(nn.Module):
-    """QRM, eq. 2: the dot product of a key with a query, k . (W3 q).
+    """QRM, eq. 2 of PMA: the dot product of a key with a query, k . (W3 q).
 
+    Song et al., IEEE TIP 29, 2020. Keys (B, N, key_dim) and one query per sample (B, query_dim) -> scores (B, N).
     `form` "two" projects both, (Wk k) . (Wq q), to the smaller of the two dimensions. `scale` divides by the
-    square root of the dimension in which the product is taken.
+    square root of the dimension in which the product is taken. `forward` raises RuntimeError for vectors of other
+    lengths.
+
+    >>> import torch
+    >>> from fieldmark.methods.pma import QueryRelation
+    >>> relation = QueryRelation(key_dim=2, query_dim=2)
+    >>> _ = relation.load_state_dict({"query.weight": torch.eye(2)})
+    >>> phrases, part = torch.tensor([[[1.0, 0.0], [0.5, 0.5]]]), torch.tensor([[2.0, 4.0]])
+    >>> relation(phrases, part).detach()
+    tensor([[2., 3.]])
     """
 
     def __init__(self, key_dim: int, query_dim: int, form: Relation = "one", scale: bool = False) -> None:
@@ -68,14 +85,14 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
     return weights.masked_fill(~allowed, 0.0)
 
 
-def called_up(weights: Tensor, valid: Tensor, most: int, threshold: float | None) -> Tensor:
-    """Return which phrases (B, N) a stage has used: among its `most` largest weights, and above a threshold.
+def called_up(weights: Tensor, valid: Tensor, max_count: int, threshold: float | None) -> Tensor:
+    """Return which phrases (B, N) a stage has used: among its `max_count` largest weights, and above a threshold.
 
     `threshold` None stands for 1 / n, n being the number of real phrases of that sample (`valid`): equal
     weights then drop nothing, nor is a sample's only phrase ever dropped. Needs no gradient.
     """
     count = valid.sum(1, keepdim=True).clamp(min=1)
     bound = torch.full_like(weights, threshold) if threshold is not None else (1.0 / count).expand_as(weights)
-    largest = weights.topk(min(most, weights.shape[1]), dim=1).indices
+    largest = weights.topk(min(max_count, weights.shape[1]), dim=1).indices
     among = torch.zeros_like(valid).scatter(1, largest, True)
     return among & valid & (weights > bound * (1 + TIE))

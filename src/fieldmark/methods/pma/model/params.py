@@ -1,7 +1,6 @@
 """The `pma:` block of `params.yaml`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -9,9 +8,8 @@ from pydantic import Field, model_validator
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
 from fieldmark.methods.pma.model.attention import Relation
-from fieldmark.methods.pma.model.stack import MOST_STAGES, AttentionOptions, PartProjection
-
-Variant = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
+from fieldmark.methods.pma.model.stack import MAX_STAGES, AttentionOptions, PartProjection
+from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName, VariantName
 
 PhraseEncoding = Literal["lstm", "clip"]
 
@@ -23,28 +21,7 @@ NO_PHRASES = (
 NO_VECTORS = (
     "pma: phrase_encoder clip reads vectors of phrases; set phrases.{}.clip to an item of clip_models"
 )
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What a variant is made of; `stages` 0: no attention, None: as many as the block says."""
-
-    image: bool = True
-    language: bool = True
-    stages: int | None = None
-
-
-PARTS: dict[Variant, Parts] = {
-    "plain": Parts(language=False, stages=0),
-    "vision": Parts(language=False),
-    "text": Parts(image=False, stages=0),
-    "PMA-1": Parts(stages=1),
-    "PMA-2": Parts(stages=2),
-    "PMA-3": Parts(stages=3),
-    "PMA-4": Parts(stages=4),
-    "PMA-5": Parts(stages=5),
-    "PMA": Parts(),
-}
+DISTILLED = "variants student and twin, and their teacher, are set by distill.pma alone; take them out of pma"
 
 
 class Reduction(Block):
@@ -57,8 +34,9 @@ class Reduction(Block):
 class PmaParams(MethodParams):
     """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the likeliest reading."""
 
-    variants: tuple[Variant, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
-    stages: int = Field(3, ge=1, le=MOST_STAGES)  # T of variants vision and PMA
+    variants: tuple[VariantName, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
+    teacher: TrainedName | None = None  # of a student and its twin, whose block distill.pma makes; else None
+    stages: int = Field(3, ge=1, le=MAX_STAGES)  # T of variants vision and PMA
     phrase_encoder: PhraseEncoding = "lstm"  # over words, or CLIP's frozen vectors of phrases and a layer
     word_dim: int = Field(300, ge=1)  # of the LSTM
     phrase_dim: int = Field(512, ge=1)  # d_l, of the LSTM's state or the layer
@@ -82,8 +60,8 @@ class PmaParams(MethodParams):
 
     @model_validator(mode="after")
     def _sound(self) -> "PmaParams":
-        if not self.variants or len(set(self.variants)) < len(self.variants):
-            raise ValueError(f"variants must name at least one of {', '.join(get_args(Variant))}, each once")
+        if bool(set(self.variants) & set(get_args(StudentName))) != (self.teacher is not None):
+            raise ValueError(DISTILLED)
         if self.captions != "all" and self.captions < 1:
             raise ValueError("captions must be all, or a number of at least 1")
         tau = self.text_mask_threshold
@@ -93,25 +71,18 @@ class PmaParams(MethodParams):
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Variants with language want phrases, and with `phrase_encoder: clip` their vectors too."""
+        if self.teacher is not None:
+            return DISTILLED
         section, _, name = text.partition("/")
-        if not any(PARTS[variant].language for variant in self.variants):
+        if not any(TABLE[variant].language for variant in self.variants):
             return None
         if section != "phrases":
             return NO_PHRASES
         lacks_vectors = self.phrase_encoder == "clip" and item.get("clip", NONE) == NONE
         return NO_VECTORS.format(name) if lacks_vectors else None
 
-    @property
-    def parts(self) -> Parts:
-        """What is built from this block: the last of its variants."""
-        return PARTS[self.variants[-1]]
-
-    @property
-    def attention(self) -> AttentionOptions | None:
-        """The options of the stages that are built; None without stages."""
-        stages = self.stages if self.parts.stages is None else self.parts.stages
-        if stages == 0:
-            return None
+    def attention(self, stages: int) -> AttentionOptions:
+        """Return the options of so many stages."""
         tau = self.text_mask_threshold
         return AttentionOptions(
             stages=stages,
@@ -122,7 +93,7 @@ class PmaParams(MethodParams):
             qrm=self.qrm,
             qrm_scale=self.qrm_scale,
             part_proj=self.part_proj,
-            mask_most=self.text_mask_most,
+            mask_max=self.text_mask_most,
             mask_threshold=None if tau == "uniform" else tau,
             share_stage_params=self.share_stage_params,
             stage_activation=self.stage_activation,

@@ -27,7 +27,7 @@ class PhraseTable:
 
 def read_task_phrases(task: Task) -> Phrases:
     """Read the phrases of the task's text. Raises UserError when it has none."""
-    if task.text is None or task.text.name == NONE:
+    if task.text.name == NONE:
         raise UserError(NO_PHRASES)
     return read_phrases(task.text)
 
@@ -37,11 +37,11 @@ def read_task_vectors(task: Task) -> tuple[list[str], Tensor]:
 
     Padding and the unknown phrase, which come first, are zero. Raises UserError when the text has no vectors.
     """
-    found = read_vectors(task.text)
-    if found is None:
+    embedded = read_vectors(task.text)
+    if embedded is None:
         raise UserError(NO_VECTORS.format(task.text.name))
-    known = torch.from_numpy(found.vectors)
-    return [PADDING, UNKNOWN, *found.phrases], torch.cat([known.new_zeros(2, known.shape[1]), known])
+    vectors = torch.from_numpy(embedded.vectors)
+    return [PADDING, UNKNOWN, *embedded.phrases], torch.cat([vectors.new_zeros(2, vectors.shape[1]), vectors])
 
 
 def phrase_table(
@@ -56,23 +56,32 @@ def phrase_table(
     With `given`, only those that one of a picture's first `given` captions says. Raises UserError for a
     picture that `phrases` lacks.
     """
+    said = _said(phrases, subset, given)
+    texts = tuple(tuple(text for text, _ in pairs) for pairs in said)
+    tokens = encode(texts, vocabulary, whole=whole)
+    count = max((max(captions) + 1 for pairs in said for _, captions in pairs), default=1)
+    spoken = np.zeros((*tokens.shape[:2], count), bool)
+    for picture, pairs in enumerate(said):
+        for index, (_, captions) in enumerate(pairs):
+            spoken[picture, index, list(captions)] = True
+    return PhraseTable(tokens, torch.from_numpy(spoken), texts)
+
+
+def _said(phrases: Phrases, subset: Subset, given: int | None) -> list[list[tuple[str, list[int]]]]:
+    """Return the phrases of each picture, each with the captions that say it."""
     frame = phrases.frame.set_index("row")
     absent = set(subset.rows.tolist()) - set(frame.index)
     if absent:
         raise UserError(f"the text lacks picture {min(absent)} of the split; run the stage `phrases` again")
     chosen = frame.loc[subset.rows]
-    kept = [
-        [(text, said) for text, said in zip(*pair, strict=True) if given is None or min(said) < given]
+    return [
+        [
+            (text, captions)
+            for text, captions in zip(*pair, strict=True)
+            if given is None or min(captions) < given
+        ]
         for pair in zip(chosen["phrases"], chosen["captions"], strict=True)
     ]
-    texts = tuple(tuple(text for text, _ in found) for found in kept)
-    tokens = encode(texts, vocabulary, whole=whole)
-    most = max((max(said) + 1 for found in kept for _, said in found), default=1)
-    spoken = np.zeros((*tokens.shape[:2], most), bool)
-    for picture, found in enumerate(kept):
-        for place, (_, said) in enumerate(found):
-            spoken[picture, place, list(said)] = True
-    return PhraseTable(tokens, torch.from_numpy(spoken), texts)
 
 
 def some_captions(tokens: Tensor, spoken: Tensor, count: int) -> Tensor:
@@ -93,17 +102,26 @@ class PhraseEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Word numbers (B, n, w) -> phrases (B, n, phrase_dim), zero where there is none, and `valid` (B, n)."""
-        batch, n, w = tokens.shape
-        # A phrase that several pictures of the batch share, as padding is, is encoded once.
-        distinct, place = torch.unique(tokens.reshape(-1, w), dim=0, return_inverse=True)
-        with torch.autocast(tokens.device.type, enabled=False):
-            hidden, _ = self.lstm(self.embed(distinct))
-        last = (distinct != 0).sum(1).clamp(min=1) - 1
-        vectors = hidden[torch.arange(len(distinct), device=tokens.device), last]
+        # A device knows how many phrases differ only when all earlier work is done: every step would wait for the
+        # number. There each phrase of the batch is encoded, which costs little beside the backbone.
+        encode_rows = self.encode_distinct if tokens.device.type == "cpu" else self.encode_all
+        vectors = encode_rows(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
         valid = tokens[..., 0] != 0
+        return vectors * valid[..., None], valid
+
+    def encode_all(self, rows: Tensor) -> Tensor:
+        """Phrases of w word numbers (R, w) -> (R, phrase_dim)."""
+        with torch.autocast(rows.device.type, enabled=False):
+            hidden, _ = self.lstm(self.embed(rows))
+        last = (rows != 0).sum(1).clamp(min=1) - 1
+        vectors: Tensor = hidden[torch.arange(len(rows), device=rows.device), last]
+        return vectors
+
+    def encode_distinct(self, rows: Tensor) -> Tensor:
+        """Return the same, but encode a phrase that several pictures share, as padding is, only once."""
+        distinct, index = torch.unique(rows, dim=0, return_inverse=True)
         # By index_select: the gradient of an indexed tensor is summed in no fixed order.
-        found = vectors.index_select(0, place.reshape(-1)).reshape(batch, n, -1)
-        return found * valid[..., None], valid
+        return self.encode_all(distinct).index_select(0, index)
 
 
 class ClipPhrases(nn.Module):
@@ -123,5 +141,5 @@ class ClipPhrases(nn.Module):
         numbers = tokens[..., 0]
         valid = numbers != 0
         with torch.autocast(tokens.device.type, enabled=False):
-            found = self.project(self.scale * self.table(numbers).float())
-        return found * valid[..., None], valid
+            vectors = self.project(self.scale * self.table(numbers).float())
+        return vectors * valid[..., None], valid

@@ -18,7 +18,7 @@ from fieldmark.methods.pma.model.attention import (
     masked_softmax,
 )
 
-MOST_STAGES = 5
+MAX_STAGES = 5
 PartProjection = Literal["conv1x1", "none"]
 
 
@@ -34,7 +34,7 @@ class AttentionOptions:
     qrm: Relation = "one"
     qrm_scale: bool = False
     part_proj: PartProjection = "conv1x1"  # f of the part feature
-    mask_most: int = 3  # phrases that may leave in a stage
+    mask_max: int = 3  # phrases that may leave in a stage
     mask_threshold: float | None = None  # weight above which they do; None: one over their number
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the shared FC
@@ -77,10 +77,23 @@ class StageModules(nn.Module):
 
 
 class ProgressiveMaskAttention(nn.Module):
-    """Eq. 3 to 9: maps (B, C, H, W) and phrases (B, N, d_l) -> z (B, C + T d_s).
+    """Eq. 3 to 9 of PMA: feature maps (B, C, H, W) and phrases (B, N, d_l) -> z (B, C + T d_s).
 
-    Without `phrase_dim` the language stream is left out: PMA on vision alone. Raises ValueError for stages
-    outside 1 to 5; `forward` for maps with odd sides or with fewer 2x2 blocks than stages.
+    Song et al., IEEE TIP 29, 2020. T stages of width d_s: `options.stages` and `options.stage_dim`. `forward`
+    returns z as `vector` and what each stage saw as `stages`; `valid` (B, N) is true for real phrases. Without
+    `phrase_dim` the language stream is left out: PMA on vision alone. Raises ValueError for stages outside 1 to 5;
+    `forward` for feature maps with odd sides or with fewer 2x2 blocks than stages, and for phrases without
+    `valid` or `phrase_dim`.
+
+    >>> import torch
+    >>> from fieldmark.methods.pma import ProgressiveMaskAttention
+    >>> attention = ProgressiveMaskAttention(channels=16, phrase_dim=8)
+    >>> phrases, valid = torch.rand(2, 5, 8), torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
+    >>> attended = attention(torch.rand(2, 16, 4, 4), phrases, valid)
+    >>> attended.vector.shape  # 16 + 3 * 512
+    torch.Size([2, 1552])
+    >>> [stage.part.shape for stage in attended.stages]  # the 2x2 block that each stage found, per picture
+    [torch.Size([2]), torch.Size([2]), torch.Size([2])]
     """
 
     def __init__(
@@ -88,8 +101,8 @@ class ProgressiveMaskAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.options = options or AttentionOptions()
-        if not 1 <= self.options.stages <= MOST_STAGES:
-            raise ValueError(f"stages must be 1 to {MOST_STAGES}, not {self.options.stages}")
+        if not 1 <= self.options.stages <= MAX_STAGES:
+            raise ValueError(f"stages must be 1 to {MAX_STAGES}, not {self.options.stages}")
         self.channels, self.phrase_dim = channels, phrase_dim
         count = 1 if self.options.share_stage_params else self.options.stages
         self.modules_of_stage = nn.ModuleList(
@@ -102,14 +115,16 @@ class ProgressiveMaskAttention(nn.Module):
         """The length of z."""
         return self.channels + self.options.stages * self.options.stage_dim
 
-    def forward(self, maps: Tensor, phrases: Tensor | None = None, valid: Tensor | None = None) -> Attended:
+    def forward(
+        self, feature_map: Tensor, phrases: Tensor | None = None, valid: Tensor | None = None
+    ) -> Attended:
         """Return z and its stages; `valid` (B, N) is true for real phrases, false for padding."""
         if (phrases is None) != (self.phrase_dim is None) or (phrases is None) != (valid is None):
             raise ValueError("phrases and valid go with a phrase_dim: give all three or none")
-        _check_map(maps, self.options.stages)
-        blocks = max_pool2d(maps, 2).flatten(2).transpose(1, 2)  # x (B, m, C)
-        cells = block_means(maps)  # of the un-pooled blocks (B, m, C)
-        visible = torch.ones(blocks.shape[:2], dtype=torch.bool, device=maps.device)  # M_v
+        _check_map(feature_map, self.options.stages)
+        blocks = max_pool2d(feature_map, 2).flatten(2).transpose(1, 2)  # x (B, m, C)
+        cells = block_means(feature_map)  # of the un-pooled blocks (B, m, C)
+        visible = torch.ones(blocks.shape[:2], dtype=torch.bool, device=feature_map.device)  # M_v
         unused = valid  # M_l
         stages: list[Stage] = []
         for number in range(self.options.stages):
@@ -118,7 +133,7 @@ class ProgressiveMaskAttention(nn.Module):
             stages.append(stage)
             visible = visible.scatter(1, stage.part[:, None], False)
             unused = unused & ~stage.dropped if unused is not None and stage.dropped is not None else None
-        vector = torch.cat([maps.mean((2, 3)), *(stage.vector for stage in stages)], 1)
+        vector = torch.cat([feature_map.mean((2, 3)), *(stage.vector for stage in stages)], 1)
         return Attended(vector, tuple(stages))
 
     def _stage(
@@ -134,16 +149,15 @@ class ProgressiveMaskAttention(nn.Module):
         """One stage: eq. 3 and 4 over blocks, 5 to 7 over phrases, 8 for both."""
         assert isinstance(modules, StageModules)
         alpha = masked_softmax(modules.visual(blocks), visible)
-        part = alpha.masked_fill(~visible, -1.0).argmax(
-            1
-        )  # never a masked one, even if all weights underflow
+        # Never a masked one, even if all weights underflow.
+        part = alpha.masked_fill(~visible, -1.0).argmax(1)
         local = cells[torch.arange(len(cells), device=cells.device), part]
         local = local if modules.part is None else modules.part(local)
         summaries = [_weighted(alpha, blocks), local]
         beta = gamma = dropped = None
         if phrases is not None and valid is not None and unused is not None:
             beta = masked_softmax(modules.relation(phrases, local), unused)  # type: ignore[misc]
-            dropped = called_up(beta.detach(), valid, self.options.mask_most, self.options.mask_threshold)
+            dropped = called_up(beta.detach(), valid, self.options.mask_max, self.options.mask_threshold)
             gamma = masked_softmax(modules.textual(phrases), unused & ~dropped)  # type: ignore[misc]
             summaries += [_weighted(gamma, phrases), _weighted(beta, phrases)]
         vector: Tensor = self.reduce(torch.cat(summaries, 1))
@@ -151,24 +165,24 @@ class ProgressiveMaskAttention(nn.Module):
         return Stage(vector, alpha, part, beta, dropped, gamma)
 
 
-def cut_blocks(maps: Tensor) -> Tensor:
-    """Maps (B, C, H, W) -> their non-overlapping 2x2 blocks, row by row: P (B, m, 4, C)."""
-    batch, channels, height, width = maps.shape
-    cut = maps.reshape(batch, channels, height // 2, 2, width // 2, 2)
+def cut_blocks(feature_map: Tensor) -> Tensor:
+    """Feature maps (B, C, H, W) -> their non-overlapping 2x2 blocks, row by row: P (B, m, 4, C)."""
+    batch, channels, height, width = feature_map.shape
+    cut = feature_map.reshape(batch, channels, height // 2, 2, width // 2, 2)
     return cut.permute(0, 2, 4, 3, 5, 1).reshape(batch, height * width // 4, 4, channels)
 
 
-def block_means(maps: Tensor) -> Tensor:
-    """Maps (B, C, H, W) -> the mean of each 2x2 block's cells (B, m, C)."""
-    return cut_blocks(maps).mean(2)
+def block_means(feature_map: Tensor) -> Tensor:
+    """Feature maps (B, C, H, W) -> the mean of each 2x2 block's cells (B, m, C)."""
+    return cut_blocks(feature_map).mean(2)
 
 
 def _weighted(weights: Tensor, vectors: Tensor) -> Tensor:
     return torch.einsum("bn,bnd->bd", weights.to(vectors.dtype), vectors)
 
 
-def _check_map(maps: Tensor, stages: int) -> None:
-    height, width = maps.shape[-2:]
+def _check_map(feature_map: Tensor, stages: int) -> None:
+    height, width = feature_map.shape[-2:]
     if height % 2 or width % 2:
         raise ValueError(
             f"a map of {height} x {width} cells cannot be cut into 2x2 blocks: sides must be even"

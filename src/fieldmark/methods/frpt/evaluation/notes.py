@@ -1,0 +1,69 @@
+"""What a reader of FRPT's numbers must know, and differences that no paper makes a claim of."""
+
+from collections.abc import Mapping
+
+from fieldmark.evaluation.bootstrap import paired_difference
+from fieldmark.methods.frpt.model.method import Frpt
+from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.protocols.retrieval import INTERVALS, Scored
+
+CONTROLS = {
+    "plain": "the backbone as it comes, untrained",
+    "sampled": "sampling the same finer pictures evenly, untrained",
+}
+
+
+def make_notes(models: Mapping[str, Frpt], scored: Mapping[str, Scored], params: FrptParams) -> list[str]:
+    """Return the notes of the section, in the order in which they are shown."""
+    return [*_setting(models, params), *_by_map(scored), *_against_controls(scored)]
+
+
+def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
+    notes = [
+        INTERVALS,
+        "Trained weights are those kept for retrieval: the classifier is not counted, nor does the paper count "
+        "it. Its 2.62 M of the head do not follow from its equation 8, which has 1.05 M (2 x 2048 x 256).",
+        f"The distance kernel, of which the paper gives no width, spans {params.fwhm:g} of {params.grid} cells "
+        f"(full width at half maximum), padding {params.padding}: the released code's by default.",
+    ]
+    if params.pooling == "average" and {"FRPT", "attention"} <= set(models):
+        notes.append(
+            "Under average pooling attention and FRPT are one model: an instance-normalised channel has mean 0, "
+            "so equation 7 leaves weight times mean. What differs between the two is rounding."
+        )
+    width = max(model.map_width for model in models.values())
+    if 2 * params.kernel_size < width:
+        notes.append(
+            f"kernel_size {params.kernel_size} is less than half of the map's {width} places; "
+            "the paper's rule asks for half or more."
+        )
+    return notes
+
+
+def _by_map(scored: Mapping[str, Scored]) -> list[str]:
+    """Say what FRPT gains by map@r: the claims are the paper's, and of recall."""
+    if not {"FRPT", "frozen"} <= set(scored):
+        return []
+    gain = _points(scored, "FRPT", "frozen", "map@r")
+    return [f"By map@r, which looks at every neighbour up to R, FRPT minus frozen is {gain}."]
+
+
+def _against_controls(scored: Mapping[str, Scored]) -> list[str]:
+    """Say what is gained over what the paper does not compare with."""
+    recall = next(iter(scored.values())).recalls[0]
+    notes = []
+    for control, what in CONTROLS.items():
+        gains = [
+            f"{name} {_points(scored, name, control, recall)}, by map@r {_points(scored, name, control, 'map@r')}"
+            for name in ("sampled", "DPP", "FRPT")
+            if {name, control} <= set(scored) and name != control
+        ]
+        if gains:
+            notes.append(f"Against {what}, by {recall}: {'; '.join(gains)}.")
+    return notes
+
+
+def _points(scored: Mapping[str, Scored], first: str, second: str, measure: str) -> str:
+    better, than = scored[first], scored[second]
+    gain = paired_difference(better.per_query(measure), than.per_query(measure), better.clusters)
+    return f"{100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"

@@ -1,0 +1,78 @@
+"""The variants of FRPT: what each is, what it is made of, and what it changes in the block."""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from fieldmark.contract.method import Variant
+from fieldmark.methods.frpt.model.head import HeadKind
+from fieldmark.methods.frpt.model.params import FrptParams, VariantName
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a variant puts around the backbone, and what it is trained on."""
+
+    prompt: bool = False
+    head: HeadKind = "none"
+    backbone: bool = False  # whether the backbone is trained
+    own_stride: bool = False  # whether the backbone keeps its own stride, whatever `output_stride` says
+    shots: int | None = None  # training pictures per class; None: all
+
+
+class Row(NamedTuple):
+    """What the table says of a variant."""
+
+    title: str
+    parts: Parts
+    trained: bool = True  # an untrained prompt looks evenly
+    followed: bool = False  # scored on the way as well, and trained again on few pictures
+
+
+TABLE: dict[VariantName, Row] = {
+    "plain": Row(
+        "backbone as it comes, with its own stride, not trained", Parts(own_stride=True), trained=False
+    ),
+    "frozen": Row("frozen backbone, not trained", Parts(), trained=False),
+    "sampled": Row(
+        "frozen backbone, finer pictures sampled evenly, not trained", Parts(prompt=True), trained=False
+    ),
+    "finetune": Row("full fine-tuning, cross-entropy", Parts(backbone=True), followed=True),
+    "DPP": Row("prompt alone", Parts(prompt=True)),
+    "CAH": Row("head alone", Parts(head="awareness")),
+    "attention": Row("prompt, and head without instance normalisation", Parts(prompt=True, head="attention")),
+    "FRPT": Row("prompt and head", Parts(prompt=True, head="awareness"), followed=True),
+    "release": Row("prompt, and the released code's head", Parts(prompt=True, head="release")),
+}
+FOLLOWED: tuple[VariantName, ...] = tuple(name for name, row in TABLE.items() if row.followed)
+
+FrptVariant = Variant[FrptParams, Parts]
+
+
+def all_variants(params: FrptParams) -> list[FrptVariant]:
+    """Return each variant that is named, trained on all pictures; then the followed ones with few per class."""
+    whole = {name: _whole(name, params) for name in params.variants}
+    few = [_few(whole[name], shots) for shots in params.shots for name in FOLLOWED if name in whole]
+    return [*whole.values(), *few]
+
+
+def few_name(name: str, shots: int) -> str:
+    """Return what variant `name` is called where it is trained on `shots` pictures per class."""
+    return f"{name}-{shots}"
+
+
+def _whole(name: VariantName, params: FrptParams) -> FrptVariant:
+    row = TABLE[name]
+    steps, snapshots = params.train.steps if row.trained else 0, params.snapshots if row.followed else 0
+    train = params.train.model_copy(update={"steps": steps})
+    changed = params.model_copy(update={"train": train, "shots": (), "snapshots": snapshots})
+    return FrptVariant(name, row.title, changed, row.parts)
+
+
+def _few(variant: FrptVariant, shots: int) -> FrptVariant:
+    train = variant.params.train.model_copy(update={"steps": variant.params.shot_steps})
+    return FrptVariant(
+        few_name(variant.name, shots),
+        f"{variant.title}, {shots} training pictures per class",
+        variant.params.model_copy(update={"train": train, "shots": (shots,), "snapshots": 0}),
+        replace(variant.parts, shots=shots),
+    )

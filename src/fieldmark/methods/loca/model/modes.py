@@ -1,0 +1,41 @@
+"""What LOCA can train: its modes, and how the name of a variant names one."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mode:
+    """What a network learns from, and which heads that takes."""
+
+    name: str
+    title: str
+    trained: bool = True
+    located: bool = False  # whether it has a position classifier
+    clustered: bool = False  # whether it has prototypes, and a teacher
+    single: bool = False  # whether positions are those within a single picture
+    labelled: bool = False  # whether it is the task's backbone, pretrained with labels
+
+
+_TABLE = (
+    Mode("random", "random weights", trained=False, located=True),
+    Mode("supervised", "backbone trained with labels on other classes", trained=False, labelled=True),
+    Mode("position", "position loss alone", located=True),
+    Mode("feature", "feature loss alone", clustered=True),
+    Mode("LOCA", "position and feature loss", located=True, clustered=True),
+    Mode("zhai", "positions within a single picture", located=True, single=True),
+)
+MODES: Mapping[str, Mode] = {mode.name: mode for mode in _TABLE}
+_NAME = re.compile(rf"({'|'.join(MODES)})(?:-(0(?:\.\d+)?))?")
+
+
+def parse_name(name: str) -> tuple[Mode, float | None]:
+    """Split the name of a variant, such as "LOCA" or "LOCA-0.5", into its mode and its eta (None: the block's).
+
+    Raises ValueError for what is no such name.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), each once")
+    return MODES[match[1]], float(match[2]) if match[2] else None

@@ -1,0 +1,150 @@
+"""Scoring the variants of a classifier side by side: what every such method's evaluation shares."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fieldmark.engine.task import Subset, Task
+from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
+from fieldmark.evaluation.classification import (
+    GroupAccuracy,
+    Reliability,
+    correct_in_top,
+    group_accuracies,
+    log_loss,
+    reliability,
+)
+from fieldmark.figures.chosen import evenly
+
+CALIBRATION = "calibration_error is the expected calibration error over 15 bins of confidence."
+LOWER_IS_BETTER = ("calibration_error",)
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What one model says of the N test pictures: their logits (N, C).
+
+    `names` (C,) and `groups` (C,), by label, are those of the classes; a group is a genus or a make.
+    """
+
+    test: Subset
+    names: list[str]
+    groups: NDArray[np.str_]
+    logits: Tensor
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """The probability of each class, (N, C)."""
+        probabilities: Array = self.logits.double().softmax(1).numpy()
+        return probabilities
+
+    @property
+    def true_probabilities(self) -> Array:
+        """The probability of each picture's own class, (N,)."""
+        true: Array = self.probabilities[np.arange(len(self.test)), self.test.labels]
+        return true
+
+    @property
+    def guesses(self) -> Array:
+        """The label of each picture's likeliest class, (N,)."""
+        guesses: Array = self.logits.argmax(1).numpy()
+        return guesses
+
+    def right(self, k: int = 1) -> Array:
+        """Whether a picture's class is among the k likeliest, (N,)."""
+        return correct_in_top(self.logits, self.test.labels, k)
+
+    @property
+    def group_right(self) -> Array:
+        """Whether the likeliest class is at least of the right group, (N,)."""
+        right: Array = self.groups[self.guesses] == self.picture_groups
+        return right
+
+    def accuracy(self, k: int = 1) -> Interval:
+        """Top-k accuracy with its interval over classes."""
+        return interval(self.right(k), self.test.labels)
+
+    @property
+    def reliability(self) -> Reliability:
+        """Confidence against accuracy."""
+        return reliability(self.probabilities, self.test.labels)
+
+    @property
+    def picture_classes(self) -> NDArray[np.str_]:
+        """The name of each picture's class, (N,)."""
+        return np.array(self.test.frame["class_name"], dtype=str)
+
+    @property
+    def picture_groups(self) -> NDArray[np.str_]:
+        """The group of each picture's class, (N,)."""
+        return self.groups[self.test.labels]
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether any group holds several classes."""
+        return len(set(self.groups)) < len(self.groups)
+
+    @property
+    def measures(self) -> dict[str, Interval | float]:
+        """The measures of every classifier; `group` where classes form groups."""
+        grouped = {"group": interval(self.group_right, self.test.labels)} if self.has_groups else {}
+        return {
+            "top1": self.accuracy(),
+            "top5": self.accuracy(5),
+            **grouped,
+            "calibration_error": self.reliability.error,
+            "log_loss": log_loss(self.probabilities, self.test.labels),
+        }
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Names of the measures that the report's first table shows."""
+        grouped = ("group",) if self.has_groups else ()
+        return ("top1", "top5", *grouped, "calibration_error")
+
+    def by_part(self, parts: NDArray[np.str_]) -> list[GroupAccuracy]:
+        """Return top-1 accuracy of each part of the test pictures, by name; `parts` (N,) may be classes or groups."""
+        return sorted(
+            group_accuracies(self.right(), parts, self.test.labels), key=lambda part: str(part.name)
+        )
+
+
+def class_groups(task: Task) -> NDArray[np.str_]:
+    """Return the group of each class by label, (C,): the manifest's, or else the class itself."""
+    manifest = task.manifest.drop_duplicates("class_name").set_index("class_name")
+    given = manifest["group"].reindex(task.subset("train").class_names)
+    return np.array([name if group is None else str(group) for name, group in given.items()])
+
+
+def top_difference(first: Classified, second: Classified, k: int = 1) -> Interval:
+    """Return top-k accuracy of `first` minus that of `second`, on the same pictures."""
+    return paired_difference(first.right(k), second.right(k), first.test.labels)
+
+
+def evenly_by_probability(classified: Classified, count: int = 6) -> list[int]:
+    """Choose test pictures evenly from the least to the greatest probability of their class."""
+    order = np.argsort(classified.true_probabilities, kind="stable")
+    return [int(order[index]) for index in evenly(len(order), count)]
+
+
+def counted(classified: Classified, task: Task) -> dict[str, int]:
+    """Return the counts that the report shows; they are those of any variant."""
+    grouped = {"groups": len(set(classified.groups))} if classified.has_groups else {}
+    return {
+        "test pictures": len(classified.test),
+        "training pictures": len(task.subset("train")),
+        "classes": len(classified.groups),
+        **grouped,
+    }
+
+
+def detailed(classified: Classified, parts: NDArray[np.str_]) -> dict[str, Any]:
+    """Return top-1 accuracy and the number of pictures per part, for who looks a class or a group up."""
+    return {
+        part.name: {**asdict(part.accuracy), "pictures": part.count} for part in classified.by_part(parts)
+    }

@@ -1,0 +1,131 @@
+"""Training a CLIP: the loss against loops, the drawing of captions, and several processes."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.clips import tiny_clip
+from torch.nn.functional import normalize
+
+from fieldmark.clip.contrastive import MOST_SCALE, ContrastiveClip, contrastive_loss
+
+ROOT = Path(__file__).parents[2]
+
+
+def slow_loss(images, texts, scale):
+    """The mean over pictures and over texts of -log of the fraction of the own one, by loops."""
+    total, count = 0.0, len(images)
+    similarity = [[scale * float(normalize(a, dim=0) @ normalize(b, dim=0)) for b in texts] for a in images]
+    for i in range(count):
+        row = [similarity[i][j] for j in range(count)]
+        column = [similarity[j][i] for j in range(count)]
+        for scores in (row, column):
+            total -= math.log(math.exp(scores[i]) / sum(math.exp(one) for one in scores))
+    return total / (2 * count)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_loss_equals_the_formula(count):
+    torch.manual_seed(count)
+    images, texts = torch.randn(count, 5, dtype=torch.float64), torch.randn(count, 5, dtype=torch.float64)
+    found = contrastive_loss(images, texts, torch.tensor(3.0, dtype=torch.float64))
+    assert float(found) == pytest.approx(slow_loss(images, texts, 3.0), rel=1e-5)
+
+
+def test_the_loss_has_its_limits():
+    """Perfect and sharp: zero. Collapsed: the logarithm of the batch size, whatever the temperature."""
+    eye = torch.eye(4)
+    assert float(contrastive_loss(eye, eye, torch.tensor(100.0))) == pytest.approx(0.0, abs=1e-6)
+    same = torch.ones(4, 3)
+    assert float(contrastive_loss(same, same, torch.tensor(50.0))) == pytest.approx(math.log(4))
+    assert contrastive_loss(eye.bfloat16(), eye.bfloat16(), torch.tensor(100.0)).dtype == torch.float32
+
+
+def drawn(model, step, indices):
+    model.before_step(step)
+    return model.chosen(torch.tensor(indices))
+
+
+def test_a_caption_is_a_function_of_seed_step_and_picture():
+    captions = [["a"], ["b", "c"], ["d", "e", "f"]]
+    model = ContrastiveClip(tiny_clip(), captions, seed=3)
+    whole = drawn(model, 5, [0, 1, 2])
+    assert torch.equal(drawn(model, 5, [2, 0]), whole[[2, 0]])
+    again = ContrastiveClip(tiny_clip(), captions, seed=3)
+    assert torch.equal(drawn(again, 5, [0, 1, 2]), whole)
+    counts = np.zeros(6)
+    for step in range(600):
+        chosen = drawn(model, step, [0, 1, 2])
+        assert chosen[0] == 0
+        assert chosen[1] in (1, 2)
+        assert chosen[2] in (3, 4, 5)
+        counts[chosen] += 1
+    assert counts[1:3] == pytest.approx([300, 300], abs=60)
+    assert counts[3:] == pytest.approx([200, 200, 200], abs=60)
+
+
+def test_the_tokens_drawn_are_those_of_the_captions():
+    clip = tiny_clip()
+    model = ContrastiveClip(clip, [["one duck"], ["two cars", "a mug"]], seed=0)
+    assert torch.equal(model.tokens, clip.tokenize(["one duck", "two cars", "a mug"]))
+    assert "tokens" not in model.state_dict()
+    with pytest.raises(ValueError, match="needs a caption"):
+        ContrastiveClip(clip, [["a"], []], seed=0)
+
+
+def test_the_temperature_has_a_floor():
+    model = ContrastiveClip(tiny_clip(), [["a"]], seed=0)
+    model.clip.logit_scale.data.fill_(9.0)
+    model.after_step(0)
+    assert float(model.clip.logit_scale) == pytest.approx(MOST_SCALE)
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = [{src!r}]
+import torch
+import torch.distributed as dist
+from fieldmark.clip.contrastive import contrastive_loss
+
+here, rank = sys.argv[1], int(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{{here}}/meeting", rank=rank, world_size=2)
+images, texts, weight, scale = torch.load(f"{{here}}/rows.pt", weights_only=True)
+weight.requires_grad_(), scale.requires_grad_()
+half = slice(3 * rank, 3 * rank + 3)
+loss = contrastive_loss(images[half] @ weight, texts[half] @ weight, scale)
+loss.backward()
+for gradient in (weight.grad, scale.grad):  # as training in several processes averages them
+    dist.all_reduce(gradient)
+    gradient /= 2
+torch.save([loss.detach(), weight.grad, scale.grad], f"{{here}}/{{rank}}.pt")
+"""
+
+
+def test_two_processes_with_half_a_batch_equal_one_with_all_of_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    images, texts, weight = torch.randn(6, 5), torch.randn(6, 5), torch.randn(5, 4)
+    scale = torch.tensor(7.0)
+    torch.save([images, texts, weight, scale], tmp_path / "rows.pt")
+    (tmp_path / "program.py").write_text(PROGRAM.format(src=str(ROOT / "src")))
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+        for rank in range(2)
+    ]
+    for process in both:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors[-2000:]
+    weight.requires_grad_()
+    scale.requires_grad_()
+    loss = contrastive_loss(images @ weight, texts @ weight, scale)
+    loss.backward()
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for value, expected in zip(found, [loss.detach(), weight.grad, scale.grad], strict=True):
+            torch.testing.assert_close(value, expected)
+    assert weight.grad is not None
+    assert weight.grad.abs().max() > 1e-3

@@ -1,0 +1,103 @@
+"""A sixth method is one folder, one block and one item: the example of CONTRIBUTING.md, run in a clone."""
+
+import io
+import json
+import shutil
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from support.clone import clone, command, repro
+from support.pipeline import ROOT, TINY_PARAMS
+
+from fieldmark.base.blocks import read_yaml
+
+SIXTH = ROOT / "tests/support/sixth"
+EXAMPLE = sorted(path for path in SIXTH.rglob("*") if path.suffix in (".py", ".yaml"))
+MAX_LINES = 200
+METHOD = "src/fieldmark/methods/proxy"
+TINY: dict[str, Any] = {
+    "dim": 8,
+    "images": {"side": 32},
+    "train": {"steps": 3, "batch_size": 8, "images_per_class": 4, "lr": 1e-3},
+}
+
+
+def text_of(params: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    YAML().dump(params, stream)
+    return stream.getvalue()
+
+
+def tiny_params() -> dict[str, Any]:
+    """The tiny world with IRT alone."""
+    params: dict[str, Any] = YAML(typ="safe").load(TINY_PARAMS)
+    del params["pma"]
+    nothing: dict[str, Any] = {"phrases": {}, "clip_models": {}, "prompts": {}, "distill": {}}
+    return {**params, **nothing, "methods": {"irt": params["methods"]["irt"]}}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A clone with the folder, the item and the block of the sixth method added, everything computed."""
+    folder = tmp_path_factory.mktemp("project")
+    params = tiny_params()
+    clone(folder, text_of(params))
+    shutil.copytree(SIXTH / "proxy", folder / METHOD, ignore=shutil.ignore_patterns("__pycache__"))
+    added = read_yaml(SIXTH / "params.yaml")
+    params["methods"].update(added["methods"])
+    (folder / "params.yaml").write_text(text_of({**params, "proxy": {**added["proxy"], **TINY}}))
+    changed = command(folder, "git", "status", "--porcelain").stdout.splitlines()
+    return folder, changed, repro(folder)
+
+
+def test_the_example_is_short():
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in EXAMPLE}
+    assert sum(lines.values()) <= MAX_LINES, lines
+
+
+def test_nothing_else_is_touched(project):
+    _, changed, _ = project
+    assert changed == [" M params.yaml", f"?? {METHOD}/"]
+
+
+def test_it_is_trained(project):
+    folder, _, ran = project
+    assert "train@proxy" in ran
+    for variant, steps in {"frozen": 0, "head": 3}.items():
+        model = json.loads((folder / f"models/proxy/variants/{variant}/model.json").read_text())
+        assert (model["method"], model["variant"]) == ("proxy", variant)
+        assert model["params"]["train"]["steps"] == steps
+    curve = (folder / "reports/history/proxy/head.csv").read_text().splitlines()
+    assert curve[0].startswith("step,lr,softmax")
+    assert curve[1].startswith("3,")
+
+
+def test_it_is_scored_and_has_a_claim(project):
+    folder, _, _ = project
+    result = json.loads((folder / "reports/results/proxy.json").read_text())
+    assert [variant["name"] for variant in result["variants"]] == ["frozen", "head"]
+    frozen, head = (variant["measures"]["recall@1"]["value"] for variant in result["variants"])
+    [claim] = result["claims"]
+    assert claim["value"] == pytest.approx(head - frozen, abs=1e-5)
+    metrics = json.loads((folder / "reports/metrics/proxy.json").read_text())
+    assert set(metrics) == {"frozen.recall@1", "frozen.map@r", "head.recall@1", "head.map@r"}
+
+
+def test_it_stands_in_the_report(project):
+    folder, _, _ = project
+    page, summary = ((folder / "reports" / name).read_text() for name in ("index.html", "summary.md"))
+    for text in (page, summary):
+        assert "Proxy: a linear head on a frozen backbone" in text
+        assert "A head that knows the training classes beats the frozen backbone" in text
+    assert (folder / "reports/figures/proxy/recall.svg").exists()
+
+
+def test_it_is_saved_without_what_inference_does_not_need(project):
+    folder, _, _ = project
+    code = (
+        "import fieldmark, numpy; model = fieldmark.load('models/proxy/variants/head'); "
+        "print(tuple(model.embed(numpy.zeros((32, 32, 3), numpy.uint8)).shape), len(model.model.proxies))"
+    )
+    done = command(folder, "python", "-c", code)
+    assert done.stdout.strip() == "(1, 8) 0", done.stderr

@@ -1,0 +1,61 @@
+"""Mid-training states: what they are keyed by, and that a kill in the middle of writing spoils none."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fieldmark.engine.checkpoint import CheckpointFolder, StateKey, fingerprint
+
+
+def test_fingerprint_follows_params_and_inputs(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.write_text("one")
+    key = fingerprint({"lr": 1}, [data])
+    assert key == fingerprint({"lr": 1}, [data])
+    assert key != fingerprint({"lr": 2}, [data])
+    data.write_text("two")
+    assert key != fingerprint({"lr": 1}, [data])
+
+
+def test_a_run_has_a_folder_for_all_that_it_follows_from(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("one")
+    states = StateKey(tmp_path / "states", {"lr": 1}, (tmp_path / "data",))
+    folder = states.folder("irt/R").folder
+    assert folder.parent == tmp_path / "states/irt/R"
+    assert folder == states.folder("irt/R").folder
+    others = [
+        states.folder("irt/L"),
+        states.folder("irt/R", ["weights"]),
+        StateKey(states.root, {"lr": 2}, states.files).folder("irt/R"),
+        StateKey(states.root, states.params).folder("irt/R"),
+    ]
+    assert len({folder, *(other.folder for other in others)}) == 5
+
+
+def test_states_come_back_and_are_forgotten_with_those_of_other_keys(tmp_path: Path) -> None:
+    first, second = (CheckpointFolder(tmp_path, "irt/R", key) for key in ("one", "two"))
+    assert first.load() is None
+    for folder, step in ((first, 1), (second, 2)):
+        folder.save({"step": step, "weights": torch.ones(2)})
+    assert first.load()["step"] == 1  # type: ignore[index]
+    second.clear()
+    assert first.load() is None
+    assert not (tmp_path / "irt/R").exists()
+
+
+def test_a_kill_while_writing_leaves_the_state_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = CheckpointFolder(tmp_path, "irt/R", "key")
+    folder.save({"step": 1})
+
+    def killed(state: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        folder.save({"step": 2})
+    assert folder.load() == {"step": 1}
+    assert [path.name for path in folder.folder.iterdir()] == ["state.pt"]

@@ -1,0 +1,496 @@
+"""Presets: what they replace, what they ask for, and that each is the published recipe."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from support.pipeline import ROOT, at, resolve
+
+from fieldmark.base.blocks import read_yaml
+from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
+from fieldmark.contract.registry import load_distillation, load_method
+from fieldmark.preflight.check import check_params, read_method
+from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
+
+PRESETS = ROOT / "presets"
+GIVEN = {  # what a user must give
+    "frpt-aircraft": [],
+    "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
+    "cprfl-coco-lt": [],
+    "cprfl-photos": [
+        "datasets.photos.coco.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "cprfl-voc-lt": [],
+    "frpt-cub200": [],
+    "frpt-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "irt-cub200": [],
+    "irt-cub200-mobilenet": ["datasets.cub200.cub200.path=/data/cub", "backbones.mobilenet.weights=library"],
+    "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
+    "irt-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "irt-sop": [],
+    "pma-aircraft": [],
+    "pma-cars196": ["datasets.cars196.cars196.path=/data/cars"],
+    "pma-cub200": [],
+    "pma-cub200-mobilenet": [
+        "datasets.cub200.cub200.path=/data/cub",
+        "datasets.cub200.cub200.captions=/data/text_c10",
+        "backbones.mobilenet.weights=library",
+    ],
+    "pma-flowers102": [],
+    "pma-photos": [
+        "datasets.photos.folder.path=/data/photos",
+        "backbones.mobilenet.weights=/data/w.safetensors",
+    ],
+    "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
+    "loca-masks": [
+        "datasets.photos.masks.path=/data/photos",
+        "datasets.photos.masks.labels=[sky,road]",
+    ],
+    "loca-photos": ["datasets.photos.folder.path=/data/photos"],
+}
+TEXT = """\
+# About this file.
+
+runtime:                  # changes no result
+  device: auto            # auto or cpu
+
+datasets:
+  birds:                  # birds
+    source: world
+    world: {part: species}
+
+splits:
+  own: {dataset: birds, kind: retrieval}
+
+irt:                      # a paper
+  lambda: 0.7             # weight
+  dim: null               # none
+  images: {side: 128, jitter: 0.2}
+  train:
+    lr: 1e-4
+"""
+SMALL = """\
+# What it is
+# and more.
+datasets:
+  photos: {source: folder, folder: {path: "???"}}
+irt:
+  images: {side: 64}
+  dim: 5
+"""
+
+
+@pytest.fixture
+def presets(tmp_path):
+    (tmp_path / "small.yaml").write_text(SMALL)
+    return tmp_path
+
+
+def parsed(text):
+    return Configuration(YAML(typ="safe", pure=True).load(text))
+
+
+def test_no_preset_and_no_setting_change_nothing():
+    text = (ROOT / "params.yaml").read_text()
+    assert with_settings(text, []) == text
+    assert with_settings(TEXT, []) == TEXT
+
+
+def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
+    assert with_presets(TEXT, ["small"], presets) == TEXT.replace(
+        "  birds:                  # birds\n    source: world\n    world: {part: species}\n",
+        '  photos: {source: folder, folder: {path: "???"}}\n',
+    ).replace(TEXT[TEXT.index("  lambda") :], "  images: {side: 64}\n  dim: 5\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("frpt-photos", "frpt-cub200"), ("frpt-cub200", "frpt-photos"), ("loca-photos", "loca-masks")],
+)
+def test_nothing_is_left_of_a_preset_laid_before(first, second):
+    base = (ROOT / "params.yaml").read_text()
+    after = with_presets(with_presets(base, [first], PRESETS), [second], PRESETS)
+    found, alone = (
+        YAML(typ="safe", pure=True).load(one) for one in (after, with_presets(base, [second], PRESETS))
+    )
+    assert found == alone
+
+
+def test_a_preset_twice_equals_once(presets):
+    once = with_presets(TEXT, ["small"], presets)
+    assert with_presets(once, ["small"], presets) == once
+
+
+def test_several_presets_add_up_and_the_last_wins(presets):
+    (presets / "more.yaml").write_text(
+        "datasets:\n  photos: {folder: {csv: a.csv}}\n  others: {source: sop}\nirt: {dim: 7}\n"
+    )
+    both = YAML(typ="safe", pure=True).load(with_presets(TEXT, ["small", "more"], presets))
+    photos = {"source": "folder", "folder": {"path": "???", "csv": "a.csv"}}
+    assert both["datasets"] == {"photos": photos, "others": {"source": "sop"}}
+    assert both["irt"]["dim"] == 7
+    assert both["irt"]["images"] == {"side": 64}
+
+
+def test_two_methods_share_ones_own_photographs(tmp_path):
+    given = GIVEN["irt-photos"]
+    text = with_settings(
+        with_presets((ROOT / "params.yaml").read_text(), ["irt-photos", "frpt-photos"], PRESETS), given
+    )
+    params = parsed(text)
+    check_params(params)
+    assert list(params.section("methods")) == ["irt", "frpt"]
+    assert list(params.section("datasets")) == ["photos"]
+
+
+def test_an_unknown_preset_lists_all_with_their_first_line(presets):
+    with pytest.raises(UserError, match=r"there is no preset 'smal'; there are: small \(What it is\)"):
+        with_presets(TEXT, ["smal"], presets)
+    (presets / "bad.yaml").write_text("irt: {")
+    with pytest.raises(UserError, match=r"bad\.yaml is not valid YAML"):
+        with_presets(TEXT, ["bad"], presets)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        ("irt.lambda=0.3", "lambda: 0.3             # weight"),
+        ("irt.lambda=1e-3", "lambda: 1e-3            # weight"),
+        ("irt.lambda=null", "lambda: null            # weight"),
+        ("irt.lambda=[1, 2]", "lambda: [1, 2]          # weight"),
+        ("irt.lambda=/my photos/a=b", "lambda: /my photos/a=b  # weight"),
+        ("irt.images.side=64", "images: {side: 64, jitter: 0.2}"),
+        ("irt.images.erase=0.1", "images: {side: 128, jitter: 0.2, erase: 0.1}"),  # absent: a default so far
+    ],
+)
+def test_settings_are_yaml_and_keep_comments(setting, line):
+    changed = with_settings(TEXT, [setting])
+    assert line in [one.strip() for one in changed.splitlines()]
+    assert len(changed.splitlines()) == len(TEXT.splitlines())
+
+
+def test_a_setting_may_open_an_optional_block():
+    changed = with_settings(TEXT, ["irt.memory.start=7", "datasets.birds.expect.min_side=9"])
+    assert "  memory:\n    start: 7\n" in changed
+    assert "    expect:\n      min_side: 9\n" in changed
+    null = with_settings("frpt:\n  source: null  # none\n", ["frpt.source.side=300"])
+    assert YAML(typ="safe", pure=True).load(null) == {"frpt": {"source": {"side": 300}}}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("rit.lambda=1", "unknown parameter rit; did you mean 'irt'?"),
+        ("datasets.bird.side=1", "unknown parameter datasets.bird; did you mean 'birds'?"),
+        ("splits.other={}", "unknown parameter splits.other"),
+        ("irt.lambda.value=1", "unknown parameter irt.lambda.value: irt.lambda is a value, not a block"),
+        ("lambda", "'lambda' is no setting; write irt.lambda=0.3"),
+        ("irt.dim=", "'irt.dim=' is no setting; write irt.lambda=0.3, or irt.dim=null for none"),
+        ("irt.dim=[1", r"the value of 'irt.dim=\[1' is not valid YAML; quote it"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(setting, message):
+    with pytest.raises(UserError, match=message) as caught:
+        with_settings(TEXT, [setting])
+    assert "\n" not in str(caught.value)
+
+
+def test_what_only_the_user_can_give_is_asked_for(presets):
+    text = with_presets(TEXT, ["small"], presets)
+    with pytest.raises(UserError) as caught:
+        require_given(text, ["small"])
+    path = "datasets.photos.folder.path"
+    assert str(caught.value) == f"preset small needs {path}; give it with SET='{path}=...'"
+    require_given(with_settings(text, [f"{path}=/photos"]), ["small"])
+    with pytest.raises(
+        UserError, match=r"needs datasets\.a and irt\.b; give them with SET='datasets\.a=\.\.\. irt"
+    ):
+        require_given("datasets: {a: '???'}\nirt: {b: '???'}", ["small"])
+
+
+def test_every_preset_is_tested_here():
+    assert GIVEN.keys() == list_presets(PRESETS).keys()
+    assert all(list_presets(PRESETS).values())  # each says what it is
+
+
+@pytest.fixture(params=sorted(GIVEN))
+def composed(request, tmp_path):
+    """Each preset with what it wants, laid over the parameters as they stand."""
+    name = request.param
+    text = with_settings(with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS), GIVEN[name])
+    require_given(text, [name])
+    (tmp_path / "params.yaml").write_text(text)
+    return name, tmp_path / "params.yaml"
+
+
+def test_every_preset_parses_and_resolves_the_pipeline(composed):
+    name, path = composed
+    method = name.partition("-")[0]
+    params = read_yaml(path)
+    check_params(Configuration(params))
+    stages = resolve(path.parent, path)
+    assert {"check", f"train@{method}", f"evaluate@{method}", "report"} <= stages.keys()
+    for stage in stages.values():
+        for key in stage.params:
+            at(params, key)  # DVC stops at an absent one
+
+
+def test_every_preset_wants_what_it_needs():
+    for name, given in GIVEN.items():
+        text = with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS)
+        if given:
+            with pytest.raises(UserError, match=given[0].partition("=")[0]):
+                require_given(text, [name])
+        else:
+            require_given(text, [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "steps", "memory", "ks"),
+    [
+        ("irt-cub200", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
+        ("irt-sop", 35_000, (1.0, 1000, None), [1, 10, 100, 1000]),
+        ("irt-inshop", 35_000, (0.2, 0, 0.999), [1, 10, 20, 30]),
+    ],
+)
+def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memory, ks):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["irt.train.precision=bf16", "irt.train.ema=0.9", "irt.train.accumulate=2", "irt.images.erase=0.5"],
+    )
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
+    params = parsed(text)
+    irt = read_method(params, "irt")
+    train, images = irt.train, irt.images
+    assert (train.steps, train.batch_size, train.optimizer) == (steps, 64, "adamw")
+    assert (train.lr, train.weight_decay, train.schedule, train.warmup_steps) == (3e-5, 5e-4, "constant", 0)
+    assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
+    assert (images.resize, images.shape, images.crop, images.side) == (256, "square", "random", 224)
+    assert (images.flip, images.jitter, images.erase) == (True, 0.0, 0.0)
+    assert (irt.lambda_, irt.margin, irt.pooling, irt.dim) == (0.7, 0.5, "cls", None)
+    assert (irt.memory.fraction, irt.memory.start, irt.memory.momentum) == memory
+    assert params.section("splits")["retrieval"]["ks"] == ks
+    sides = [item["side"] for item in params.section("datasets").values()]
+    assert sides == [None]  # resized once, by the network's side
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures"), [("frpt-cub200", 5864), ("frpt-cars196", 8054), ("frpt-aircraft", 5000)]
+)
+def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
+    )
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
+    frpt = read_method(parsed(text), "frpt")
+    train, images = frpt.train, frpt.images
+    assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
+    assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
+    assert (train.steps, train.drop_every) == (500 * pictures // 32, 50 * pictures // 32)
+    assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
+    assert (images.resize, images.shape, images.crop, images.side) == (256, "square", "random", 224)
+    assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
+    assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
+    assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "reads"),
+    [
+        ("pma-cub200", 5994, True),
+        ("pma-flowers102", 2040, True),
+        ("pma-cars196", 8144, False),
+        ("pma-aircraft", 6667, False),
+    ],
+)
+def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        [
+            "pma.qrm=two",
+            "pma.stages=5",
+            "pma.train.precision=bf16",
+            "pma.captions=2",
+            "pma.images.jitter=0.3",
+        ],
+    )
+    text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
+    params = parsed(text)
+    pma = read_method(params, "pma")
+    student = params.item("distill", "pma", load_distillation("pma").PARAMS)
+    assert (pma.stages, pma.qrm, pma.part_proj, pma.text_mask_threshold) == (3, "one", "conv1x1", "uniform")
+    assert (pma.word_dim, pma.phrase_dim, pma.stage_dim, pma.dropout) == (300, 512, 512, 0.5)
+    assert (pma.captions, pma.captions_given, pma.aux_stage_loss) == ("all", None, 0)
+    assert (student.temperature, student.label_weight, student.view) == (1, 0, "same")
+    for own in (pma, student):
+        train, images = own.train, own.images
+        assert (train.optimizer, train.lr, own.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
+        assert (train.steps, train.warmup_steps) == (100 * pictures // 16, 5 * pictures // 16)
+        assert (train.schedule, train.batch_size, train.precision) == ("cosine", 16, "fp32")
+        assert (images.side, images.resize, images.crop, images.flip) == (448, 512, "random", True)
+        assert images.jitter == 0
+    assert student.teacher == ("PMA" if reads else "vision")
+    assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
+
+
+def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):
+    """The SET that the preset documents."""
+    [line] = re.findall(r'SET="(clip_models=.*)"$', (PRESETS / "pma-cub200.yaml").read_text(), re.MULTILINE)
+    text = with_presets((ROOT / "params.yaml").read_text(), ["pma-cub200"], PRESETS)
+    (tmp_path / "params.yaml").write_text(with_settings(text, shlex.split(line)))
+    params = Configuration.read(tmp_path / "params.yaml")
+    check_params(params)
+    assert read_method(params, "pma").phrase_encoder == "clip"
+    stages = resolve(tmp_path, tmp_path / "params.yaml")
+    assert "models/clip_models/RN50" in stages["phrases@cub200"].deps
+    assert "models/clip_models/RN50" in stages["clip@RN50"].outs
+
+
+def test_locas_recipe_is_exact_whatever_was_set_before():
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["loca.train.precision=bf16", "loca.eta=0.5", "loca.views.blur=null", "loca.train.accumulate=4"],
+    )
+    text = with_settings(with_presets(before, ["loca-imagenet1k"], PRESETS), GIVEN["loca-imagenet1k"])
+    loca = read_method(parsed(text), "loca")
+    train, views = loca.train, loca.views
+    assert (train.steps, train.batch_size, train.optimizer, train.clip_norm) == (
+        100 * 1251,
+        1024,
+        "adamw",
+        1.0,
+    )
+    assert (train.lr, train.weight_decay, train.schedule, train.final) == (1e-3, 0.1, "cosine", 0.01)
+    assert (train.warmup_steps, train.precision, train.ema, train.accumulate) == (15 * 1251, "fp32", None, 1)
+    assert (loca.arch, loca.options, loca.drop_path, loca.momentum) == (
+        "vit_base_patch16_224",
+        None,
+        0.1,
+        0.996,
+    )
+    assert (loca.eta, loca.masking) == (0.8, "consecutive")
+    assert views == type(views)()  # the block's defaults are the release's, its blur as meant
+    assert loca.head == type(loca.head)()
+
+
+def test_locas_ablation_is_one_setting(tmp_path):
+    """The command that params.yaml documents, read the way `dvc exp run -S` reads it."""
+    from dvc.utils.hydra import apply_overrides
+
+    text = (ROOT / "params.yaml").read_text()
+    [setting] = re.findall(r"dvc exp run -S '(loca\.variants=\S+)'", text)
+    (tmp_path / "params.yaml").write_text(text)
+    apply_overrides(tmp_path / "params.yaml", [setting])
+    loca = read_method(Configuration.read(tmp_path / "params.yaml"), "loca")
+    variants = load_method("loca").variants(loca)
+    assert {(variant.parts.mode.name, variant.parts.eta) for variant in variants} >= {
+        *((mode, eta) for mode in ("position", "LOCA") for eta in (0.0, 0.5, 0.8)),
+        ("feature", loca.eta),
+        ("random", loca.eta),
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "pictures", "lr", "balance"),
+    [("cprfl-voc-lt", 1142, 5e-5, (0.3, 5.0)), ("cprfl-coco-lt", 1909, 1e-5, (0.2, 2.0))],
+)
+def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, balance):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["cprfl.train.accumulate=2", "cprfl.train.freeze_batchnorm=true", "cprfl.images.jitter=0.5"],
+    )
+    params = parsed(with_presets(before, [name], PRESETS))
+    cprfl = read_method(params, "cprfl")
+    train, images = cprfl.train, cprfl.images
+    assert (train.optimizer, train.lr, train.weight_decay, train.batch_size) == ("adamw", lr, 1e-4, 32)
+    assert train.steps == -(-30 * pictures // 32)
+    assert (train.schedule, train.rise, train.final, train.warmup_steps) == ("onecycle", 0.1, 4e-6, 0)
+    assert (train.ema, train.accumulate, train.clip_norm, train.freeze_batchnorm) == (0.998, 1, None, False)
+    assert (images.side, images.resize, images.shape, images.crop) == (448, 448, "square", "centre")
+    assert (images.flip, images.cutout, images.augment, images.jitter, images.erase) == (False, 0.5, 2, 0, 0)
+    assert (cprfl.dim, cprfl.tau, cprfl.heads, cprfl.head_dim, cprfl.mlp_dim, cprfl.depth) == (
+        2048,
+        0.5,
+        8,
+        512,
+        2048,
+        1,
+    )
+    assert (cprfl.balance.gamma, cprfl.balance.neg_scale, cprfl.dropout, cprfl.backbone_lr) == (
+        *balance,
+        0.1,
+        0.1,
+    )
+    assert cprfl.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
+    [backbone] = params.section("backbones").values()
+    assert (backbone["arch"], backbone["mean"], backbone["std"]) == (
+        "resnet101.tv_in1k",
+        [0, 0, 0],
+        [1, 1, 1],
+    )
+    [clip], [prompts] = params.section("clip_models").values(), params.section("prompts").values()
+    assert (clip["arch"], clip["pretrained"], prompts["templates"]) == (
+        "RN50",
+        "openai",
+        ["a photo of a {}."],
+    )
+    split = params.section("splits")["longtail"]
+    assert (split["by"], split["head"], split["tail"], split["val_fraction"]) == ("source", 100, 20, 0)
+    assert [one[one["source"]]["lists"] for one in params.section("datasets").values()] == ["published"]
+
+
+def script(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "src/stages/preset.py"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_script_writes_only_what_is_right(tmp_path):
+    (tmp_path / "presets").symlink_to(PRESETS)
+    before = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    refused = script(tmp_path, "irt-photos", *GIVEN["irt-photos"], "irt.lamda=0.3")
+    assert (refused.returncode, refused.stderr) == (
+        1,
+        "error: unknown parameter irt.lamda; did you mean 'lambda'?\n",
+    )
+    assert (tmp_path / "params.yaml").read_text() == before
+    done = script(tmp_path, "irt-photos", *GIVEN["irt-photos"], "irt.lambda=0.3")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_yaml(tmp_path / "params.yaml")["irt"]["lambda"] == 0.3
+    assert sorted(path.name for path in Path(tmp_path).iterdir()) == ["params.yaml", "presets"]
+
+
+def test_the_script_lists_presets(tmp_path):
+    (tmp_path / "presets").symlink_to(PRESETS)
+    assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)
+
+
+def made(*given):
+    """What `make repro` would run."""
+    command = ["make", "--dry-run", "--assume-old=.venv/.installed", "repro", *given]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_make_hands_settings_on_whatever_their_quotes():
+    quoted = '"clip_models={a: {b: c}}" pma.phrase_encoder=clip'
+    assert f"src/stages/preset.py cprfl-photos {quoted}\n" in made("PRESET=cprfl-photos", f"SET={quoted}")
+    assert f"src/stages/preset.py  {quoted}\n" in made(f"SET={quoted}")
+    assert "preset.py" not in made()

@@ -1,0 +1,69 @@
+"""Verdicts follow from intervals alone."""
+
+import pytest
+
+from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.results.claims import claim_difference, verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claimed", "expected"),
+    [
+        (0.01, 0.05, "above", "holds"),
+        (0.0001, 0.05, "above", "holds"),
+        (0.0, 0.05, "above", "undecided"),
+        (-0.01, 0.05, "above", "undecided"),
+        (-0.05, 0.0049, "above", "does not hold"),
+        (-0.05, -0.01, "above", "does not hold"),
+        (0.0, 0.0, "above", "does not hold"),
+        (-0.001, 0.001, "above", "does not hold"),
+        (-0.05, -0.01, "below", "holds"),
+        (-0.05, 0.01, "below", "undecided"),
+        (-0.004, 0.05, "below", "does not hold"),
+        (0.01, 0.05, "below", "does not hold"),
+    ],
+)
+def test_verdict(low, high, claimed, expected):
+    assert verdict(Interval((low + high) / 2, low, high), claimed) == expected
+
+
+def test_what_is_negligible_depends_on_the_unit():
+    components = Interval(0, -2.0, 0.8)
+    assert verdict(components, "above") == "undecided"
+    assert verdict(components, "above", negligible=1) == "does not hold"
+
+
+def test_reversed_interval_is_refused():
+    with pytest.raises(ValueError, match="from low to high"):
+        verdict(Interval(0.0, 0.1, -0.1), "above")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claimed", "expected"),
+    [
+        (-0.019, 0.05, "above", "holds"),
+        (-0.03, 0.05, "above", "undecided"),
+        (-0.06, -0.03, "above", "does not hold"),
+        (-0.05, 0.019, "below", "holds"),
+        (-0.05, 0.03, "below", "undecided"),
+        (0.03, 0.06, "below", "does not hold"),
+    ],
+)
+def test_a_margin_lets_a_difference_reach_to_the_other_side(low, high, claimed, expected):
+    difference = Interval((low + high) / 2, low, high)
+    claim = claim_difference("nearly as good", "p", "d", difference, claimed, margin=0.02)
+    assert claim.verdict == expected
+    assert (claim.value, claim.low, claim.high) == (difference.value, low, high)
+
+
+def test_claim_has_the_form_of_a_results_file():
+    claim = claim_difference("R beats L", "74.2 to 74.7", "recall@1", Interval(0.02, 0.01, 0.03))
+    assert claim.model_dump() == {
+        "claim": "R beats L",
+        "paper": "74.2 to 74.7",
+        "decides": "recall@1",
+        "value": 0.02,
+        "low": 0.01,
+        "high": 0.03,
+        "verdict": "holds",
+    }

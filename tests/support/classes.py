@@ -1,0 +1,24 @@
+"""The columns of a manifest that say what is in pictures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+
+def class_manifest(
+    names: Sequence[str | None],
+    labels: Sequence[list[str]] | None = None,
+    attributes: Sequence[Mapping[str, Any]] | None = None,
+) -> pd.DataFrame:
+    """A manifest of one row per name: classes, labels and attributes."""
+    count = len(names)
+    return pd.DataFrame(
+        {
+            "row": range(count),
+            "class_name": names,
+            "labels": labels or [[] for _ in names],
+            "attributes": [json.dumps(one) for one in attributes or [{}] * count],
+        }
+    )

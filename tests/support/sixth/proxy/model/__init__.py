@@ -1,0 +1,1 @@
+"""What is trained: a linear head, and one proxy per class."""
