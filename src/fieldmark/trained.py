@@ -1,9 +1,8 @@
 """Trained models for use in a notebook or a program: pictures in, descriptors or classes out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from fieldmark.base.errors import UserError
+from fieldmark.contract.method import Classifies, Embeds
 from fieldmark.contract.variants import load_model
 from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
 from fieldmark.datasets.preparing.decoding import BadImageError, decode
@@ -64,8 +64,6 @@ class Prediction:
 class TrainedModel:
     """A model read from `models/<method>/variants/<variant>`, with the test geometry it was evaluated with."""
 
-    model: Any
-
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder)
         self.transform = evaluation_transform(self.model.loaded)
@@ -76,29 +74,30 @@ class TrainedModel:
         One picture counts as a list of one. Raises UserError for what is no picture, and for a model that
         classifies.
         """
-        return self._answer("embed", "predict", images)
+        if not isinstance(self.model, Embeds):
+            raise UserError(f"a {type(self.model).__name__} model does not do that; use its predict")
+        return self._batched(self.model.embed, images)
 
     def predict(self, images: Picture | Sequence[Picture]) -> list[Prediction]:
         """Return a prediction for each of N pictures, of the kinds that `embed` takes.
 
         Raises UserError for what is no picture, and for a model that does not classify pictures alone.
         """
-        found = self._answer("probabilities", "embed", images)
+        if not isinstance(self.model, Classifies):
+            raise UserError(f"a {type(self.model).__name__} model does not do that; use its embed")
+        probabilities = self._batched(self.model.probabilities, images)
+        thresholds = None if self.model.thresholds is None else self.model.thresholds.numpy()
         names = tuple(self.model.class_names)
-        thresholds = getattr(self.model, "thresholds", None)
-        limits = None if thresholds is None else thresholds.numpy()
-        return [Prediction(names, row, limits) for row in found.numpy()]
+        return [Prediction(names, row, thresholds) for row in probabilities.numpy()]
 
     @torch.inference_mode()
-    def _answer(self, asked: str, instead: str, images: Picture | Sequence[Picture]) -> Tensor:
-        if not hasattr(self.model, asked):
-            raise UserError(f"a {type(self.model).__name__} model does not do that; use its {instead}")
-        several = [images] if isinstance(images, ONE_PICTURE) else list(images)
-        if not several:
+    def _batched(self, function: Callable[[Tensor], Tensor], images: Picture | Sequence[Picture]) -> Tensor:
+        pictures = [images] if isinstance(images, ONE_PICTURE) else list(images)
+        if not pictures:
             raise UserError("there is no picture to look at")
-        tensors = [self.transform(to_tensor(_pixels(image))) for image in several]
-        batches = [torch.stack(tensors[i : i + BATCH]) for i in range(0, len(tensors), BATCH)]
-        return torch.cat([getattr(self.model, asked)(batch) for batch in batches])
+        tensors = [self.transform(to_tensor(_pixels(picture))) for picture in pictures]
+        batches = [torch.stack(tensors[start : start + BATCH]) for start in range(0, len(tensors), BATCH)]
+        return torch.cat([function(batch) for batch in batches])
 
 
 def _pixels(image: Picture) -> NDArray[np.uint8]:

@@ -9,7 +9,7 @@ from reporting.repository import commit, write_method, write_params
 from support.pipeline import ROOT
 
 STAGE = ROOT / "src/stages/review.py"
-HOLDS = {"claim": "KoLeo helps", "paper": "74.2 to 74.7", "decides": "recall@1 of R minus L",
+HOLDS = {"claim": "KoLeo helps", "paper": "74.2 to 74.7", "decides": "R minus L",
          "value": 0.03, "low": 0.01, "high": 0.05, "verdict": "holds"}  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def run(folder, *arguments):
 
 @pytest.fixture
 def repository(tmp_path):
-    """Branch `main`, branch `low` that changes a parameter and its results, and one more change that is in no commit."""
+    """Branch `main`, branch `low` with another parameter and its results, and a change that is in no commit."""
     folder = tmp_path / "clone"
     write_params(folder, methods={"irt": {}}, irt={"lambda": 0.7})
     write_method(folder, "irt", {"recall@1": {"value": 0.4, "low": 0.35, "high": 0.45}}, [HOLDS])
@@ -40,7 +40,7 @@ PAGE = """\
 
 | method | claim | decided by | old verdict | new verdict |
 | --- | --- | --- | --- | --- |
-| irt | KoLeo helps | recall@1 of R minus L | ✓ holds: +3.0 points (+1.0 to +5.0) | ? undecided: +1.0 points (−2.0 to +5.0) |
+| irt | KoLeo helps | R minus L | ✓ holds: +3.0 points (+1.0 to +5.0) | ? undecided: +1.0 points (−2.0 to +5.0) |
 
 ### Headline measures: 1 changed
 

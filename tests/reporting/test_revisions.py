@@ -48,7 +48,7 @@ def test_a_revision_is_named_with_its_commit(repository):
 
 @pytest.mark.parametrize("kind", [WorkingTree, lambda root: Commit.named(root, "main")])
 def test_an_absent_file_is_named(repository, kind):
-    with pytest.raises(UserError, match="gone.json") as caught:
+    with pytest.raises(UserError, match=r"gone\.json") as caught:
         kind(repository).read("reports/gone.json")
     assert "\n" not in str(caught.value)
 

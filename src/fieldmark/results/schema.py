@@ -1,11 +1,8 @@
 """What evaluation hands to the report, as it stands in the files of `reports/results`."""
 
-from dataclasses import asdict
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, RootModel, model_validator
-
-from fieldmark.evaluation.bootstrap import Interval
 
 Number = Annotated[int | float, Field(allow_inf_nan=False)]
 
@@ -17,7 +14,10 @@ class _Checked(BaseModel):
 
 
 class Measure(_Checked):
-    """A number, with its 95 % interval where one was computed."""
+    """A number, with its 95 % interval where one was computed; an `Interval` has the same attributes and will do."""
+
+    # By its attributes and not by its class, whose import brings torch: the report takes a second without it.
+    model_config = ConfigDict(from_attributes=True)
 
     value: Number
     low: Number | None = None
@@ -25,8 +25,6 @@ class Measure(_Checked):
 
 
 def _measure(value: Any) -> Any:
-    if isinstance(value, Interval):
-        return asdict(value)
     return {"value": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 

@@ -2,9 +2,9 @@
 
 import copy
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from support.masked import CLASSES, NAMES, masked_task
 from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
+from fieldmark.base.errors import UserError
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
 from fieldmark.evaluation import mean_iou
@@ -22,17 +23,19 @@ from fieldmark.methods.loca.evaluation.positions import Positions, predict_posit
 from fieldmark.methods.loca.evaluation.sheets import GREEN, RED, pasted, principal_colours
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
-from fieldmark.protocols.dense import feature_maps, fit_probe
+from fieldmark.protocols.dense import Segmenter, feature_maps, fit_probe
 from fieldmark.protocols.pairs import Pairs
-from fieldmark.results.schema import MethodResult
+from fieldmark.results.figures import FigureFolder, read_figures
+from fieldmark.results.schema import Evaluation, MethodResult
 
-DENSE = {
+DENSE: dict[str, Any] = {
     "images": {"side": SIDE},
     "loss_stride": 2,
     "fractions": [0.25, 1.0],
     "probe": {"steps": 20, "batch_size": 8, "lr": 0.1},
     "finetune": {"steps": 3, "batch_size": 8, "lr": 1e-3},
 }
+LONG: dict[str, Any] = {**DENSE, "fractions": [1.0], "finetune": {"steps": 24, "batch_size": 8, "lr": 1e-3}}
 VARIANTS = ["random", "supervised", "position", "LOCA", "zhai"]
 Made = Callable[..., LocaParams]
 
@@ -40,136 +43,212 @@ Made = Callable[..., LocaParams]
 @pytest.fixture
 def masked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "figures").mkdir()
     return masked_task(tmp_path / "masked")
 
 
-def models(task: Task, own: LocaParams) -> dict[str, Loca]:
+@pytest.fixture
+def figures(tmp_path: Path) -> FigureFolder:
+    (tmp_path / "figures").mkdir()
+    return FigureFolder(tmp_path / "figures")
+
+
+def models(task: Task, block: LocaParams) -> dict[str, Loca]:
     """Every variant with random weights of its own, as after training."""
-    found = {}
-    for seed, (name, one) in enumerate(Loca.variants(own).items()):
+    built = {}
+    for seed, variant in enumerate(Loca.variants(block)):
         torch.manual_seed(seed)
-        found[name] = Loca.build(one, task).eval()
-    return found
+        built[variant.name] = Loca.build(variant, task).eval()
+    return built
 
 
-def test_every_part_of_the_result(masked: Task, params: Made, tmp_path: Path) -> None:
-    own = params(variants=VARIANTS, dense=DENSE)
+def values(evaluation: Evaluation) -> dict[str, dict[str, float]]:
+    return {
+        variant.name: {name: measure.value for name, measure in variant.measures.items()}
+        for variant in evaluation.variants
+    }
+
+
+def test_every_part_of_the_result(masked: Task, params: Made, figures: FigureFolder) -> None:
+    block = params(variants=VARIANTS, dense=DENSE)
     curve = [{"step": 10, "lr": 1.0, "position": 2.0, "loss": 2.0, "prototypes": 0.001, "feature_std": 0.4}]
     write_curves(masked.history, {"LOCA": curve * 2, "position": [{"step": 10, "lr": 1.0, "loss": 2.0}] * 2})
-    trained = models(masked, own)
+    trained = models(masked, block)
     before = copy.deepcopy(trained["LOCA"].state_dict())
-    result = evaluate(trained, own, masked, tmp_path / "figures")
-    MethodResult.model_validate(
-        json.loads(json.dumps({"method": "loca", "split": "s", "dataset": "d", **result}, allow_nan=False))
+    result = evaluate(trained, block, masked, figures)
+    assert (
+        MethodResult(method="loca", split="s", dataset="d", **result.model_dump()).variants == result.variants
     )
-    assert list(result["variants"]) == VARIANTS
-    rows = result["variants"]
+    rows = values(result)
+    assert list(rows) == VARIANTS
     assert {"miou_probe", "miou_probe@25%", "miou_finetune", "position_accuracy"} == set(rows["LOCA"])
     assert "miou_finetune" not in rows["position"]
     assert "position_accuracy" not in rows["supervised"]
-    assert result["headline"] == ["miou_probe", "miou_finetune", "position_accuracy"]
-    assert result["counts"]["position chance"] == "1 in 16"
-    assert any(note.startswith("LOCA has collapsed") for note in result["notes"])
-    assert set(result["class_iou"]["LOCA"]["probe"]) == set(NAMES)
+    assert result.headline == result.metrics == ("miou_probe", "miou_finetune", "position_accuracy")
+    assert result.counts["position chance"] == "1 in 16"
+    assert any(note.startswith("LOCA has collapsed") for note in result.notes)
+    assert set(result.details["class_iou"]["LOCA"]["probe"]) == set(NAMES)
     for name, value in before.items():
         assert torch.equal(trained["LOCA"].state_dict()[name], value), f"evaluation changed {name}"
-    listed = [entry["file"] for entry in json.loads((tmp_path / "figures/figures.json").read_text())]
+    figures.write_index()
+    listed = [figure.entry.file for figure in read_figures(figures.folder)]
     wanted = "probes finetune masks features positions loss health"
-    assert set(listed) == {f"{name}.svg" for name in wanted.split()}
-    assert not list((tmp_path / ".resume").rglob("state.pt"))
+    assert listed == [f"{name}.svg" for name in wanted.split()]
+    assert not list(masked.states.root.rglob("state.pt"))
 
 
-def test_the_same_twice(masked: Task, params: Made, tmp_path: Path) -> None:
-    own = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+def test_the_same_twice(masked: Task, params: Made, figures: FigureFolder) -> None:
+    block = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
     results = []
     for _ in range(2):
-        results.append(evaluate(models(masked, own), own, masked, tmp_path / "figures"))
-        results[-1]["figures"] = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+        evaluation = evaluate(models(masked, block), block, masked, figures)
+        drawn = {path.name: path.read_bytes() for path in figures.folder.iterdir()}
+        results.append((evaluation, drawn))
     assert results[0] == results[1]
 
 
-def test_probes_equal_the_public_measure(masked: Task, params: Made, tmp_path: Path) -> None:
-    own = params(variants=["random"], dense={**DENSE, "finetune": None})
-    trained = models(masked, own)
-    result = evaluate(trained, own, masked, tmp_path / "figures")
+def test_probes_equal_the_public_measure(masked: Task, params: Made, figures: FigureFolder) -> None:
+    block = params(variants=["random"], dense={**DENSE, "finetune": None})
+    trained = models(masked, block)
+    result = evaluate(trained, block, masked, figures)
     train, test = Pairs.of(masked, "train"), Pairs.of(masked, "test")
-    backbone, images = trained["random"].backbone, own.dense.images
+    backbone, images = trained["random"].backbone, block.dense.images
     maps = [feature_maps(backbone, pairs, images, "x") for pairs in (train, test)]
     for fraction, key in ((0.25, "miou_probe@25%"), (1.0, "miou_probe")):
         few = train.few(fraction, 0)
-        decoder = fit_probe(maps[0][few], train.small_masks(SIDE // 2)[few], CLASSES, own.dense.probe)
+        decoder = fit_probe(
+            maps[0][few], train.small_masks(SIDE // 2)[few], CLASSES, block.dense.probe.recipe
+        )
         fine = interpolate(decoder(maps[1]), (SIDE, SIDE), mode="bilinear", align_corners=False)
         truth = np.stack([test.mask(index) for index in range(len(test))])
         expected = mean_iou(fine.argmax(1), truth, CLASSES)
-        assert result["variants"]["random"][key]["value"] == pytest.approx(expected["miou"])
-    assert result["class_iou"]["random"]["probe"]["never"] is None
+        assert values(result)["random"][key] == pytest.approx(expected["miou"])
+    by_class = result.details["class_iou"]["random"]
+    assert by_class["probe"]["never"] is None
+    assert list(by_class) == ["probe"]
     fewer = params(variants=["random"], dense={**DENSE, "fractions": [0.25], "finetune": None})
-    (row,) = evaluate(trained, fewer, masked, tmp_path / "figures")["variants"].values()
-    assert row["miou_probe@25%"] == result["variants"]["random"]["miou_probe@25%"]
-    assert list(result["class_iou"]["random"]) == ["probe"]
+    again = evaluate(trained, fewer, masked, figures)
+    assert again.headline[0] == "miou_probe@25%"
+    assert values(again)["random"]["miou_probe@25%"] == values(result)["random"]["miou_probe@25%"]
 
 
 def test_claims_are_paired_differences_of_what_is_reported(
-    masked: Task, params: Made, tmp_path: Path
+    masked: Task, params: Made, figures: FigureFolder
 ) -> None:
-    own = params(variants=VARIANTS, dense=DENSE)
-    result = evaluate(models(masked, own), own, masked, tmp_path / "figures")
-    rows = {name: {k: v["value"] for k, v in row.items()} for name, row in result["variants"].items()}
-    claims = {claim["claim"]: claim for claim in result["claims"]}
+    block = params(variants=VARIANTS, dense=DENSE)
+    result = evaluate(models(masked, block), block, masked, figures)
+    rows, claims = values(result), {claim.claim: claim for claim in result.claims}
     alone = "Positions across views beat positions in a single picture, by probe"
     pairs = {
         "LOCA beats random initialisation, by fine-tuning": ("miou_finetune", "LOCA", "random"),
         "LOCA beats random initialisation, by probe": ("miou_probe", "LOCA", "random"),
         "LOCA beats pretraining with labels, by fine-tuning": ("miou_finetune", "LOCA", "supervised"),
         "Both losses beat the position loss alone, by probe": ("miou_probe", "LOCA", "position"),
-        alone: (
-            "miou_probe",
-            "position",
-            "zhai",
-        ),  # neither has the other loss, an averaged teacher or a table
+        alone: ("miou_probe", "position", "zhai"),  # neither has the other loss, a teacher or a table
     }
     for claim, (measure, better, than) in pairs.items():
-        assert claims[claim]["value"] == pytest.approx(rows[better][measure] - rows[than][measure])
+        assert claims[claim].value == pytest.approx(rows[better][measure] - rows[than][measure])
     chance = claims["Positions of unseen pictures are predicted better than by chance"]
-    assert chance["value"] == pytest.approx(rows["LOCA"]["position_accuracy"] - 1 / 16)
+    assert chance.value == pytest.approx(rows["LOCA"]["position_accuracy"] - 1 / 16)
     assert "A single picture's positions are easier to predict than those across views" in claims
 
 
-def test_without_masks_only_the_pretext_task_is_scored(masked: Task, params: Made, tmp_path: Path) -> None:
+def test_without_masks_only_the_pretext_task_is_scored(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
     bare = dataclasses.replace(masked, manifest=masked.manifest.assign(mask_row=-1))
-    own = params(variants=["supervised", "LOCA"], dense=DENSE)
-    result = evaluate(models(bare, own), own, bare, tmp_path / "figures")
-    assert result["headline"] == ["position_accuracy"]
-    assert list(result["variants"]) == ["LOCA"]
-    assert any("no pictures with masks" in note for note in result["notes"])
+    block = params(variants=["supervised", "LOCA"], dense=DENSE)
+    result = evaluate(models(bare, block), block, bare, figures)
+    assert result.headline == ("position_accuracy",)
+    assert list(values(result)) == ["LOCA"]
+    assert any("no pictures with masks" in note for note in result.notes)
+    with pytest.raises(UserError, match="loca: no pictures with masks, and no variant"):
+        evaluate(models(bare, params(variants=["supervised"])), block, bare, figures)
 
 
-def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, tmp_path: Path) -> None:
-    own = params(variants=["LOCA-0", "LOCA-0.5", "position-0.5"], dense={**DENSE, "finetune": None})
-    result = evaluate(models(masked, own), own, masked, tmp_path / "figures")
-    assert (tmp_path / "figures/eta.svg").exists()
-    [claim] = [c for c in result["claims"] if "Hiding" in c["claim"]]
-    assert claim["decides"].endswith("LOCA-0 minus LOCA-0.5")
-    assert result["variant_titles"]["LOCA-0.5"] == "position and feature loss, eta 0.5 in place of 0.8"
+def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, figures: FigureFolder) -> None:
+    etas = [
+        "LOCA",
+        "LOCA-0",
+        "LOCA-0.5",
+        "LOCA-0.8",
+        "position-0.5",
+    ]  # LOCA and LOCA-0.8 lie at the same place
+    block = params(variants=etas, dense={**DENSE, "finetune": None})
+    result = evaluate(models(masked, block), block, masked, figures)
+    assert (figures.folder / "eta.svg").exists()
+    [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
+    assert claim.decides.endswith("LOCA-0 minus LOCA-0.8")
+    assert [variant.title for variant in result.variants][2] == (
+        "position and feature loss, eta 0.5 in place of 0.8"
+    )
+
+
+class KilledError(Exception):
+    """Stands in for a killed process."""
+
+
+def test_a_killed_fine_tuning_goes_on_and_ends_the_same(
+    masked: Task, params: Made, figures: FigureFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = params(variants=["random"], dense=LONG)
+    whole = evaluate(models(masked, block), block, masked, figures)
+    steps = _killed_once(block, masked, figures, monkeypatch)
+    again = evaluate(models(masked, block), block, masked, figures)
+    assert steps == [*range(16), *range(10, 24)]  # the state after step 10 was taken up
+    assert again.variants == whole.variants
+
+
+@pytest.mark.parametrize("change", ["pictures", "weights", "recipe"])
+def test_a_state_of_other_pictures_weights_or_parameters_is_not_taken_up(
+    masked: Task, params: Made, figures: FigureFolder, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    block = params(variants=["random"], dense=LONG)
+    steps = _killed_once(block, masked, figures, monkeypatch)
+    trained = models(masked, block)
+    if change == "pictures":
+        with (masked.store.folder / "images.arrow").open("ab") as file:
+            file.write(b"another store")
+    elif change == "weights":
+        next(trained["random"].backbone.parameters()).data.add_(0.01)
+    else:
+        block = params(variants=["random"], dense={**LONG, "finetune": {**LONG["finetune"], "lr": 2e-3}})
+    evaluate(trained, block, masked, figures)
+    assert steps == [*range(16), *range(24)]
+
+
+def _killed_once(
+    block: LocaParams, task: Task, figures: FigureFolder, monkeypatch: pytest.MonkeyPatch
+) -> list[int]:
+    """Kill an evaluation in step 15 of its fine-tuning; return the list of steps, which later ones add to."""
+    steps: list[int] = []
+
+    def step(model: Segmenter, number: int) -> None:
+        steps.append(number)
+        if len(steps) == 16:
+            raise KilledError
+
+    monkeypatch.setattr(Segmenter, "before_step", step)
+    with pytest.raises(KilledError):
+        evaluate(models(task, block), block, task, figures)
+    return steps
 
 
 def test_position_accuracy_counts_patches_of_all_pictures(masked: Task, params: Made) -> None:
-    own = params(variants=["LOCA"], dense=DENSE)
-    found = predict_positions(models(masked, own), masked)["LOCA"]
-    assert found.accuracy.value == pytest.approx(found.correct.sum() / found.valid.sum())
-    assert (found.places, len(found.valid)) == (16, 12)
-    again = predict_positions(models(masked, own), masked)["LOCA"]
-    assert np.array_equal(found.correct, again.correct)
+    block = params(variants=["LOCA"], dense=DENSE)
+    scored = predict_positions(models(masked, block), masked)["LOCA"]
+    assert scored.accuracy.value == pytest.approx(scored.correct.sum() / scored.valid.sum())
+    assert (scored.patches, len(scored.valid)) == (16, 12)
+    again = predict_positions(models(masked, block), masked)["LOCA"]
+    assert np.array_equal(scored.correct, again.correct)
 
 
 def test_the_interval_of_the_accuracy_resamples_pictures() -> None:
     correct, valid = np.array([10, 0, 5]), np.array([10, 20, 5])
-    found = Positions(correct, valid, 16, 0.8, None, None).accuracy  # type: ignore[arg-type]
-    assert found.value == pytest.approx(15 / 35)
-    assert found.low == 0.0  # every draw is the second picture
-    assert found.high == 1.0
-    assert isinstance(found, Interval)
+    accuracy = Positions(correct, valid, 16, None, None).accuracy  # type: ignore[arg-type]
+    assert accuracy.value == pytest.approx(15 / 35)
+    assert accuracy.low == 0.0  # every draw is the second picture
+    assert accuracy.high == 1.0
+    assert isinstance(accuracy, Interval)
 
 
 def test_patches_are_pasted_where_they_were_put() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from fieldmark.methods.loca import feature_loss, position_loss, sinkhorn
+from fieldmark.methods.loca.model.losses import balance
 
 RANDOM = torch.Generator().manual_seed(0)
 
@@ -50,6 +51,12 @@ def test_sinkhorn_of_the_extremes() -> None:
 def test_sinkhorn_refuses_what_cannot_be_balanced(scores: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="non-negative"):
         sinkhorn(scores)
+
+
+def test_without_its_checks_sinkhorn_is_the_same() -> None:
+    scores = torch.rand(7, 4, generator=RANDOM)
+    assert torch.equal(balance(scores, 3), sinkhorn(scores, 3))
+    assert not balance(scores.requires_grad_(), 3).requires_grad
 
 
 def test_position_loss_pools_valid_patches_of_all_queries() -> None:

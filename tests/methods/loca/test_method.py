@@ -310,7 +310,7 @@ def test_heads_that_do_not_fit_are_refused(params: Make, task: Task, tmp_path: P
     save_model(build(params, task, "LOCA"), folder)
     heads = load_file(folder / HEADS)
     save_file({name: value for name, value in heads.items() if "classifier" not in name}, folder / HEADS)
-    with pytest.raises(UserError, match="do not fit its model.json"):
+    with pytest.raises(UserError, match=r"do not fit its model\.json"):
         load_model(folder)
 
 

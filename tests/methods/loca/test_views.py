@@ -204,6 +204,33 @@ def test_blur_touches_only_the_chosen() -> None:
     assert not torch.equal(got[0], images[0, ..., :40])
 
 
+def blurred_alone(
+    images: torch.Tensor, uniform: torch.Tensor, probability: float, sigma: tuple[float, float]
+) -> torch.Tensor:
+    """Blur the chosen pictures and no others: fewer products, but their number depends on what was drawn."""
+    chosen = (uniform[:, 10] < probability).nonzero()[:, 0]
+    side = images.shape[-1]
+    distance = (torch.arange(side)[:, None] - torch.arange(side)).abs()
+    width = (sigma[0] + (sigma[1] - sigma[0]) * uniform[chosen, 11])[:, None, None]
+    kernel = torch.exp(-distance.square() / (2 * width.square())) * (distance <= side // 10 // 2)
+    kernel = (kernel / kernel.sum(2, keepdim=True))[:, None]
+    return images.index_copy(0, chosen, kernel @ images[chosen] @ kernel.transpose(2, 3))
+
+
+@pytest.mark.parametrize("side", [32, 48, 96])
+@pytest.mark.parametrize("probability", [0.1, 0.5, 1.0])
+def test_blurring_all_gives_exactly_what_blurring_the_chosen_alone_gives(
+    side: int, probability: float
+) -> None:
+    generator = torch.Generator().manual_seed(side)
+    images = torch.rand(24, 3, side, side, generator=generator)
+    uniform = torch.rand(24, COLOUR_NUMBERS, generator=generator)
+    wanted = blurred_alone(images, uniform, probability, (0.1, 2.0))
+    assert torch.equal(blurred(images, uniform, probability, (0.1, 2.0)), wanted)
+    focal = blurred(images.unflatten(0, (4, 6)), uniform.unflatten(0, (4, 6)), probability, (0.1, 2.0))
+    assert torch.equal(focal.flatten(0, 1), wanted)
+
+
 def test_without_blur_views_are_those_of_the_released_configuration() -> None:
     images = pictures(2)
     off = make_views(images, numbers(2), SMALL.model_copy(update={"blur": None}), 8)

@@ -60,14 +60,14 @@ def test_pairs_are_the_pictures_with_a_mask(task: Task) -> None:
 
 def test_fewer_labels_are_among_more_and_do_not_depend_on_the_order(task: Task) -> None:
     pairs = Pairs.of(task, "train")
-    shares = [set(pairs.few(fraction, 0)) for fraction in (0.01, 0.25, 0.5, 1.0)]
-    assert [len(share) for share in shares] == [1, 4, 9, 18]
-    assert all(less <= more for less, more in itertools.pairwise(shares))
+    chosen = [set(pairs.few(fraction, 0)) for fraction in (0.01, 0.25, 0.5, 1.0)]
+    assert [len(some) for some in chosen] == [1, 4, 9, 18]
+    assert all(less <= more for less, more in itertools.pairwise(chosen))
     turned = dataclasses.replace(task, split=task.split.iloc[::-1])
-    ids = set(pairs.subset.frame["id"].iloc[sorted(shares[1])])
+    ids = set(pairs.subset.frame["id"].iloc[sorted(chosen[1])])
     other = Pairs.of(turned, "train")
     assert set(other.subset.frame["id"].iloc[other.few(0.25, 0)]) == ids
-    assert set(pairs.few(0.25, 1)) != shares[1]
+    assert set(pairs.few(0.25, 1)) != chosen[1]
 
 
 def test_masks_are_cut_and_mirrored_with_their_pictures(task: Task) -> None:
@@ -162,21 +162,21 @@ def test_overlaps_equal_the_public_measure_at_the_stored_sizes(tmp_path: Path) -
     task = masked_task(tmp_path / "task", sides=(SIDE, 40, 24))
     pairs = Pairs.of(task, "test")
     scores = torch.randn(len(pairs), CLASSES, 4, 4)
-    found = overlaps(scores, pairs)
+    scored = overlaps(scores, pairs)
     masks = [pairs.mask(i) for i in range(len(pairs))]
     assert len({mask.shape for mask in masks}) == 3
     guesses = [predict(scores[i : i + 1], masks[i].shape)[0] for i in range(len(pairs))]
     flat = [np.concatenate([np.asarray(part).ravel() for part in parts]) for parts in (guesses, masks)]
-    assert found.miou == pytest.approx(mean_iou(*flat, CLASSES)["miou"])
+    assert scored.miou == pytest.approx(mean_iou(*flat, CLASSES)["miou"])
     single = mean_iou(guesses[3], masks[3].copy(), CLASSES)
-    assert found.both[3].sum() / found.true[3].sum() == pytest.approx(single["pixel_accuracy"])
+    assert scored.both[3].sum() / scored.true[3].sum() == pytest.approx(single["pixel_accuracy"])
 
 
 def test_a_probe_learns_what_is_linear_and_scales_of_channels_do_not_matter(task: Task) -> None:
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(20, 4, 6, 6, generator=generator)
     masks = maps[:, :3].argmax(1).to(torch.uint8)
-    params = ProbeParams(steps=150, batch_size=8, lr=0.1)
+    params = ProbeParams(steps=150, batch_size=8, lr=0.1).recipe
     decoder = fit_probe(maps, masks, 3, params)
     assert (decoder(maps).argmax(1) == masks).float().mean() > 0.97
     scaled = fit_probe(maps * torch.tensor([1e3, 1.0, 1e-3, 7.0]).view(1, 4, 1, 1) + 5, masks, 3, params)
@@ -186,8 +186,8 @@ def test_a_probe_learns_what_is_linear_and_scales_of_channels_do_not_matter(task
 
 
 def test_a_probe_survives_a_dead_channel_and_one_picture() -> None:
-    maps = torch.zeros(1, 4, 3, 3)
-    decoder = fit_probe(maps, torch.zeros(1, 3, 3, dtype=torch.uint8), 2, ProbeParams(steps=3, batch_size=8))
+    maps, short = torch.zeros(1, 4, 3, 3), ProbeParams(steps=3, batch_size=8).recipe
+    decoder = fit_probe(maps, torch.zeros(1, 3, 3, dtype=torch.uint8), 2, short)
     assert bool(torch.isfinite(decoder(maps)).all())
 
 
@@ -202,22 +202,24 @@ def test_features_are_those_of_whole_pictures(task: Task) -> None:
 
 def test_fine_tuning_trains_the_backbone_resumes_and_repeats(task: Task, tmp_path: Path) -> None:
     pairs = Pairs.of(task, "train")
-    params = dense(finetune={"steps": 30, "batch_size": 8, "lr": 3e-3})
-    checkpoints = CheckpointFolder(tmp_path / "states", "run", "key")
-    model, curve = fine_tune(tiny_vit(), pairs, params, checkpoints, "run")
+    recipe = TrainParams(steps=30, batch_size=8, lr=3e-3)
+
+    def tuned(states: str) -> tuple[Segmenter, list[dict[str, float]]]:
+        checkpoints = CheckpointFolder(tmp_path / states, "run", "key")
+        return fine_tune(tiny_vit(), pairs, dense().images, recipe, 2, checkpoints, "run")
+
+    model, curve = tuned("states")
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
     changed = [
         not torch.equal(a, b)
         for a, b in zip(model.backbone.parameters(), tiny_vit().parameters(), strict=True)
     ]
     assert all(changed)
-    again, _ = fine_tune(tiny_vit(), pairs, params, checkpoints, "run")  # takes up the finished state
-    other, _ = fine_tune(tiny_vit(), pairs, params, CheckpointFolder(tmp_path / "new", "run", "key"), "run")
-    for one in (again, other):
+    again, _ = tuned("states")  # takes up the finished state
+    other, _ = tuned("new")
+    for repeated in (again, other):
         for name, value in model.state_dict().items():
-            torch.testing.assert_close(one.state_dict()[name], value, msg=name)
-    with pytest.raises(ValueError, match="no fine-tuning"):
-        fine_tune(tiny_vit(), pairs, dense(), checkpoints, "run")
+            torch.testing.assert_close(repeated.state_dict()[name], value, msg=name)
 
 
 def test_unlabelled_pictures_give_a_loss_of_zero(task: Task) -> None:
@@ -229,7 +231,7 @@ def test_unlabelled_pictures_give_a_loss_of_zero(task: Task) -> None:
     assert float(model(batch)["loss"].detach()) == 0.0
 
 
-def test_the_decoder_is_one_linear_map_a_patch() -> None:
+def test_the_decoder_is_one_linear_map_per_patch() -> None:
     decoder = LinearDecoder(6, torch.tensor([True, True, False]))
     assert sum(p.numel() for p in decoder.parameters()) == 3 * 6 + 3
     assert (decoder(torch.randn(4, 6, 5, 5)).argmax(1) < 2).all()
@@ -240,7 +242,7 @@ def test_labels_that_no_mask_holds_are_never_predicted(task: Task) -> None:
     assert pairs.seen().tolist() == [True, True, True, False]
     maps, masks = torch.randn(5, 4, 3, 3), torch.full((5, 3, 3), 2, dtype=torch.uint8)
     masks[0], masks[1] = 0, 255
-    decoder = fit_probe(maps, masks, 4, ProbeParams(steps=2))
+    decoder = fit_probe(maps, masks, 4, ProbeParams(steps=2).recipe)
     assert set(decoder(torch.randn(50, 4, 3, 3)).argmax(1).unique().tolist()) <= {0, 2}
     model = Segmenter(tiny_vit(), pairs.seen(), 1)
     scores = predict(model.scores(torch.rand(4, 3, SIDE, SIDE)), (SIDE, SIDE))
