@@ -18,8 +18,8 @@ from fieldmark.methods.irt.model.params import IrtParams
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    own = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
-    method = Irt.build(Irt.named(own, "R"), make_task(tmp_path / "task"))
+    params = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
+    method = Irt.build(Irt.named(params, "R"), make_task(tmp_path / "task"))
     save_model(method, tmp_path / "model")
     return tmp_path / "model"
 
@@ -29,11 +29,11 @@ def test_every_kind_of_picture_gives_the_same_descriptor(folder: Path, tmp_path:
     path = tmp_path / "picture.png"
     Image.fromarray(pixels).save(path)
     model = fieldmark.load(folder)
-    one = model.embed(pixels)
-    assert one.shape == (1, 16)
-    torch.testing.assert_close(one.norm(dim=1), torch.ones(1))
+    vector = model.embed(pixels)
+    assert vector.shape == (1, 16)
+    torch.testing.assert_close(vector.norm(dim=1), torch.ones(1))
     for same in (str(path), path, path.read_bytes(), Image.fromarray(pixels)):
-        torch.testing.assert_close(model.embed([same, pixels]), one.repeat(2, 1))
+        torch.testing.assert_close(model.embed([same, pixels]), vector.repeat(2, 1))
 
 
 def test_equals_what_evaluation_computes(folder: Path, tmp_path: Path) -> None:

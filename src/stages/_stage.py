@@ -1,4 +1,4 @@
-"""What every stage script shares: one argument, the parameters, one-line errors."""
+"""What all stage scripts have in common: one argument, the parameters, one-line errors."""
 
 import argparse
 import logging
@@ -6,9 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(
-    0, str(Path(__file__).resolve().parents[1])
-)  # the code beside this script, wherever it was copied
+SOURCES = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(SOURCES))  # a copy of the scripts uses the code that was copied with them
 try:
     from fieldmark.base.errors import UserError
     from fieldmark.configuration.configuration import Configuration
@@ -30,14 +29,14 @@ def run(stage: Callable[[str, Configuration], None], description: str, name_help
 
 
 def guarded(action: Callable[[], None]) -> None:
-    """Run `action`; print a user's mistake as one line and exit with status 1."""
+    """Run `action`; print a mistake of the user as one line and exit with status 1."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         action()
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        place = f" ({error.filename})" if error.filename else ""
-        sys.exit(f"error: {error.strerror or error}{place}; mend that and run the same command again")
+        file = f" ({error.filename})" if error.filename else ""
+        sys.exit(f"error: {error.strerror or error}{file}; mend that and run the same command again")
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same command again to go on")

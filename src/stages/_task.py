@@ -1,4 +1,4 @@
-"""Opening what training and scoring stages read."""
+"""Opening the data that training and scoring stages read."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,12 +13,8 @@ from fieldmark.engine.checkpoint import RESUME, StateKey
 from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
 
-MODELS, TEXTS, HISTORY, PREPARED = (
-    Path("models"),
-    Path("data/text"),
-    Path("reports/history"),
-    Path("data/prepared"),
-)
+MODELS, HISTORY = Path("models"), Path("reports/history")
+TEXTS, PREPARED = Path("data/text"), Path("data/prepared")
 WEIGHTS = "weights.safetensors"
 
 
@@ -30,9 +26,10 @@ def open_task(
     history: str,
     inputs: Iterable[Path] = (),
 ) -> Task:
-    """Open the split of `wiring` with its pictures for `stage`, such as "train@irt", and the block `params`.
+    """Open the task of a stage such as "train@irt": the split of `wiring`, its pictures, and where the rest lies.
 
-    Its runs go on from a state only where parameters, pictures, split, backbone, text, `inputs` and code are the same.
+    `params` is the block of what is trained, `history` the folder of its curves. A killed run is continued only when
+    parameters, pictures, split, backbone, text, the files `inputs` and the code are the same as before.
     """
     check_split(configuration, wiring.split, wiring.dataset, stage)
     data, split = PREPARED / wiring.dataset, Path(f"data/splits/{wiring.split}.parquet")
@@ -54,15 +51,17 @@ def open_task(
 
 
 def pictures_alone(dataset: str, split: str) -> Wiring:
-    """Return the wiring of what starts from no backbone and reads no text."""
+    """Return a wiring without backbone and text, for what works on pictures only."""
     return Wiring(dataset=dataset, split=split, backbone="", text=NO_TEXT)
 
 
 def code_of(stage: str) -> tuple[Path, ...]:
-    """Return the code that a stage such as `train@irt` runs: the files of the rooms in its `deps` of dvc.yaml."""
+    """Return the code that a stage such as `train@irt` runs: the files of the folders in its `deps` in dvc.yaml."""
     kind, _, item = stage.partition("@")
     deps = read_yaml(Path("dvc.yaml"))["stages"][kind]["do"]["deps"]
-    rooms = [Path(dep.replace("${key}", item)) for dep in deps if dep.startswith("src/")]
+    folders = [Path(dep.replace("${key}", item)) for dep in deps if dep.startswith("src/")]
     return tuple(
-        sorted(file for room in rooms for file in ([room] if room.is_file() else room.rglob("*.py")))
+        sorted(
+            file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))
+        )
     )

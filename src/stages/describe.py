@@ -1,4 +1,4 @@
-"""Draw a data set's contact sheet and measure how far one gets on it without a network."""
+"""Draw the contact sheet of a data set and measure how well nearest neighbours do on it without a network."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from fieldmark.datasets.describing.overview import draw_overview
 from fieldmark.datasets.describing.specimens import specimens
 from fieldmark.results.figures import FigureFolder
 
-MOST = 3000  # pictures looked at
+MAX_PICTURES = 3000  # how many pictures are looked at
 HEADLINE = ("pixels_class", "colours_class", "pixels_map", "colours_map")
 
 
@@ -21,7 +21,7 @@ def main(name: str, configuration: Configuration) -> None:
     store, manifest = ImageStore.open(data), read_manifest(data / "manifest.parquet")
     with atomic_folder(Path("reports/figures/data") / name) as folder:
         figures = FigureFolder(folder)
-        difficulty = draw_overview(list(specimens(store, manifest, MOST)), figures)
+        difficulty = draw_overview(list(specimens(store, manifest, MAX_PICTURES)), figures)
         figures.write_index()
     write_json(Path(f"reports/results/difficulty/{name}.json"), difficulty)
     headline = {measure: value for measure, value in difficulty.items() if measure in HEADLINE}

@@ -1,4 +1,4 @@
-"""Extract the noun phrases of a data set's captions into data/text/phrases/<name>, and say what was found."""
+"""Extract the noun phrases of the captions of a data set into data/text/phrases/<name>, and count them."""
 
 from pathlib import Path
 
@@ -20,27 +20,27 @@ CLIPS, CACHE = Path("models/clip_models"), Path("data/cache/phrases")
 
 def main(name: str, configuration: Configuration) -> None:
     """Extract the item `name` of `phrases` in params.yaml."""
-    own = configuration.item("phrases", name, PhrasesParams)
-    check_split(configuration, own.split, own.dataset, f"phrases.{name}")
-    data = Path(own.nltk_data or NLTK_DATA).expanduser()
-    if own.tagger == "nltk" and own.nltk_data is None:
+    params = configuration.item("phrases", name, PhrasesParams)
+    check_split(configuration, params.split, params.dataset, f"phrases.{name}")
+    data = Path(params.nltk_data or NLTK_DATA).expanduser()
+    if params.tagger == "nltk" and params.nltk_data is None:
         require_tagger(data)
-    manifest = read_manifest(Path("data/prepared") / own.dataset / "manifest.parquet")
-    split = read_split(Path("data/splits") / f"{own.split}.parquet")
-    found = extract(manifest, split.loc[split["role"] == "train", "id"], own, data)
-    vectors = None if own.clip == NO_CLIP else _embedded(found, own.clip)
+    manifest = read_manifest(Path("data/prepared") / params.dataset / "manifest.parquet")
+    split = read_split(Path("data/splits") / f"{params.split}.parquet")
+    phrases = extract(manifest, split.loc[split["role"] == "train", "id"], params, data)
+    vectors = None if params.clip == NO_CLIP else _embedded(phrases, params.clip)
     with atomic_folder(Path("data/text/phrases") / name) as folder:
-        write_phrases(found, folder)
+        write_phrases(phrases, folder)
         if vectors is not None:
             write_vectors(vectors, folder)
-    write_json(Path("reports/results/phrases") / f"{name}.json", describe(found, manifest, own, data))
+    write_json(Path("reports/results/phrases") / f"{name}.json", describe(phrases, manifest, params, data))
 
 
-def _embedded(found: Phrases, clip: str) -> PhraseVectors:
-    # torch takes seconds to import, and each process that extracts imports this file
+def _embedded(phrases: Phrases, clip: str) -> PhraseVectors:
+    # torch takes seconds to import, and each process that extracts phrases imports this file.
     from fieldmark.language.embedding import embed_phrases
 
-    return embed_phrases(found.frame["phrases"], CLIPS / clip, CACHE)
+    return embed_phrases(phrases.frame["phrases"], CLIPS / clip, CACHE)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lay a preset and single values over params.yaml, after checking the result. No part of the pipeline."""
+"""Apply presets and single values to params.yaml, after checking the result. This is no part of the pipeline."""
 
 import argparse
 from pathlib import Path
@@ -16,10 +16,10 @@ PRESETS = Path("presets")
 
 def main(arguments: list[str]) -> None:
     """Apply `[NAME ...] [key.path=value ...]`; params.yaml is written only if all of the result is right."""
-    names = [one for one in arguments if "=" not in one]
-    read_yaml(PARAMS)  # refuses what is no YAML
+    names = [argument for argument in arguments if "=" not in argument]
+    read_yaml(PARAMS)  # raises UserError for a file that is no YAML
     text = with_presets(PARAMS.read_text(encoding="utf-8"), names, PRESETS)
-    text = with_settings(text, [one for one in arguments if "=" in one])
+    text = with_settings(text, [argument for argument in arguments if "=" in argument])
     require_given(text, names)
     with atomic_path(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")

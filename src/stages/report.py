@@ -1,4 +1,4 @@
-"""Stage `report`: every metric, figure and validation in, one page and a summary out."""
+"""Show every result, figure and validation on one page, and the results in a summary."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,8 @@ from _stage import PARAMS, guarded
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import write_text
 from fieldmark.reporting.build import build_readme_block, build_report
+from fieldmark.reporting.plots import write_plots
+from fieldmark.reporting.reading import read_methods
 from fieldmark.reporting.summary import update_readme
 
 REPORTS = Path("reports")
@@ -16,14 +18,16 @@ README = Path("README.md")
 
 
 def report() -> None:
-    """Write reports/index.html and reports/summary.md."""
-    page, summary = build_report(REPORTS, PREPARED, read_yaml(PARAMS))
+    """Write reports/index.html, reports/summary.md and what `dvc plots` draws."""
+    params = read_yaml(PARAMS)
+    page, summary = build_report(REPORTS, PREPARED, params)
     write_text(REPORTS / "index.html", page)
     write_text(REPORTS / "summary.md", summary)
+    write_plots(read_methods(REPORTS, params), REPORTS / "history", REPORTS / "plots")
 
 
 def readme() -> None:
-    """Bring the numbers in README.md up to date with the metrics. No part of the pipeline."""
+    """Bring the numbers in README.md up to date with the results. No part of the pipeline."""
     block = build_readme_block(REPORTS, read_yaml(PARAMS))
     write_text(README, update_readme(README.read_text(encoding="utf-8"), block))
 

@@ -1,4 +1,4 @@
-"""Hold a prepared data set and its splits to what is expected of them, reports/validation/<name>.json."""
+"""Check that a prepared data set and its splits are as expected, reports/validation/<name>.json."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ def main(name: str, configuration: Configuration) -> None:
     """Validate the data set `name` of params.yaml; a critical failure stops the pipeline."""
     dataset = configuration.item("datasets", name, DatasetParams)
     manifest = read_manifest(Path("data/prepared") / name / "manifest.parquet")
-    kinds = {key: configuration.item("splits", key, SplitParams) for key in configuration.section("splits")}
-    own = {key: split for key, split in kinds.items() if split.dataset == name}
-    splits = {key: read_split(Path("data/splits") / f"{key}.parquet") for key in own}
-    write_json(Path("reports/validation") / f"{name}.json", validate(manifest, dataset, splits, own))
+    every = {key: configuration.item("splits", key, SplitParams) for key in configuration.section("splits")}
+    params = {key: split for key, split in every.items() if split.dataset == name}
+    splits = {key: read_split(Path("data/splits") / f"{key}.parquet") for key in params}
+    write_json(Path("reports/validation") / f"{name}.json", validate(manifest, dataset, splits, params))
 
 
 if __name__ == "__main__":

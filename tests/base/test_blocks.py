@@ -32,8 +32,8 @@ class Outer(Block):
 
 def test_exponents_are_floats(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("inner: {rate: 1e-4, lambda: 2}\n")
-    own = parse(Outer, read_yaml(tmp_path / "p.yaml"), "outer")
-    assert own == Outer(inner=Inner(rate=0.0001, lambda_=2.0))
+    block = parse(Outer, read_yaml(tmp_path / "p.yaml"), "outer")
+    assert block == Outer(inner=Inner(rate=0.0001, lambda_=2.0))
 
 
 def test_blocks_cannot_be_changed() -> None:

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def slow_loss(images, texts, scale):
-    """The mean over pictures and over texts of -log of the fraction of the own one, by loops."""
+    """The mean over pictures and over texts of -log of the fraction that is its own, by loops."""
     total, count = 0.0, len(images)
     similarity = [[scale * float(normalize(a, dim=0) @ normalize(b, dim=0)) for b in texts] for a in images]
     for i in range(count):
         row = [similarity[i][j] for j in range(count)]
         column = [similarity[j][i] for j in range(count)]
         for scores in (row, column):
-            total -= math.log(math.exp(scores[i]) / sum(math.exp(one) for one in scores))
+            total -= math.log(math.exp(scores[i]) / sum(math.exp(score) for score in scores))
     return total / (2 * count)
 
 
@@ -32,8 +32,8 @@ def slow_loss(images, texts, scale):
 def test_the_loss_equals_the_formula(count):
     torch.manual_seed(count)
     images, texts = torch.randn(count, 5, dtype=torch.float64), torch.randn(count, 5, dtype=torch.float64)
-    found = contrastive_loss(images, texts, torch.tensor(3.0, dtype=torch.float64))
-    assert float(found) == pytest.approx(slow_loss(images, texts, 3.0), rel=1e-5)
+    loss = contrastive_loss(images, texts, torch.tensor(3.0, dtype=torch.float64))
+    assert float(loss) == pytest.approx(slow_loss(images, texts, 3.0), rel=1e-5)
 
 
 def test_the_loss_has_its_limits():
@@ -124,8 +124,8 @@ def test_two_processes_with_half_a_batch_equal_one_with_all_of_it(tmp_path: Path
     loss = contrastive_loss(images @ weight, texts @ weight, scale)
     loss.backward()
     for rank in range(2):
-        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        for value, expected in zip(found, [loss.detach(), weight.grad, scale.grad], strict=True):
+        loaded = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        for value, expected in zip(loaded, [loss.detach(), weight.grad, scale.grad], strict=True):
             torch.testing.assert_close(value, expected)
     assert weight.grad is not None
     assert weight.grad.abs().max() > 1e-3

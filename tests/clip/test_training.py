@@ -29,8 +29,8 @@ def test_training_lowers_the_loss_and_freezes_the_clip(task: Task) -> None:
 def test_the_same_seed_gives_the_same_clip_and_a_kill_changes_nothing(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    own = clip_params(train={"steps": 20, "batch_size": 8, "lr": 1e-3})
-    whole, curve = make_clip(own, task, "a")
+    params = clip_params(train={"steps": 20, "batch_size": 8, "lr": 1e-3})
+    whole, curve = make_clip(params, task, "a")
     save = CheckpointFolder.save
 
     def save_once(folder: CheckpointFolder, state: dict[str, object]) -> None:
@@ -39,10 +39,10 @@ def test_the_same_seed_gives_the_same_clip_and_a_kill_changes_nothing(
 
     monkeypatch.setattr(CheckpointFolder, "save", save_once)
     with pytest.raises(KeyboardInterrupt):
-        make_clip(own, task, "b")
+        make_clip(params, task, "b")
     monkeypatch.undo()
     assert task.checkpoints("b").load()["step"] == 10  # type: ignore[index]
-    resumed, again = make_clip(own, task, "b")
+    resumed, again = make_clip(params, task, "b")
     assert again == curve
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
@@ -53,14 +53,14 @@ def test_sentences_hold_where_the_annotations_have_all_that_they_name(task: Task
     templates = ["a {back_colour} {colour}", "a {crown_colour} {colour}"]
     told = sentences_of(task.manifest, train, templates)
     assert len(told) == len(train)
-    for name, own in zip(train.frame["class_name"], told, strict=True):
-        assert own == [f"a {name} picture", f"it is {name}", f"a dark {name} {name}"]
+    for name, sentences in zip(train.frame["class_name"], told, strict=True):
+        assert sentences == [f"a {name} picture", f"it is {name}", f"a dark {name} {name}"]
 
 
 def test_a_clip_with_weights_is_not_trained_and_needs_no_captions(task: Task, tmp_path: Path) -> None:
     torch.save(tiny_clip().network.state_dict(), tmp_path / "w.pt")
-    own = clip_params(train=None, pretrained=str(tmp_path / "w.pt"))
-    clip, curve = make_clip(own, silent(task), "c")
+    params = clip_params(train=None, pretrained=str(tmp_path / "w.pt"))
+    clip, curve = make_clip(params, silent(task), "c")
     assert curve == []
     assert torch.equal(clip.encode_texts(["a"]), tiny_clip().encode_texts(["a"]))
     with pytest.raises(UserError, match="32 training pictures of data set 'd' have no caption"):

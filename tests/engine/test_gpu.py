@@ -25,14 +25,16 @@ def test_training_on_cuda_follows_the_cpu(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     train = {"steps": 20, "batch_size": 6, "images_per_class": 2, "lr": 1e-3, "precision": precision}
-    own = parse(IrtParams, {"images": {"side": SIDE, "crop": "centre", "flip": False}, "train": train}, "irt")
+    params = parse(
+        IrtParams, {"images": {"side": SIDE, "crop": "centre", "flip": False}, "train": train}, "irt"
+    )
     vectors = {}
     for device in ("cpu", "cuda"):
         task = make_task(tmp_path / device)
         task = dataclasses.replace(task, runtime=RuntimeParams(device=device, workers=1))
         torch.manual_seed(0)
-        method = Irt.build(Irt.named(own, "R"), task)
-        train_on(method, own.images, own.train, task, f"irt/{device}")
-        vectors[device] = task.run(method, method.embed, task.subset("test"), own.images, device)
+        method = Irt.build(Irt.named(params, "R"), task)
+        train_on(method, params.images, params.train, task, f"irt/{device}")
+        vectors[device] = task.run(method, method.embed, task.subset("test"), params.images, device)
     similarity = (vectors["cpu"] * vectors["cuda"]).sum(1)
     assert float(similarity.min()) > (0.999 if precision == "fp32" else 0.97)

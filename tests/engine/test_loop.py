@@ -74,16 +74,16 @@ def test_half_precision_where_the_hardware_has_it(
     monkeypatch: pytest.MonkeyPatch, asked: str, device: str, processor: str, expected: str
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
-    own = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": asked})
-    assert pick_precision(own, device) == expected
+    params = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": asked})
+    assert pick_precision(params, device) == expected
 
 
 def test_a_processor_that_emulates_bf16_trains_in_fp32_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX0")
-    own = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": "bf16"})
+    params = TrainParams.model_validate({"steps": 1, "batch_size": 2, "lr": 0.1, "precision": "bf16"})
     for _ in range(3):
-        pick_precision(own, "cpu")
+        pick_precision(params, "cpu")
     message = "precision bf16 would be emulated on this processor (AVX0): training in fp32\n"
     assert capsys.readouterr().err == message

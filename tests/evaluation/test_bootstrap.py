@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fieldmark.evaluation import bootstrap
-from fieldmark.evaluation.bootstrap import interval, paired_difference
+from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
 from fieldmark.evaluation.retrieval import rank_queries, retrieval_metrics
 
 
@@ -54,7 +54,7 @@ def test_same_seed_same_interval_and_blocks_do_not_matter(monkeypatch):
 
 
 def test_degenerate_input():
-    assert interval([1.0, 1.0], ["a", "b"]).as_dict() == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert interval([1.0, 1.0], ["a", "b"]) == Interval(1.0, 1.0, 1.0)
     single = interval([0.0, 1.0, 1.0, 0.0], ["a"] * 4)
     assert single.low < single.value < single.high
     assert interval([0.3], ["a"]).low == 0.3

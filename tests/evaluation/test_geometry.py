@@ -6,6 +6,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from fieldmark.evaluation import geometry
+from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.geometry import (
     components_difference,
     components_for,
@@ -123,7 +124,7 @@ def test_components_difference_leaves_each_group_out_in_turn():
 
 def test_components_difference_of_equal_embeddings_is_zero():
     first, _, clusters = simulated_pair(0)
-    assert components_difference(first, first, clusters).as_dict() == {"value": 0, "low": 0, "high": 0}
+    assert components_difference(first, first, clusters) == Interval(0, 0, 0)
 
 
 def test_components_difference_refuses_other_pictures():

@@ -40,17 +40,17 @@ def captioned():
 
 
 def test_every_picture_has_its_phrases_and_training_pictures_make_the_vocabulary(captioned):
-    found = extract(captioned, ["wren/0", "wren/1", "heron/2"], PARAMS, NOWHERE)
-    assert list(found.frame["id"]) == list(captioned["id"])
-    assert list(found.frame["row"]) == [0, 1, 2, 3]
-    assert list(found.frame["phrases"]) == [
+    phrases = extract(captioned, ["wren/0", "wren/1", "heron/2"], PARAMS, NOWHERE)
+    assert list(phrases.frame["id"]) == list(captioned["id"])
+    assert list(phrases.frame["row"]) == [0, 1, 2, 3]
+    assert list(phrases.frame["phrases"]) == [
         ["red bill", "long tail"],
         [],
         [],
         ["red tail", "green crest", "white legs"],
     ]
-    assert list(found.frame["captions"]) == [[[0, 1], [0]], [], [], [[0], [1], [1]]]
-    assert found.vocabulary == ["<pad>", "<unk>"]  # each word of the training pictures occurs once
+    assert list(phrases.frame["captions"]) == [[[0, 1], [0]], [], [], [[0], [1], [1]]]
+    assert phrases.vocabulary == ["<pad>", "<unk>"]  # each word of the training pictures occurs once
     once = extract(captioned, ["wren/0"], PhrasesParams(dataset="d", split="s", min_count=1), NOWHERE)
     assert once.vocabulary[2:] == ["bill", "long", "red", "tail"]
     every = extract(captioned, captioned["id"], PARAMS, NOWHERE)
@@ -58,22 +58,22 @@ def test_every_picture_has_its_phrases_and_training_pictures_make_the_vocabulary
 
 
 def test_several_processes_change_nothing(captioned):
-    one = extract(captioned, captioned["id"], PARAMS, NOWHERE, processes=1)
-    two = extract(captioned, captioned["id"], PARAMS, NOWHERE, processes=2)
-    pd.testing.assert_frame_equal(one.frame, two.frame)
-    assert one.vocabulary == two.vocabulary
+    alone = extract(captioned, captioned["id"], PARAMS, NOWHERE, processes=1)
+    shared = extract(captioned, captioned["id"], PARAMS, NOWHERE, processes=2)
+    pd.testing.assert_frame_equal(alone.frame, shared.frame)
+    assert alone.vocabulary == shared.vocabulary
 
 
 def test_phrases_are_capped_and_generic_ones_dropped(captioned):
     params = PhrasesParams(dataset="d", split="s", max_phrases=1, generic=("red bill",))
-    found = extract(captioned, [], params, NOWHERE)
-    assert list(found.frame["phrases"]) == [["long tail"], [], ["bird"], ["red tail"]]
+    phrases = extract(captioned, [], params, NOWHERE)
+    assert list(phrases.frame["phrases"]) == [["long tail"], [], ["bird"], ["red tail"]]
 
 
 def test_the_report_counts_and_shows_a_sample(captioned):
     params = PhrasesParams(dataset="d", split="s", max_phrases=3)
-    found = extract(captioned, captioned["id"], params, NOWHERE)
-    report = describe(found, captioned, params, NOWHERE)
+    phrases = extract(captioned, captioned["id"], params, NOWHERE)
+    report = describe(phrases, captioned, params, NOWHERE)
     assert json.loads(json.dumps(report)) == report
     assert report["counts"] == {
         "pictures": 4,
@@ -88,7 +88,7 @@ def test_the_report_counts_and_shows_a_sample(captioned):
     assert report["frequent"] == [
         [phrase, 1] for phrase in ("green crest", "long tail", "red bill", "red tail", "white legs")
     ]
-    assert [one["id"] for one in report["sample"]] == ["wren/0", "heron/2", "heron/3"]
+    assert [picture["id"] for picture in report["sample"]] == ["wren/0", "heron/2", "heron/3"]
     assert report["sample"][0]["caption"] == "a red bill and a long tail"
     assert report["sample"][0]["tagged"][:3] == [["a", "DT"], ["red", "JJ"], ["bill", "NN"]]
     assert report["sample"][0]["phrases"] == ["red bill", "long tail"]
@@ -96,9 +96,9 @@ def test_the_report_counts_and_shows_a_sample(captioned):
 
 def test_no_picture_and_no_caption_are_no_trouble(captioned):
     for frame in (captioned[:0], captioned[1:2].reset_index(drop=True)):
-        found = extract(frame, frame["id"], PARAMS, NOWHERE)
-        report = describe(found, frame, PARAMS, NOWHERE)
-        assert (found.vocabulary, report["sample"], report["frequent"]) == (["<pad>", "<unk>"], [], [])
+        phrases = extract(frame, frame["id"], PARAMS, NOWHERE)
+        report = describe(phrases, frame, PARAMS, NOWHERE)
+        assert (phrases.vocabulary, report["sample"], report["frequent"]) == (["<pad>", "<unk>"], [], [])
         assert json.dumps(report, allow_nan=False)
 
 
@@ -137,11 +137,11 @@ def run_stage(folder, captioned, clip):
 def test_the_stage_writes_phrases_and_report(tmp_path, captioned):
     split, written = run_stage(tmp_path, captioned, "none")
     assert set(written) == {"phrases.parquet", "vocabulary.txt"}
-    found = read_phrases(tmp_path / "data/text/phrases/p")
+    phrases = read_phrases(tmp_path / "data/text/phrases/p")
     trained = set(split.loc[split["role"] == "train", "id"])
     expected = extract(captioned, trained, PhrasesParams(dataset="d", split="s", min_count=1), NOWHERE)
-    pd.testing.assert_frame_equal(found.frame, expected.frame)
-    assert found.vocabulary == expected.vocabulary
+    pd.testing.assert_frame_equal(phrases.frame, expected.frame)
+    assert phrases.vocabulary == expected.vocabulary
     assert json.loads((tmp_path / "reports/results/phrases/p.json").read_text())["counts"]["pictures"] == 4
 
 
@@ -153,7 +153,7 @@ def test_the_stage_adds_vectors_and_changes_no_phrase(tmp_path, captioned):
     assert {name: written[name] for name in without} == without
     vectors = read_vectors(tmp_path / "data/text/phrases/p")
     said = read_phrases(tmp_path / "data/text/phrases/p").frame["phrases"]
-    assert vectors.phrases == sorted({phrase for one in said for phrase in one})
+    assert vectors.phrases == sorted({phrase for picture in said for phrase in picture})
     norms = np.linalg.norm(vectors.vectors.astype(float), axis=1)
     np.testing.assert_allclose(norms, 1.0, atol=1e-3)
     _, again = run_stage(tmp_path, captioned, "none")

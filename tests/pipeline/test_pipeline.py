@@ -5,11 +5,13 @@ The tests share the folder and come in any order: each leaves it up to date. One
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -20,27 +22,27 @@ from fieldmark.preflight.presets import with_settings
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
+    *("score_backbone@vit", "score_clip@tiny", "score_prompts@birds"),
     *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
 PLACEHOLDERS = ("data/text/none", "models/clip_models/none")  # in Git, though what lies beside them is not
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 
-def command(folder, *arguments):
+def environment(folder):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(folder / "src"),
+        "DVC_NO_ANALYTICS": "true",
+        "OMP_NUM_THREADS": "1",  # tiny work: threads cost more than they bring
+    }
+
+
+def command(folder, *arguments):
     return subprocess.run(
-        arguments,
-        cwd=folder,
-        env={
-            **os.environ,
-            "PATH": path,
-            "PYTHONPATH": str(folder / "src"),
-            "DVC_NO_ANALYTICS": "true",
-            "OMP_NUM_THREADS": "1",  # tiny work: threads cost more than they bring
-        },
-        capture_output=True,
-        text=True,
-        check=False,
+        arguments, cwd=folder, env=environment(folder), capture_output=True, text=True, check=False
     )
 
 
@@ -97,11 +99,16 @@ def test_the_whole_pipeline_runs(project, first):
         "summary.md",
         "metrics/irt.json",
         "metrics/pma.json",
+        "results/irt.json",
+        "results/pma.json",
         "validation/birds.json",
-        "backbones/vit.json",
-        "phrases/birds.json",
-        "clip_models/tiny.json",
-        "prompts/birds.json",
+        *(f"{kind}/backbones/vit.json" for kind in ("metrics", "results")),
+        *(f"{kind}/clip_models/tiny.json" for kind in ("metrics", "results")),
+        *(f"{kind}/prompts/birds.json" for kind in ("metrics", "results")),
+        *(f"{kind}/difficulty/birds.json" for kind in ("metrics", "results")),
+        "results/phrases/birds.json",
+        "plots/variants.csv",
+        "plots/losses.csv",
     ):
         assert (project / "reports" / name).stat().st_size > 0
     assert (project / "models/irt/variants/R/model.json").exists()
@@ -117,17 +124,18 @@ def test_again_runs_nothing(project, first):
 def test_git_sees_metrics_and_summary_and_no_data(project, first):
     shown = command(project, "git", "status", "--porcelain", "--untracked-files=all").stdout.splitlines()
     seen = {line[3:] for line in shown}
-    assert {"dvc.lock", "reports/summary.md", "reports/metrics/irt.json"} <= seen
+    assert {"dvc.lock", "reports/summary.md", "reports/metrics/irt.json", "reports/results/irt.json"} <= seen
     kept_by_dvc = ("data/", "models/", "reports/figures/", "reports/index.html", "src/")
     assert not [path for path in seen if path.startswith(kept_by_dvc)]
 
 
 def test_training_again_gives_identical_models_and_metrics(project, first):
-    before = contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*")
+    written = "models/**/*", "reports/metrics/*", "reports/results/*", "reports/history/**/*"
+    before = contents(project, *written)
     shutil.rmtree(project / ".dvc" / "cache" / "runs")  # else the earlier run is taken from there
     ran = repro(project, "--force", "--single-item", "train@irt", "evaluate@irt")
     assert ran == {"train@irt", "evaluate@irt"}
-    assert contents(project, "models/**/*", "reports/metrics/*", "reports/history/**/*") == before
+    assert contents(project, *written) == before
 
 
 def test_a_changed_lambda_reruns_irt_alone(project, first):
@@ -163,3 +171,56 @@ def test_a_misspelt_parameter_stops_before_anything_is_computed(project, first):
     assert RUNNING.findall(done.stdout) == ["check"]
     assert "error: unknown parameter irt.lamda; did you mean 'lambda'?\n" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def touched(folder, file):
+    """Return the stages that would run after a change in the code of `file`; the file is put back."""
+    path = folder / "src/fieldmark" / file
+    text = path.read_text()
+    path.write_text(text + "\n")
+    done = dvc(folder, "status", "--json")
+    path.write_text(text)
+    assert done.returncode == 0, done.stderr
+    return {name for name in json.loads(done.stdout) if name != "check"}
+
+
+def test_code_reruns_the_stages_that_run_it_and_no_training_for_what_is_drawn_or_scored(project, first):
+    repro(project)
+    assert touched(project, "reporting/templates/style.css") == {"report"}
+    scoring = touched(project, "protocols/dense.py")
+    assert scoring == {"evaluate@irt", "evaluate@pma"}
+    assert touched(project, "datasets/checking/facts.py") == {"validate@birds"}
+    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "evaluate@irt"}
+    assert touched(project, "scoring/backbones.py") == {
+        "score_backbone@vit",
+        "score_clip@tiny",
+        "score_prompts@birds",
+    }
+    drawn = touched(project, "figures/style.py")
+    assert not [name for name in drawn if name.startswith(("pretrain", "clip@", "train", "distill"))]
+
+
+def test_a_killed_training_goes_on_after_a_chart_has_changed(project, first):
+    change(project, "irt.train.steps=600", "runtime.checkpoint_seconds=0")
+    state = project / ".resume/irt"
+    training = subprocess.Popen(
+        [sys.executable, "src/stages/train.py", "irt"],
+        cwd=project,
+        env=environment(project),
+        stderr=subprocess.PIPE,
+    )
+    while not list(state.glob("L/*/state.pt")):
+        assert training.poll() is None
+        time.sleep(0.05)
+    training.kill()
+    training.communicate()
+    kept = {path.parent.name for path in state.glob("L/*/state.pt")}
+    chart = project / "src/fieldmark/figures/charts.py"
+    text = chart.read_text()
+    chart.write_text(text + "\n")
+    done = command(project, sys.executable, "src/stages/train.py", "irt")
+    chart.write_text(text)
+    assert done.returncode == 0, done.stderr
+    [begun] = [int(line) for line in re.findall(r"^irt-L: .*\| (\d+)/4800", done.stderr, re.MULTILINE)[:1]]
+    assert begun > 0, done.stderr
+    assert len(kept) == 1

@@ -122,10 +122,10 @@ def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
 def test_nothing_is_left_of_a_preset_laid_before(first, second):
     base = (ROOT / "params.yaml").read_text()
     after = with_presets(with_presets(base, [first], PRESETS), [second], PRESETS)
-    found, alone = (
-        YAML(typ="safe", pure=True).load(one) for one in (after, with_presets(base, [second], PRESETS))
+    second_only, alone = (
+        YAML(typ="safe", pure=True).load(text) for text in (after, with_presets(base, [second], PRESETS))
     )
-    assert found == alone
+    assert second_only == alone
 
 
 def test_a_preset_twice_equals_once(presets):
@@ -177,7 +177,7 @@ def test_an_unknown_preset_lists_all_with_their_first_line(presets):
 )
 def test_settings_are_yaml_and_keep_comments(setting, line):
     changed = with_settings(TEXT, [setting])
-    assert line in [one.strip() for one in changed.splitlines()]
+    assert line in [written.strip() for written in changed.splitlines()]
     assert len(changed.splitlines()) == len(TEXT.splitlines())
 
 
@@ -335,9 +335,9 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
     assert (pma.word_dim, pma.phrase_dim, pma.stage_dim, pma.dropout) == (300, 512, 512, 0.5)
     assert (pma.captions, pma.captions_given, pma.aux_stage_loss) == ("all", None, 0)
     assert (student.temperature, student.label_weight, student.view) == (1, 0, "same")
-    for own in (pma, student):
-        train, images = own.train, own.images
-        assert (train.optimizer, train.lr, own.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
+    for recipe in (pma, student):
+        train, images = recipe.train, recipe.images
+        assert (train.optimizer, train.lr, recipe.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
         assert (train.steps, train.warmup_steps) == (100 * pictures // 16, 5 * pictures // 16)
         assert (train.schedule, train.batch_size, train.precision) == ("cosine", 16, "fp32")
         assert (images.side, images.resize, images.crop, images.flip) == (448, 512, "random", True)
@@ -449,7 +449,7 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
     )
     split = params.section("splits")["longtail"]
     assert (split["by"], split["head"], split["tail"], split["val_fraction"]) == ("source", 100, 20, 0)
-    assert [one[one["source"]]["lists"] for one in params.section("datasets").values()] == ["published"]
+    assert [item[item["source"]]["lists"] for item in params.section("datasets").values()] == ["published"]
 
 
 def script(folder, *arguments):

@@ -21,8 +21,8 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 def test_training_lowers_the_loss(task: Task) -> None:
-    own = backbone_params(train={"steps": 60, "batch_size": 12, "lr": 3e-3})
-    backbone, classifier, curve = make_backbone(own, task, "v")
+    params = backbone_params(train={"steps": 60, "batch_size": 12, "lr": 3e-3})
+    backbone, classifier, curve = make_backbone(params, task, "v")
     assert curve[-1]["loss"] < curve[0]["loss"]
     assert backbone.spec.dim == 16
     assert classifier is not None
@@ -30,28 +30,28 @@ def test_training_lowers_the_loss(task: Task) -> None:
 
 
 def test_the_same_seed_gives_the_same_backbone(task: Task) -> None:
-    own = backbone_params(train={"steps": 3, "batch_size": 8, "lr": 1e-3})
-    first, second = (make_backbone(own, task, run)[0].state_dict() for run in "ab")
+    params = backbone_params(train={"steps": 3, "batch_size": 8, "lr": 1e-3})
+    first, second = (make_backbone(params, task, run)[0].state_dict() for run in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_weights_are_taken_not_trained(task: Task, tmp_path: Path) -> None:
     source = create_backbone(NetworkParams(arch="vit_tiny_patch16_224", options=VIT), SIDE)
     save_file(contiguous(source.trunk.network.state_dict()), tmp_path / "w.safetensors")
-    own = backbone_params(weights=str(tmp_path / "w.safetensors"))
-    backbone, classifier, curve = make_backbone(own, task, "v")
+    params = backbone_params(weights=str(tmp_path / "w.safetensors"))
+    backbone, classifier, curve = make_backbone(params, task, "v")
     assert (classifier, curve) == (None, [])
     for name, value in source.state_dict().items():
         assert torch.equal(backbone.state_dict()[name], value)
 
 
 def test_the_classifier_comes_back_around_its_backbone(task: Task, tmp_path: Path) -> None:
-    own = backbone_params(train={"steps": 1, "batch_size": 8, "lr": 1e-3}, pooling="cls")
-    backbone, classifier, _ = make_backbone(own, task, "v")
+    params = backbone_params(train={"steps": 1, "batch_size": 8, "lr": 1e-3}, pooling="cls")
+    backbone, classifier, _ = make_backbone(params, task, "v")
     assert classifier is not None
-    assert load_classifier(backbone, tmp_path, own.pooling) is None
+    assert load_classifier(backbone, tmp_path, params.pooling) is None
     save_head(classifier, tmp_path)
-    again = load_classifier(backbone, tmp_path, own.pooling)
+    again = load_classifier(backbone, tmp_path, params.pooling)
     assert again is not None
     images = torch.rand(3, 3, SIDE, SIDE)
     with torch.no_grad():

@@ -58,8 +58,8 @@ def store(tmp_path: Path) -> ImageStore:
 
 def make(store, tmp_path, table, **changes):
     save_clip(tiny_clip(), tmp_path / "clip")
-    own = parse(PromptParams, {"dataset": "d", "clip": "c", **changes}, "prompts.p")
-    return make_prompts(own, tmp_path / "clip", store, table, RUNTIME, tmp_path / "cache")
+    params = parse(PromptParams, {"dataset": "d", "clip": "c", **changes}, "prompts.p")
+    return make_prompts(params, tmp_path / "clip", store, table, RUNTIME, tmp_path / "cache")
 
 
 def test_embeddings_are_the_mean_over_templates(store, tmp_path):

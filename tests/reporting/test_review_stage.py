@@ -110,7 +110,7 @@ def test_outside_of_a_repository_it_is_one_line(tmp_path, monkeypatch):
     write_params(tmp_path, irt={})
     done = run(tmp_path, "main")
     assert done.returncode == 1
-    assert done.stderr.startswith("error: this folder is in no Git repository")
+    assert done.stderr.startswith("error: there is no Git repository here")
     assert len(done.stderr.splitlines()) == 1
 
 

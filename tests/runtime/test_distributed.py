@@ -26,14 +26,14 @@ here, devices = Path(sys.argv[1]), int(sys.argv[2])
 runtime = RuntimeParams(device="cpu", devices=devices, workers=0, checkpoint_seconds=100)
 scratch = here / str(devices) / ("first" if first_process() else "second")
 task = dataclasses.replace(make_task(scratch), runtime=runtime)
-own = IrtParams(
+params = IrtParams(
     images=ImageParams(side=SIDE),
     train=TrainParams(steps=4, batch_size=12, images_per_class=2, lr=1e-3, clip_norm=1.0),
     memory=MemoryParams(momentum=0.9),
 )
 torch.manual_seed(0)
-method = Irt.build(Irt.named(own, "R"), task)
-train_on(method, own.images, own.train, task, "irt/R")
+method = Irt.build(Irt.named(params, "R"), task)
+train_on(method, params.images, params.train, task, "irt/R")
 if first_process():
     torch.save(method.state_dict(), here / f"{{devices}}.pt")
 """
@@ -51,15 +51,15 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
             timeout=240,
         )
         assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
-    assert one.keys() == two.keys()
+    whole, halves = (torch.load(tmp_path / f"{n}.pt", weights_only=True) for n in (1, 2))
+    assert whole.keys() == halves.keys()
     moved = False
-    for name, value in one.items():
+    for name, value in whole.items():
         if isinstance(value, torch.Tensor):
             torch.testing.assert_close(
-                two[name], value, atol=2e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+                halves[name], value, atol=2e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
             )
             moved = moved or bool(value.abs().sum() > 0)
         else:
-            assert two[name] == value
+            assert halves[name] == value
     assert moved

@@ -18,9 +18,9 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 def test_a_trained_backbone_knows_colours(task: Task) -> None:
-    own = backbone_params(train={"steps": 60, "batch_size": 12, "lr": 3e-3})
-    backbone, classifier, _ = make_backbone(own, task, "v")
-    result = describe_backbone("vit", backbone, classifier, own, task)
+    params = backbone_params(train={"steps": 60, "batch_size": 12, "lr": 3e-3})
+    backbone, classifier, _ = make_backbone(params, task, "v")
+    result = describe_backbone("vit", backbone, classifier, params, task)
     top1 = result.measures["top1"]
     assert top1.value > 0.8  # one colour a class: chance is a quarter
     assert top1.low <= top1.value <= top1.high  # type: ignore[operator]
@@ -30,8 +30,8 @@ def test_a_trained_backbone_knows_colours(task: Task) -> None:
 
 
 def test_a_backbone_without_a_classifier_is_searched_with_alone(task: Task) -> None:
-    own = backbone_params(weights="/data/w.safetensors")
-    measures = score_backbone(tiny_vit(), None, own, task)
+    params = backbone_params(weights="/data/w.safetensors")
+    measures = score_backbone(tiny_vit(), None, params, task)
     assert list(measures) == ["recall@1"]
     assert 0.0 <= measures["recall@1"].value <= 1.0
-    assert describe_backbone("vit", tiny_vit(), None, own, task).weights == "w.safetensors"
+    assert describe_backbone("vit", tiny_vit(), None, params, task).weights == "w.safetensors"

@@ -23,11 +23,11 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
 
 
 def test_a_clip_that_was_taught_names_of_colours_knows_them(task: Task, tmp_path: Path) -> None:
-    own = clip_params(sentences=["a {back_colour} {colour}"], templates=["a {} picture", "it is {}"])
-    clip, _ = make_clip(own, task, "clip-small")
+    params = clip_params(sentences=["a {back_colour} {colour}"], templates=["a {} picture", "it is {}"])
+    clip, _ = make_clip(params, task, "clip-small")
     figures = FigureFolder(tmp_path / "figures")
     figures.folder.mkdir()
-    result = describe_clip("small", clip, own, task, figures)
+    result = describe_clip("small", clip, params, task, figures)
     measures = result.measures
     assert measures["zero-shot top1"].value > 0.7  # chance is a quarter
     assert measures["zero-shot top1, classes by their training captions"].value > 0.7

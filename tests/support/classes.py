@@ -19,6 +19,6 @@ def class_manifest(
             "row": range(count),
             "class_name": names,
             "labels": labels or [[] for _ in names],
-            "attributes": [json.dumps(one) for one in attributes or [{}] * count],
+            "attributes": [json.dumps(values) for values in attributes or [{}] * count],
         }
     )

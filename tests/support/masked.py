@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fieldmark.base.files import write_json
-from fieldmark.datasets.data.packed.store import MASK_NAMES, ImageStore, StoreWriter
+from fieldmark.datasets.data.packed.store import MASK_NAMES, ImageStore, StoreWriter, encode
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
@@ -34,7 +34,7 @@ def masked_task(folder: Path, pictures: int = 30, sides: tuple[int, ...] = (32,)
                 {
                     "id": f"picture {number}",
                     "row": writer.add(noise.astype(np.uint8)),
-                    "mask_row": writer.add_mask(mask),
+                    "mask_row": writer.add_encoded_mask(encode(mask, writer.mask_encoding)),
                     "role": "test" if number % 5 > 2 else "train",
                     "label": 0,
                     "class_name": "picture",

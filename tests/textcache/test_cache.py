@@ -26,12 +26,12 @@ def encode():
 
 
 def test_each_row_is_the_text_tower_on_its_sentence(tmp_path, encode):
-    found = TextCache(tmp_path, "key").embed(TEMPLATES, ["duck", "traffic_light"], encode)
-    assert (found.shape, found.dtype) == ((2, 2, 8), torch.float32)
+    vectors = TextCache(tmp_path, "key").embed(TEMPLATES, ["duck", "traffic_light"], encode)
+    assert (vectors.shape, vectors.dtype) == ((2, 2, 8), torch.float32)
     for t, words in enumerate(["a photo of a {}.", "a drawing of a {}."]):
         for c, name in enumerate(["duck", "traffic light"]):
             alone = encode.clip.encode_texts([words.format(name)])[0]
-            torch.testing.assert_close(found[t, c], alone, atol=0, rtol=0)
+            torch.testing.assert_close(vectors[t, c], alone, atol=0, rtol=0)
 
 
 def test_a_changed_name_computes_that_name_only(tmp_path, encode):
@@ -62,9 +62,9 @@ def test_another_clip_shares_nothing(tmp_path, encode):
 
 
 def test_a_name_that_occurs_twice_is_computed_once(tmp_path, encode):
-    found = TextCache(tmp_path, "key").embed(["{}"], ["duck", "duck"], encode)
+    vectors = TextCache(tmp_path, "key").embed(["{}"], ["duck", "duck"], encode)
     assert encode.asked == ["duck"]
-    assert torch.equal(found[0, 0], found[0, 1])
+    assert torch.equal(vectors[0, 0], vectors[0, 1])
 
 
 def test_a_damaged_cache_is_made_again(tmp_path, encode):

@@ -25,11 +25,11 @@ def phrases():
 
 def test_what_is_read_is_what_was_written(tmp_path, phrases):
     write_phrases(phrases, tmp_path)
-    found = read_phrases(tmp_path)
-    pd.testing.assert_frame_equal(found.frame, phrases.frame)
-    assert found.vocabulary == WORDS
+    again = read_phrases(tmp_path)
+    pd.testing.assert_frame_equal(again.frame, phrases.frame)
+    assert again.vocabulary == WORDS
     before = [path.read_bytes() for path in sorted(tmp_path.iterdir())]
-    write_phrases(found, tmp_path)
+    write_phrases(again, tmp_path)
     assert [path.read_bytes() for path in sorted(tmp_path.iterdir())] == before
 
 
@@ -45,9 +45,9 @@ def test_absent_and_damaged_files_are_one_line(tmp_path, phrases, name):
 
 
 def test_vocabulary_counts_words_and_sorts_by_count_then_spelling():
-    found = [["red bill", "red eye"], ["grey bill", "wing"], ["wing", "eye"]]
-    assert build_vocabulary(found, 2) == ["<pad>", "<unk>", "bill", "eye", "red", "wing"]
-    assert build_vocabulary(found, 1) == ["<pad>", "<unk>", "bill", "eye", "red", "wing", "grey"]
+    pictures = [["red bill", "red eye"], ["grey bill", "wing"], ["wing", "eye"]]
+    assert build_vocabulary(pictures, 2) == ["<pad>", "<unk>", "bill", "eye", "red", "wing"]
+    assert build_vocabulary(pictures, 1) == ["<pad>", "<unk>", "bill", "eye", "red", "wing", "grey"]
     assert build_vocabulary([["a a a"], []], 3) == ["<pad>", "<unk>", "a"]
     assert build_vocabulary([], 1) == ["<pad>", "<unk>"]
 

@@ -1,1 +1,1 @@
-"""What every room stands on: typed blocks, one-line errors, atomic files, progress bars."""
+"""What every other folder uses: typed blocks, one-line errors, atomic files, progress bars."""

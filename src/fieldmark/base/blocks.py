@@ -1,4 +1,4 @@
-"""Typed parameter blocks: `params.yaml` in, frozen models out, one-line errors for what is wrong."""
+"""Typed parameter blocks: parts of `params.yaml` become frozen models; what is wrong is told in one line."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -16,7 +16,7 @@ class Block(BaseModel):
     """A block of `params.yaml`. Unknown keys are refused; instances cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    renamed: ClassVar[Mapping[str, str]] = {}  # former names of parameters, and what they are called now
+    renamed: ClassVar[Mapping[str, str]] = {}  # former names of parameters, with their names now
 
     @classmethod
     def read(cls, mapping: Any, where: str) -> Self:
@@ -64,7 +64,7 @@ def pick(mapping: dict[str, Any], key: str, where: str) -> Any:
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """Return a clause that names the nearest known word, or lists all when none is near."""
+    """Return a clause that names the nearest known word, or lists all known words when none is near."""
     close = get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; it knows: {', '.join(sorted(known))}"
 
@@ -86,7 +86,7 @@ def _explain(block_class: type[Block], error: Any, where: str) -> str:
     if error["type"] == "missing":
         return f"parameter {dotted} is missing"
     wrong, value = error["msg"].removeprefix("Value error, "), error["input"]
-    # A mapping's beginning says nothing of a mistake that concerns the whole block.
+    # When a whole block is wrong, the first characters of its mapping would say nothing.
     shown = "" if isinstance(value, dict) else f" (it is {value!r:.80})"
     return f"parameter {dotted}: {wrong[0].lower()}{wrong[1:]}{shown}"
 

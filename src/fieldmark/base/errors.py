@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """A mistake that the user can mend. The message is one line: what is wrong and how to mend it."""
+    """A mistake that the user can correct. The message is one line: what is wrong and what to do about it."""

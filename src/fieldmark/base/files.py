@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written: a temporary name first, then a rename."""
+"""Writing files so that none is ever half-written: they get a temporary name first and are then renamed."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ SIGNIFICANT_DIGITS = 6
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path`; it takes the place of `path` at a clean exit."""
+    """Yield a temporary path in the same folder; without an error, it replaces `path` at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
@@ -28,7 +28,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling folder; it replaces `path` whole at a clean exit."""
+    """Yield a temporary folder beside `path`; without an error, it replaces `path` as a whole at the end."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     try:
@@ -53,7 +53,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def rounded(value: Any) -> Any:
-    """Round every float in a nest of dicts and lists to six significant digits."""
+    """Round every float in nested dicts and lists to six significant digits."""
     if isinstance(value, dict):
         return {key: rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

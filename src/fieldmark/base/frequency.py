@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HEAD, TAIL = 100, 20  # as published: head from 100 training pictures on, tail below 20
+HEAD, TAIL = 100, 20  # as published: at least 100 training pictures are the head, fewer than 20 the tail
 
 
 def frequency_masks(counts: Any, head: int = HEAD, tail: int = TAIL) -> dict[str, NDArray[np.bool_]]:
-    """Return which classes are of the `head`, the `medium` and the `tail`, each (C,), for training pictures (C,).
+    """Return masks (C,) of the classes in `head`, `medium` and `tail`; `counts` (C,) are their training pictures.
 
     The head are the classes with at least `head` pictures, the tail those with fewer than `tail`. Raises
     ValueError when `tail` is above `head`.

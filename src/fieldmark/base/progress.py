@@ -1,4 +1,4 @@
-"""Progress bars that stay readable when the output is no terminal."""
+"""Progress bars that stay readable when the output is not a terminal."""
 
 import sys
 from collections.abc import Iterable

@@ -13,19 +13,19 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.distributed import gather
 from fieldmark.towers.clip import Clip
 
-MOST_SCALE = math.log(100.0)  # the inverse temperature is kept below 100, as in CLIP
+MAX_LOG_SCALE = math.log(100.0)  # the inverse temperature is kept at most 100, as in CLIP
 
 
 def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
-    """Symmetric cross-entropy of pictures (B, m) against texts (B, m) of the same order; pairs are positive.
+    """Symmetric cross-entropy of pictures (B, m) against texts (B, m), where row i of both belong together.
 
-    `scale` is the inverse temperature. A. Radford et al. 2021, arXiv 2103.00020, figure 3. Rows of all
-    processes are gathered, so two processes with half a batch give the loss of one with the whole batch.
+    `scale` is the inverse temperature. A. Radford et al. 2021, arXiv 2103.00020, figure 3. Rows of all processes are
+    gathered, so that two processes with half a batch each give the loss of one process with the whole batch.
     """
     pictures, sentences = (normalize(gather(rows.float()), dim=1) for rows in (images, texts))
     logits = scale * pictures @ sentences.T
-    own = torch.arange(len(logits), device=logits.device)
-    return 0.5 * (cross_entropy(logits, own) + cross_entropy(logits.T, own))
+    pairs = torch.arange(len(logits), device=logits.device)
+    return 0.5 * (cross_entropy(logits, pairs) + cross_entropy(logits.T, pairs))
 
 
 class ContrastiveClip(Trainable):
@@ -42,7 +42,7 @@ class ContrastiveClip(Trainable):
         super().__init__()
         if not captions or not all(captions):
             raise ValueError("every training picture needs a caption")
-        counts = [len(own) for own in captions]
+        counts = [len(sentences) for sentences in captions]
         self.clip, self.seed, self.step = clip, seed, 0
         for name, table in {
             "tokens": clip.tokenize(list(chain.from_iterable(captions))),
@@ -52,7 +52,7 @@ class ContrastiveClip(Trainable):
             self.register_buffer(name, table, persistent=False)
 
     def before_step(self, step: int) -> None:
-        """Remember the step, on which the captions depend."""
+        """Remember the step, because the drawn captions depend on it."""
         self.step = step
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
@@ -64,12 +64,15 @@ class ContrastiveClip(Trainable):
         return {"contrastive": loss, "loss": loss}
 
     def chosen(self, indices: Tensor) -> Tensor:
-        """Rows of `tokens` drawn for training pictures (B,): a function of seed, step and picture alone."""
+        """Return the rows of `tokens` drawn for the training pictures `indices` (B,).
+
+        They depend on seed, step and picture only, not on what else is in the batch.
+        """
         generator = torch.Generator().manual_seed(mix(self.seed, self.step))
-        shares = torch.rand(len(self.counts), generator=generator).to(indices.device)[indices]
-        return self.first[indices] + (shares * self.counts[indices]).long()
+        fractions = torch.rand(len(self.counts), generator=generator).to(indices.device)[indices]
+        return self.first[indices] + (fractions * self.counts[indices]).long()
 
     def after_step(self, step: int) -> None:
-        """Keep the temperature from vanishing."""
+        """Limit the inverse temperature."""
         with torch.no_grad():
-            self.clip.logit_scale.clamp_(max=MOST_SCALE)
+            self.clip.logit_scale.clamp_(max=MAX_LOG_SCALE)

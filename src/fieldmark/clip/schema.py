@@ -13,15 +13,15 @@ from fieldmark.towers.templates import PHOTO, checked_templates, fields
 class ClipParams(Block):
     """One item of `clip_models:`: a CLIP of open_clip, and either its weights or how to train it on a split.
 
-    Trained on the captions of the split's "train" pictures and on `sentences`, templates of a picture's
-    annotations such as "a {back_colour} {shape}", which hold where the picture has all that they name.
+    It is trained on the captions of the split's "train" pictures and on `sentences`: templates for the annotations of
+    a picture such as "a {back_colour} {shape}", which are used where the picture has all annotations that they name.
     """
 
     dataset: str  # the split's
     split: str  # scored on its "test" pictures
     arch: str | None = None  # open_clip's name; None: the network of `config`
     config: dict[str, Any] = Field(default_factory=dict)  # embed_dim, vision_cfg and text_cfg of open_clip
-    pretrained: str | None = None  # a tag of open_clip (downloaded) or a file of weights
+    pretrained: str | None = None  # a tag of open_clip, which is downloaded, or a file of weights
     mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: open_clip's
     std: tuple[float, float, float] | None = None
     templates: tuple[str, ...] = (PHOTO,)  # for class names in zero-shot classification
@@ -31,12 +31,12 @@ class ClipParams(Block):
 
     @field_validator("templates")
     @classmethod
-    def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+    def _one_field(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         return checked_templates(templates)
 
     @field_validator("sentences")
     @classmethod
-    def _named_places(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
+    def _named_fields(cls, sentences: tuple[str, ...]) -> tuple[str, ...]:
         for sentence in sentences:
             if not fields(sentence) or "" in fields(sentence):
                 raise ValueError(f"'{sentence}' must name what it tells, as in 'a {{colour}} {{shape}}'")

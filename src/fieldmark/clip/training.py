@@ -19,7 +19,7 @@ from fieldmark.towers.templates import fill
 def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Point]]:
     """Return the CLIP and its training curve (empty with pretrained weights).
 
-    Raises UserError for a network that open_clip refuses and for a training picture that nothing is said of.
+    Raises UserError for a network that open_clip refuses and for training pictures without any caption.
     """
     torch.manual_seed(params.train.seed if params.train else 0)
     images = params.images
@@ -34,26 +34,27 @@ def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Poin
     )
     curve = []
     if params.train:
-        told = sentences_of(task.manifest, task.subset("train"), params.sentences)
-        if not all(told):
+        captions = sentences_of(task.manifest, task.subset("train"), params.sentences)
+        if not all(captions):
+            silent = captions.count([])
             raise UserError(
-                f"{told.count([])} training pictures of data set '{params.dataset}' have no caption to train a CLIP on"
+                f"{silent} training pictures of data set '{params.dataset}' have no caption to train a CLIP on"
             )
-        model = ContrastiveClip(clip, told, params.train.seed)
+        model = ContrastiveClip(clip, captions, params.train.seed)
         curve = train_on(model, images, params.train, task, run)
     clip.eval().requires_grad_(False)
     return clip, curve
 
 
 def sentences_of(manifest: pd.DataFrame, subset: Subset, templates: Sequence[str] = ()) -> list[list[str]]:
-    """Return, for each picture of `subset`, its captions and every template that its annotations fill."""
+    """Return, for each picture of `subset`, its captions and every template that its annotations can fill."""
     rows = rows_of(manifest, subset)
-    told = []
+    sentences = []
     for captions, attributes in zip(rows["captions"], rows["attributes"], strict=True):
         values = {key: str(value) for key, value in json.loads(attributes).items()} if templates else {}
         filled = [fill(template, values) for template in templates]
-        told.append([*(captions or []), *(one for one in filled if one is not None)])
-    return told
+        sentences.append([*(captions or []), *(sentence for sentence in filled if sentence is not None)])
+    return sentences
 
 
 def rows_of(manifest: pd.DataFrame, subset: Subset) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""params.yaml as one object, and what holds its blocks together."""
+"""params.yaml as one object, and the checks that its blocks fit together."""

@@ -1,4 +1,4 @@
-"""All of `params.yaml`, read once."""
+"""All of `params.yaml`, read once and parsed block by block."""
 
 import re
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ B = TypeVar("B", bound=Block)
 class Configuration:
     """The blocks of `params.yaml`. Each is parsed when it is first asked for, and then kept.
 
-    Whoever asks brings the schema: a stage depends on the schemas of the blocks that it uses and on no other.
+    The caller brings the schema, so that a stage depends on the schemas of the blocks that it uses and on no others.
     """
 
     content: Mapping[str, Any]
@@ -29,7 +29,10 @@ class Configuration:
         return cls(read_yaml(path))
 
     def block(self, name: str, schema: type[B]) -> B:
-        """Return the block `name`, such as `irt`; an absent one is all defaults where the schema allows it."""
+        """Return the block `name`, such as `runtime`; where it is absent, all its parameters have their defaults.
+
+        Raises UserError for a wrong block, and for an absent one whose schema has no defaults.
+        """
         return self._read(schema, self.content.get(name, {}), name)
 
     def method_block(self, name: str, schema: type[B]) -> B:
@@ -37,9 +40,9 @@ class Configuration:
         return self._read(schema, pick(dict(self.content), name, "params.yaml"), name)
 
     def section(self, name: str) -> Mapping[str, Any]:
-        """Return the items of a section such as `backbones`, not parsed; empty where the section is absent.
+        """Return the items of a section such as `backbones` by name, not parsed; empty where the section is absent.
 
-        Their names are file names without an ending. Raises UserError for a section that is no mapping.
+        Raises UserError for a section that is not a mapping and for a name that cannot be the name of a file.
         """
         items = self.content.get(name, {})
         if not isinstance(items, dict):
@@ -54,7 +57,7 @@ class Configuration:
         return self._read(schema, self.raw_item(section, name), f"{section}.{name}")
 
     def raw_item(self, section: str, name: str) -> Any:
-        """Return one item of a section as it is written, for keys that many schemas share."""
+        """Return one item of a section as it is written, not parsed. Raises UserError when it is not there."""
         return pick(dict(self.section(section)), name, section)
 
     def require(self, section: str, name: str, where: str) -> None:
@@ -67,6 +70,6 @@ class Configuration:
         key = (where, schema)
         if key not in self._parsed:
             self._parsed[key] = schema.read(mapping, where)
-        found = self._parsed[key]
-        assert isinstance(found, schema)
-        return found
+        block = self._parsed[key]
+        assert isinstance(block, schema)
+        return block

@@ -1,4 +1,4 @@
-"""What the blocks of `params.yaml` say of one another: which split, backbone and text a run works on."""
+"""How the blocks of `params.yaml` refer to one another: which split, backbone and text a method works on."""
 
 from typing import Any
 
@@ -11,10 +11,11 @@ TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/tex
 
 
 class Wiring(Block):
-    """One item of `methods:`: what a method works on. `dataset` is the split's.
+    """One item of `methods:`: what a method works on. `dataset` must be the data set of `split`.
 
-    `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, as `loca/variants/LOCA`.
-    `text` is one under `data/text/`: `phrases/birds`, `prompts/scenes`, or `none`.
+    `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, such as
+    `loca/variants/LOCA`. `text` is a folder under `data/text/`, such as `phrases/birds` or `prompts/scenes`, or
+    `none`.
     """
 
     split: str
@@ -24,7 +25,7 @@ class Wiring(Block):
 
 
 class DistillWiring(Wiring):
-    """What an item of `distill:` works on: the backbone is the students', the text is what the teacher reads."""
+    """One item of `distill:`: `backbone` is that of the students, `text` is what the teacher reads."""
 
     teacher: str  # the variant that the students learn from
 
@@ -37,25 +38,28 @@ def read_wiring(configuration: Configuration, name: str) -> Wiring:
 
 
 def check_wiring(configuration: Configuration, wiring: Wiring, where: str) -> None:
-    """Raise UserError when a wiring names a split, data set, backbone or text that is not there."""
+    """Raise UserError when a wiring names a split, data set, backbone or text that is not there.
+
+    `where` is the dotted name of the wiring, for messages.
+    """
     check_split(configuration, wiring.split, wiring.dataset, where)
     _check_backbone(configuration, wiring.backbone, where)
     _check_text(configuration, wiring.text, where)
 
 
 def check_split(configuration: Configuration, split: str, dataset: str, where: str) -> None:
-    """Raise UserError unless `split` is an item of `splits:` and of `dataset`."""
+    """Raise UserError unless `split` is an item of `splits:` and belongs to `dataset`."""
     known = list(configuration.section("splits"))
     if split not in known:
         raise UserError(f"{where}.split: there is no split '{split}'{nearest(split, known) if known else ''}")
-    own = configuration.raw_item("splits", split)
-    owner = own.get("dataset") if isinstance(own, dict) else None
+    item = configuration.raw_item("splits", split)
+    owner = item.get("dataset") if isinstance(item, dict) else None
     if owner != dataset:
         raise UserError(f"{where}.dataset is '{dataset}', but split '{split}' is of data set '{owner}'")
 
 
 def text_item(configuration: Configuration, text: str) -> dict[str, Any]:
-    """Return the item of `phrases:` or `prompts:` that a wiring's text names; empty for none."""
+    """Return the item of `phrases:` or `prompts:` that the text of a wiring names; empty for `none`."""
     section, _, name = text.partition("/")
     return {} if text == NO_TEXT else dict(configuration.raw_item(section, name))
 

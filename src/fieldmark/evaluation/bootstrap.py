@@ -5,7 +5,7 @@ draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap
 Application, 1997, section 3.8) and takes the mean over all queries of the classes drawn.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,6 @@ class Interval:
     value: float
     low: float
     high: float
-
-    def as_dict(self) -> dict[str, float]:
-        """Return `value`, `low` and `high` as written to a metrics file."""
-        return asdict(self)
 
 
 def interval(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:

@@ -1,7 +1,7 @@
-"""A small tagger that needs no download: a lexicon, the endings of words, and a few rules of neighbourhood.
+"""A small tagger that needs no download: a lexicon, the endings of words, and rules about neighbouring words.
 
-It knows the English of descriptions ("this bird has a short orange bill"), where it comes near a trained
-tagger, and of other English little.
+It knows the English of descriptions ("this bird has a short orange bill") and is there nearly as good as a trained
+tagger; it knows little of other English.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from fieldmark.language.lexicon import (
 )
 from fieldmark.language.tagging import Tagged
 
-_ENDINGS = {  # the first that fits decides
+_ENDINGS = {  # the first ending that fits decides
     "ly": "RB", "ing": "VBG", "ed": "VBN", "ish": "JJ", "ous": "JJ", "ful": "JJ", "less": "JJ", "able": "JJ",
     "ible": "JJ", "like": "JJ", "ic": "JJ", "ive": "JJ", "ial": "JJ", "iest": "JJS", "ss": "NN", "us": "NN",
     "is": "NN", "s": "NNS", "ity": "NN", "ry": "NN",
@@ -32,30 +32,30 @@ _NOUN_LIKE = ("NN", "NNS", *_MODIFIERS)
 
 
 class BuiltinTagger:
-    """Tags by lexicon, then by ending, then looks at the words beside those that may be one thing or another."""
+    """Tags words by the lexicon, then by their ending; where a word is ambiguous, its neighbours decide."""
 
     def tag(self, words: Sequence[str]) -> Tagged:
         """Return each of `words` (lower case, punctuation apart) with its Penn Treebank tag, in order."""
         tags = [_alone(word) for word in words]
-        for place in range(len(words)):
-            tags[place] = _before_noun(words, tags, place)
-        for place, word in enumerate(words):
-            before = tags[place - 1] if place else ""
-            after = tags[place + 1] if place + 1 < len(tags) else ""
-            tags[place] = _among(word, tags[place], before, after)
+        for index in range(len(words)):
+            tags[index] = _before_noun(words, tags, index)
+        for index, word in enumerate(words):
+            before = tags[index - 1] if index else ""
+            after = tags[index + 1] if index + 1 < len(tags) else ""
+            tags[index] = _among(word, tags[index], before, after)
         return list(zip(words, tags, strict=True))
 
 
-def _before_noun(words: Sequence[str], tags: Sequence[str], place: int) -> str:
-    """Find the adjectives that are such only before a noun: dagger shaped bill, overall color."""
-    after, later = (*tags[place + 1 : place + 3], "", "")[:2]
-    compound = tags[place] == "NN" and after and words[place + 1] in AFTER_NOUN and later in _NOUN_LIKE
-    turned = words[place] in ADVERB_OR_ADJECTIVE and after in _NOUN_LIKE
-    return "JJ" if compound or turned else tags[place]
+def _before_noun(words: Sequence[str], tags: Sequence[str], index: int) -> str:
+    """Return the tag of the word at `index`: an adjective where it is one before a noun (dagger shaped bill)."""
+    after, later = (*tags[index + 1 : index + 3], "", "")[:2]
+    compound = tags[index] == "NN" and after and words[index + 1] in AFTER_NOUN and later in _NOUN_LIKE
+    turned = words[index] in ADVERB_OR_ADJECTIVE and after in _NOUN_LIKE
+    return "JJ" if compound or turned else tags[index]
 
 
 def _alone(word: str) -> str:
-    """Tag a word by itself."""
+    """Return the tag of a word without its neighbours."""
     if word in LEXICON:
         return LEXICON[word]
     if not any(letter.isalpha() for letter in word):
@@ -85,7 +85,7 @@ def _by_ending(word: str) -> str:
 
 
 def _among(word: str, tag: str, before: str, after: str) -> str:
-    """Tag a word anew where its neighbours decide."""
+    """Return the tag of a word, corrected where its neighbours decide."""
     if word == "that":
         return _that(before, after)
     if word == "'s" and before in ("PRP", "WDT", "EX"):

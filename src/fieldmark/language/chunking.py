@@ -1,4 +1,4 @@
-"""Tagged words into noun phrases: chunks of a grammar over tags."""
+"""From tagged words to noun phrases: the chunks of a grammar over tags."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,7 +11,7 @@ from fieldmark.language.schema import GRAMMAR
 from fieldmark.language.tagging import Tagged
 
 DETERMINERS = ("DT", "PDT", "WDT", "PRP$", "WP$")
-_REMEMBERED = 100_000  # sequences of tags
+_REMEMBERED = 100_000  # how many sequences of tags are cached
 
 
 class Chunker:
@@ -34,30 +34,30 @@ class Chunker:
     def phrases(self, tagged: Tagged) -> list[str]:
         """Return the phrases of a sentence in order, words joined by blanks, determiners left out.
 
-        "No" stays: "no wing bars" says the contrary of "wing bars".
+        "No" stays, since "no wing bars" says the contrary of "wing bars".
         """
-        found = []
+        phrases = []
         for start, stop in self._spans(tuple(tag for _, tag in tagged)):
             kept = [word for word, tag in tagged[start:stop] if tag not in DETERMINERS or word == "no"]
             if phrase := " ".join(filter(None, map(_bare, kept))):
-                found.append(phrase)
-        return found
+                phrases.append(phrase)
+        return phrases
 
     def _parse(self, tags: Sequence[str]) -> tuple[tuple[int, int], ...]:
-        """Return (start, stop) of each chunk: they depend on the tags alone, and few sequences are many."""
+        """Return (start, stop) of each chunk. They depend on the tags alone, so that caching by tags pays."""
         if not tags:
             return ()
-        spans, place = [], 0
+        spans, start = [], 0
         for node in self._parser.parse([("", tag) for tag in tags]):
             size = len(node.leaves()) if isinstance(node, Tree) else 1
             if isinstance(node, Tree):
-                spans.append((place, place + size))
-            place += size
+                spans.append((start, start + size))
+            start += size
         return tuple(spans)
 
 
 def _bare(word: str) -> str:
-    """Strip what is neither letter nor digit from both ends of a word."""
+    """Strip characters that are neither letters nor digits from both ends of a word."""
     start, stop = 0, len(word)
     while start < stop and not word[start].isalnum():
         start += 1

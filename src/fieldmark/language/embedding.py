@@ -1,4 +1,4 @@
-"""Phrases into a CLIP's text space, each distinct one once, cached by content."""
+"""Phrases in the text space of a CLIP: each distinct phrase is embedded once and cached by its content."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,19 +10,19 @@ from fieldmark.textcache.cache import TextCache
 from fieldmark.texts.phrases import PhraseVectors
 from fieldmark.towers.clip import content_key, load_clip
 
-AS_IT_STANDS = "{}"  # the template of a phrase
+PHRASE_ALONE = "{}"  # the template for a phrase: nothing around it
 
 
 @torch.inference_mode()
-def embed_phrases(found: Iterable[Sequence[str]], folder: Path, cache: Path) -> PhraseVectors:
-    """Embed the distinct phrases of all pictures, sorted, by the frozen text tower of the CLIP in `folder`.
+def embed_phrases(per_picture: Iterable[Sequence[str]], folder: Path, cache: Path) -> PhraseVectors:
+    """Embed the distinct phrases of all pictures, sorted, with the frozen text tower of the CLIP in `folder`.
 
-    On the CPU whatever the machine has, so that the same phrases give the same bytes. Raises UserError when the
-    CLIP is not there.
+    It runs on the CPU, whatever the machine has, so that the same phrases give the same bytes. Raises UserError when
+    the CLIP is not there.
     """
-    phrases = sorted({phrase for one in found for phrase in one})
+    phrases = sorted({phrase for of_picture in per_picture for phrase in of_picture})
     clip = load_clip(folder)
     if not phrases:
         return PhraseVectors([], torch.zeros(0, clip.dim).half().numpy())
-    rows = TextCache(cache, content_key(folder)).embed([AS_IT_STANDS], phrases, clip.encode_texts)[0]
+    rows = TextCache(cache, content_key(folder)).embed([PHRASE_ALONE], phrases, clip.encode_texts)[0]
     return PhraseVectors(phrases, normalize(rows, dim=1).half().numpy())

@@ -1,4 +1,4 @@
-"""Words of descriptions with their parts of speech (Penn Treebank tags): the built-in tagger's knowledge."""
+"""What the built-in tagger knows: words of descriptions with their parts of speech (Penn Treebank tags)."""
 
 
 def _words(text: str) -> frozenset[str]:
@@ -116,7 +116,7 @@ ADJECTIVE_OR_NOUN = _words("""
     black white grey gray brown red orange yellow green blue purple pink tan cream olive gold primary secondary
     square female male juvenile adult jet
 """)
-# Likewise, and nouns after an adjective too: "a rounded top", "the light was fading".
+# Nouns after a determiner and also after an adjective: "a rounded top", "the light was fading".
 PLACES = _words("light top bottom front middle left right")
 # With the noun before them an adjective, where a noun follows: "a dagger shaped bill", "rose colored petals".
 AFTER_NOUN = _words("shaped colored coloured sized thin like")

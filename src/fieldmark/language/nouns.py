@@ -1,4 +1,4 @@
-"""Noun phrases of a text: tokenised, tagged, chunked, and cleaned of what says nothing."""
+"""The noun phrases of a text: it is tokenised, tagged and chunked, and phrases that say nothing are dropped."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from fieldmark.language.chunking import Chunker
     from fieldmark.language.tagging import Tagged, Tagger
 
-# Heads that say nothing where they stand alone.
+# Nouns that say nothing about a picture when they are the whole phrase.
 GENERIC = (
     *("bird", "birds", "flower", "flowers", "car", "cars", "plane", "planes", "airplane", "aircraft"),
     *("picture", "photo", "image", "color", "colour", "particular bird"),
@@ -20,7 +20,7 @@ GENERIC = (
 
 @dataclass(frozen=True)
 class Extractor:
-    """Everything between a caption and its phrases; `generic` are phrases that are dropped."""
+    """Turns captions into phrases; `generic` are phrases that are dropped."""
 
     tagger: "Tagger"
     chunker: "Chunker"
@@ -61,7 +61,7 @@ def noun_phrases(text: str) -> list[str]:
 
 @cache
 def _default() -> Extractor:
-    # NLTK takes seconds to import: only those who call wait
+    # NLTK takes seconds to import, so it is imported only when a phrase is asked for.
     from fieldmark.language.builtin import BuiltinTagger
     from fieldmark.language.chunking import Chunker
 

@@ -1,4 +1,4 @@
-"""NLTK's averaged perceptron tagger, its model read from a folder of NLTK data or downloaded into one."""
+"""NLTK's averaged perceptron tagger; its model is read from a folder of NLTK data, or downloaded into one."""
 
 import json
 import logging
@@ -17,12 +17,12 @@ from fieldmark.language.tagging import Tagged
 PACKAGE = "averaged_perceptron_tagger_eng"
 FOLDER = Path("taggers") / PACKAGE
 FILES = tuple(f"{PACKAGE}.{part}.json" for part in ("weights", "tagdict", "classes"))
-RECORD = f"{PACKAGE}.sha256.json"  # what the verified download unpacked
+RECORD = f"{PACKAGE}.sha256.json"  # checksums of the files that the verified download unpacked
 log = logging.getLogger(__name__)
 
 
 class NltkTagger:
-    """The tagger that nltk.pos_tag uses; `data` is a folder of NLTK data (that holds taggers/)."""
+    """The tagger that nltk.pos_tag uses; `data` is a folder of NLTK data, which has a folder taggers/."""
 
     def __init__(self, data: Path) -> None:
         self._tagger = PerceptronTagger(load=False)
@@ -34,10 +34,10 @@ class NltkTagger:
 
 
 def require_tagger(data: Path) -> None:
-    """Download the model into the NLTK data folder `data` unless it is there as it was downloaded.
+    """Download the model into the NLTK data folder `data`, unless it is there as it was downloaded.
 
-    NLTK's downloader compares the archive with the checksum of NLTK's index; the unpacked files are recorded,
-    so that later runs notice a change without the network. Raises UserError when the download fails.
+    NLTK's downloader compares the archive with the checksum in NLTK's index. The checksums of the unpacked files are
+    recorded, so that later runs notice a change without the network. Raises UserError when the download fails.
     """
     if _is_as_recorded(data):
         return
@@ -45,7 +45,7 @@ def require_tagger(data: Path) -> None:
     remedy = f"or unpack {PACKAGE}.zip into a folder of NLTK data under taggers/ and name it as nltk_data"
     downloader = Downloader(download_dir=str(data.resolve()))
     try:
-        silent = StringIO()  # what it would print is in the error
+        silent = StringIO()  # swallows what it would print, which is in the error as well
         downloader.download(PACKAGE, quiet=True, force=True, raise_on_error=True, print_error_to=silent)
         installed = downloader.is_installed(PACKAGE)
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a part-of-speech tagger is, and the choice between the two there are."""
+"""What a part-of-speech tagger is, and the choice between the two of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +26,6 @@ def open_tagger(name: TaggerName, data: Path) -> Tagger:
         from fieldmark.language.builtin import BuiltinTagger
 
         return BuiltinTagger()
-    from fieldmark.language.perceptron import NltkTagger  # nltk.tag takes its time to import
+    from fieldmark.language.perceptron import NltkTagger  # nltk.tag is slow to import
 
     return NltkTagger(data)

@@ -1,4 +1,4 @@
-"""Captions into sentences and sentences into words."""
+"""From captions to sentences, and from sentences to words."""
 
 import re
 from functools import cache
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nltk.tokenize import NLTKWordTokenizer
 
-# The end of a sentence inside a caption; a full stop inside a number or a word is none.
+# The end of a sentence inside a caption. A full stop inside a number or a word does not end one.
 _END = re.compile(r"[.!?;:]+(?=\s|$)|[.!?;](?=[^\W\d_]{2})|[\r\n]+")
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "“": '"', "”": '"'})
 
@@ -25,6 +25,6 @@ def words(sentence: str) -> list[str]:
 
 @cache
 def _tokenizer() -> "NLTKWordTokenizer":
-    from nltk.tokenize import NLTKWordTokenizer  # NLTK takes seconds to import: only those who tokenise wait
+    from nltk.tokenize import NLTKWordTokenizer  # NLTK takes seconds to import
 
     return NLTKWordTokenizer()

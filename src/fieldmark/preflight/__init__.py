@@ -1,1 +1,1 @@
-"""What happens before anything runs: presets are laid, and all of params.yaml is checked."""
+"""What happens before anything runs: presets are applied, and all of params.yaml is checked."""

@@ -1,4 +1,4 @@
-"""A check of all of params.yaml, so that a mistake is told before anything is computed."""
+"""A check of all of params.yaml, so that a mistake is reported before anything is computed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,8 +29,8 @@ SECTIONS = (
     "methods",
     "distill",
 )
-# DVC's run cache leaves keys of these names out of its key, wherever they stand (treeverse/dvc#10296): a run with
-# another value would be taken from the cache.
+# DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
+# (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
 UNSEEN_BY_DVC = {"size": "side", "nfiles": "another word"}
 
 
@@ -100,38 +100,38 @@ def _check_method(configuration: Configuration, name: str) -> None:
 
 
 def read_method(configuration: Configuration, name: str) -> MethodParams:
-    """Return a method's own block."""
+    """Return the block of a method."""
     return configuration.method_block(name, load_method(name).Params)
 
 
 def _check_distillation(configuration: Configuration, name: str) -> None:
     """Raise UserError when an item of `distill:` does not fit the method of that name."""
-    own = configuration.item("distill", name, load_distillation(name).PARAMS)
-    check_wiring(configuration, own, f"distill.{name}")
-    _check_same_work(own, read_wiring(configuration, name), name)
+    params = configuration.item("distill", name, load_distillation(name).PARAMS)
+    check_wiring(configuration, params, f"distill.{name}")
+    _check_same_work(params, read_wiring(configuration, name), name)
     variants = load_method(name).variants(read_method(configuration, name))
     trained = [variant.name for variant in variants]
-    if own.teacher not in trained:
+    if params.teacher not in trained:
         raise UserError(
-            f"distill.{name}.teacher is '{own.teacher}', which {name}.variants does not train: {', '.join(trained)}"
+            f"distill.{name}.teacher is '{params.teacher}', which {name}.variants does not train: {', '.join(trained)}"
         )
 
 
-def _check_same_work(own: DistillWiring, teacher: Any, name: str) -> None:
-    if (own.dataset, own.split) != (teacher.dataset, teacher.split):
+def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
+    if (params.dataset, params.split) != (teacher.dataset, teacher.split):
         raise UserError(
-            f"distill.{name} is of split '{own.split}' of '{own.dataset}', but its teacher of '{teacher.split}' "
+            f"distill.{name} is of split '{params.split}' of '{params.dataset}', but its teacher of '{teacher.split}' "
             f"of '{teacher.dataset}': give both the same"
         )
-    if own.text != teacher.text:
+    if params.text != teacher.text:
         raise UserError(
-            f"distill.{name}.text is '{own.text}', but its teacher learns to read '{teacher.text}': "
+            f"distill.{name}.text is '{params.text}', but its teacher learns to read '{teacher.text}': "
             "give both the same"
         )
 
 
 def _check_names(content: Any) -> None:
-    """Raise UserError for a key, in free options too, of which DVC would not see that its value changed."""
+    """Raise UserError for a key, in free options too, whose changed value DVC would not notice."""
     for dotted, key in _keys(content):
         if key in UNSEEN_BY_DVC:
             raise UserError(now_called(dotted, UNSEEN_BY_DVC[key]))

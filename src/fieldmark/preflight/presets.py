@@ -1,4 +1,4 @@
-"""Presets: a published recipe, or one's own data, laid over `params.yaml` without losing its comments."""
+"""Presets: the parameters of a paper, or of the user's data, laid over `params.yaml`; its comments stay."""
 
 import copy
 import io
@@ -14,15 +14,12 @@ from ruamel.yaml.error import YAMLError
 from fieldmark.base.blocks import nearest, read_yaml
 from fieldmark.base.errors import UserError
 
-NAMED = ("datasets", "splits", "backbones", "methods")  # maps from the user's names
-DERIVED = (
-    "clip_models",
-    "prompts",
-    "phrases",
-    "distill",
-)  # likewise; emptied by a preset with its own data sets
-WANTED = "???"  # a value that only the user can give
-PLAIN_LENGTH = 4096  # lines are not folded
+# Sections whose keys are names that the user chooses.
+NAMED = ("datasets", "splits", "backbones", "methods")
+# Such sections as well, which are made from the data sets: a preset that has data sets of its own empties them.
+DERIVED = ("clip_models", "prompts", "phrases", "distill")
+WANTED = "???"  # stands for a value that only the user can give
+LINE_WIDTH = 4096  # so long that no line is folded
 
 
 def list_presets(folder: Path) -> dict[str, str]:
@@ -32,17 +29,18 @@ def list_presets(folder: Path) -> dict[str, str]:
 
 
 def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
-    """Return the parameters `text` with the presets `names` laid over them, together.
+    """Return the parameters `text` with the presets `names` laid over them.
 
-    Of several presets, a later one adds to the earlier ones and wins where both say something. A block that they
-    have replaces that of `text`, so that nothing is left of a preset laid over it before; what is made from data
-    sets goes with them. Raises UserError for an unknown preset.
+    The presets are merged first: a later one adds to the earlier ones, and its value counts where both have one. Each
+    block of the result then replaces the whole block of `text`, so that nothing is left of a preset that was applied
+    before. With new data sets, the sections that are made from data sets are emptied. Raises UserError for an
+    unknown preset.
     """
     preset = CommentedMap()
     for name in names:
-        one = _read(name, folder)
-        for key in one:
-            _merge(preset, key, one[key])
+        added = _read(name, folder)
+        for key in added:
+            _merge(preset, key, added[key])
     params = _load(text)
     if "datasets" in preset:
         params.update({key: CommentedMap() for key in DERIVED if key in params})
@@ -53,18 +51,18 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
 def _read(name: str, folder: Path) -> CommentedMap:
     known = list_presets(folder)
     if name not in known:
-        shown = "; ".join(f"{one} ({title})" if title else one for one, title in known.items())
+        shown = "; ".join(f"{preset} ({title})" if title else preset for preset, title in known.items())
         raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
     path = folder / f"{name}.yaml"
-    read_yaml(path)  # refuses what is no YAML or no mapping
+    read_yaml(path)  # raises UserError for a file that is no YAML or no mapping
     return _load(path.read_text(encoding="utf-8"))
 
 
 def with_settings(text: str, settings: Sequence[str]) -> str:
     """Return the parameters `text` with each `key.path=value` applied; a value is YAML (`1e-4`, `[1, 2]`, `null`).
 
-    Raises UserError, naming the nearest name, for a path that leads nowhere. The last name of a path may be
-    one that `text` lacks: whether it exists is for the schema to say.
+    Raises UserError, naming the nearest name, for a path that leads nowhere. The last name of a path need not be in
+    `text`: whether there is such a parameter is checked later by the schema.
     """
     params = _load(text)
     for setting in settings:
@@ -75,13 +73,13 @@ def with_settings(text: str, settings: Sequence[str]) -> str:
         block: Any = params
         for depth, parent in enumerate(parents):
             block = _child(block, parent, parents[:depth])
-        _require_place(block, last, parents)
+        _require_allowed(block, last, parents)
         block[last] = _value(setting, value)
     return _dump(params)
 
 
 def require_given(text: str, names: Sequence[str]) -> None:
-    """Raise UserError when a value that one of the presets `names` wants of the user was not given."""
+    """Raise UserError when the user has not given a value that one of the presets `names` asks for."""
     wanted = list(_wanted(_load(text)))
     if wanted:
         given = " ".join(f"{path}=..." for path in wanted)
@@ -100,15 +98,15 @@ def _merge(into: CommentedMap, key: str, value: Any) -> None:
 
 
 def _child(block: Any, name: str, above: list[str]) -> Any:
-    """Return `block[name]`, made empty where it is null, or absent and may be."""
-    _require_place(block, name, above)
+    """Return `block[name]`; an empty block is put there where it is null, or absent but allowed."""
+    _require_allowed(block, name, above)
     if block.get(name) is None:
         block[name] = CommentedMap()
     return block[name]
 
 
-def _require_place(block: Any, name: str, above: list[str]) -> None:
-    """Raise UserError unless `name` may stand in `block`: top-level blocks and the user's own names must exist."""
+def _require_allowed(block: Any, name: str, above: list[str]) -> None:
+    """Raise UserError unless `block` may have `name`: top-level blocks and names that the user chose must exist."""
     path = ".".join([*above, name])
     if not isinstance(block, Mapping):
         raise UserError(f"unknown parameter {path}: {'.'.join(above)} is a value, not a block")
@@ -145,7 +143,7 @@ def _dump(params: CommentedMap) -> str:
 
 def _yaml() -> YAML:
     yaml = YAML()  # round trip
-    yaml.width = PLAIN_LENGTH
+    yaml.width = LINE_WIDTH
     yaml.preserve_quotes = True
     yaml.representer.add_representer(
         type(None), lambda r, _: r.represent_scalar("tag:yaml.org,2002:null", "null")

@@ -50,7 +50,7 @@ def save_head(model: Classifier, folder: Path) -> None:
 
 
 def load_classifier(backbone: Backbone, folder: Path, pooling: Pooling) -> Classifier | None:
-    """Return the classifier that `save_head` wrote, around its backbone; None for one that came with its weights."""
+    """Return the classifier that `save_head` wrote, around its backbone; None for a backbone not trained here."""
     if not (folder / HEAD).exists():
         return None
     weights = load_file(folder / HEAD)
@@ -62,9 +62,10 @@ def load_classifier(backbone: Backbone, folder: Path, pooling: Pooling) -> Class
 def make_backbone(
     params: BackboneParams, task: Task, run: str
 ) -> tuple[Backbone, Classifier | None, list[Point]]:
-    """Return the backbone, the classifier that it was trained in, and the training curve.
+    """Return the backbone, the classifier with which it was trained, and the training curve.
 
-    A backbone that comes with its weights has no classifier and an empty curve.
+    A backbone that comes with its weights has no classifier and an empty curve. Raises UserError for an unknown
+    network and for weights that do not fit.
     """
     torch.manual_seed(params.train.seed if params.train else 0)
     backbone = create_backbone(params, params.images.side)

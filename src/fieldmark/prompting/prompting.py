@@ -23,19 +23,20 @@ from fieldmark.towers.templates import fields, fill
 
 
 def class_texts(manifest: pd.DataFrame, template: str) -> dict[str, str]:
-    """Return what stands for each class, by name in sorted order.
+    """Return the text that stands for each class, by class name in sorted order.
 
-    Classes are the labels of pictures with several, else the class names. `template` may name `name` and
-    every attribute that all pictures of a class share. Raises UserError for one that a class lacks.
+    Classes are the labels of pictures with several labels, else the class names. `template` may contain `{name}` and
+    every attribute that has the same value in all pictures of a class. Raises UserError, naming the class, for an
+    attribute that a class does not have.
     """
     texts = {}
     for name, values in _class_values(manifest, attributes=fields(template) != ["name"]).items():
         text = fill(template, values)
         if text is None:
-            lacking = next(one for one in fields(template) if one not in values)
+            missing = next(field for field in fields(template) if field not in values)
             known = ", ".join(sorted(values))
             raise UserError(
-                f"text: class '{name}' has no '{lacking}' that all its pictures share; it has {known}"
+                f"text: class '{name}' has no '{missing}' that all its pictures share; it has {known}"
             )
         texts[name] = text
     if not texts:
@@ -52,7 +53,10 @@ def make_prompts(
     runtime: RuntimeParams,
     cache: Path,
 ) -> tuple[Prompts, dict[str, str]]:
-    """Embed the classes of `manifest` with the CLIP in `folder`; return them and the text of each class."""
+    """Embed the classes of `manifest` with the CLIP in `folder`; return the prompts, and the text by class.
+
+    `cache` is the folder of a `TextCache`. Raises UserError as `class_texts` and `load_clip` do.
+    """
     texts = class_texts(manifest, params.text)
     clip = load_clip(folder).to(torch.device(pick_device(runtime)))
     known = TextCache(cache, content_key(folder))
@@ -65,21 +69,22 @@ def make_prompts(
 
 
 def _class_values(manifest: pd.DataFrame, attributes: bool) -> dict[str, dict[str, str]]:
-    """Return, for each class, its name and (where asked) the attributes that all its pictures share."""
+    """Return, for each class, its name and, with `attributes`, the attributes that are equal in all its pictures."""
     values = {name: {"name": name} for name in classes_of(manifest)}
     if attributes and not has_several_labels(manifest):
-        for name, own in manifest.dropna(subset="class_name").groupby("class_name")["attributes"]:
-            values[str(name)] |= _shared([json.loads(one) for one in own.unique()])
+        for name, of_class in manifest.dropna(subset="class_name").groupby("class_name")["attributes"]:
+            values[str(name)] |= _shared([json.loads(text) for text in of_class.unique()])
     return values
 
 
-def _shared(found: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    first, *others = found
+def _shared(attributes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the attributes that have the same value everywhere."""
+    first, *others = attributes
     return {
         key: str(value) for key, value in first.items() if all(other.get(key) == value for other in others)
     }
 
 
 def _geometry(clip: Clip) -> ImageParams:
-    """Return how the CLIP's pictures are made."""
+    """Return how pictures are made for the CLIP."""
     return ImageParams(side=clip.spec.size, shape="square" if clip.spec.squash else "shorter_side")

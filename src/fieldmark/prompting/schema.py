@@ -9,9 +9,9 @@ from fieldmark.towers.templates import PHOTO, checked_templates, fields
 class PromptParams(Block):
     """One item of `prompts:`: the class names of a data set in the text space of a CLIP.
 
-    `text` says what stands for a class in the templates: its name, or what the manifest notes of all its
-    pictures alike, as in "{name}, a {back_colour} {shape}", where names are arbitrary. `zero_shot` adds the
-    image tower's features of every picture.
+    `text` says what stands for a class in the templates: its name, or attributes that are equal in all its pictures,
+    as in "{name}, a {back_colour} {shape}", where names alone say little. `zero_shot` adds the features that the
+    image tower gives for every picture.
     """
 
     dataset: str
@@ -22,12 +22,12 @@ class PromptParams(Block):
 
     @field_validator("templates")
     @classmethod
-    def _one_place(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
+    def _one_field(cls, templates: tuple[str, ...]) -> tuple[str, ...]:
         return checked_templates(templates)
 
     @field_validator("text")
     @classmethod
-    def _named_places(cls, text: str) -> str:
+    def _named_fields(cls, text: str) -> str:
         if not fields(text) or "" in fields(text):
             raise ValueError("it must name what stands for a class, as in '{name}'")
         return text

@@ -1,1 +1,1 @@
-"""From measurements to figures, one page and a summary."""
+"""From results to one page, a summary of it, and a review of what a change does to them."""

@@ -65,13 +65,12 @@ class Commit:
     @classmethod
     def named(cls, root: Path, name: str) -> Self:
         """Return the commit that a branch, tag or hash names. Raises UserError when there is none, or no repository."""
-        if _git(root, "rev-parse", "--git-dir").returncode:
-            raise UserError(
-                "this folder is in no Git repository; run in a clone, where revisions can be compared"
-            )
-        found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-        commit = found.stdout.decode().strip()
-        if found.returncode or not OBJECT_NAME.fullmatch(commit):
+        opened = _git(root, "rev-parse", "--git-dir")
+        if opened.returncode:
+            raise UserError(f"there is no Git repository here to read revisions from ({_said(opened)})")
+        asked = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        commit = asked.stdout.decode().strip()
+        if asked.returncode or not OBJECT_NAME.fullmatch(commit):
             raise UserError(
                 f"there is no revision {name!r} here; name a branch, a tag or a commit, such as main"
             )
@@ -99,8 +98,7 @@ class Commit:
     def _output(self, *arguments: str) -> bytes:
         done = _git(self.root, *arguments)
         if done.returncode:
-            said = " ".join(done.stderr.decode("utf-8", "replace").split())
-            raise UserError(f"{self.name} cannot be read: {said}")
+            raise UserError(f"{self.name} cannot be read: {_said(done)}")
         return done.stdout
 
 
@@ -110,3 +108,8 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         raise UserError("git is not installed; revisions are read through it")
     command = [program, *arguments]
     return subprocess.run(command, cwd=root, capture_output=True, check=False)  # noqa: S603 (a list, no shell)
+
+
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what Git wrote of an error, on one line."""
+    return " ".join(done.stderr.decode("utf-8", "replace").split())

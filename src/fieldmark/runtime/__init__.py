@@ -1,1 +1,1 @@
-"""Where a stage runs: its device, its processes, and trained networks over many pictures."""
+"""How a stage runs: on which device, in how many processes, and how a network is applied to many pictures."""

@@ -7,7 +7,7 @@ from fieldmark.runtime.params import RuntimeParams
 
 
 def pick_device(runtime: RuntimeParams) -> str:
-    """Return the accelerator to use. Raises UserError for one that this machine lacks."""
+    """Return the device to use: cuda, mps or cpu. Raises UserError for one that this machine does not have."""
     available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),

@@ -1,4 +1,4 @@
-"""Looking across processes: with one process, every function here is the identity."""
+"""Training in several processes: gathering rows from all of them, and which process writes the results."""
 
 import os
 import tempfile
@@ -15,7 +15,10 @@ from fieldmark.base.files import atomic_folder
 
 
 def gather(rows: Tensor) -> Tensor:
-    """Concatenate equal numbers of rows from all processes, in rank order; gradients flow back."""
+    """Concatenate the rows of all processes, in rank order; with one process, return `rows`.
+
+    Every process must have the same number of rows. Gradients flow back to the process that a row comes from.
+    """
     if not (dist.is_available() and dist.is_initialized()):
         return rows
     if rows.requires_grad:
@@ -26,7 +29,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 def process_rank() -> int:
-    """Return this process's number among those that train together, from 0."""
+    """Return the number of this process among those that train together, counted from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -37,7 +40,7 @@ def first_process() -> bool:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Yield the folder to write `path` through: atomic for the first process, thrown away for others."""
+    """Yield a folder to write to: for the first process it becomes `path`, for the others it is thrown away."""
     if first_process():
         with atomic_folder(path) as folder:
             yield folder

@@ -1,4 +1,4 @@
-"""Running a trained network over many pictures, in order, without gradients."""
+"""Applying a trained network to many pictures, in order and without gradients."""
 
 from collections.abc import Callable
 
@@ -42,9 +42,9 @@ def run_dataset(
     runtime: RuntimeParams,
     desc: str,
 ) -> Tensor:
-    """Apply `function` to every batch of `dataset` in order; its rows, joined, come back float32 on the CPU.
+    """Apply `function` to every batch of `dataset` in order; return all rows together, float32 on the CPU.
 
-    A batch holds `images`, `labels` and `indices` (positions within the data set) on the device of `model`.
+    A batch holds `images`, `labels` and `indices` (within the data set) on the device of `model`.
     """
     device = torch.device(pick_device(runtime))
     model.to(device).eval()

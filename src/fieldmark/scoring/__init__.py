@@ -1,1 +1,1 @@
-"""What backbones, CLIPs and prompts can do by themselves."""
+"""Scores of backbones, CLIPs and prompts by themselves, without a method on top."""

@@ -1,4 +1,4 @@
-"""What a backbone can do by itself."""
+"""The scores of a backbone by itself: recall of its features, accuracy of its classifier."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def score_backbone(
 
 
 def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -> Interval:
-    """Share of test pictures whose class is scored highest."""
+    """Fraction of the test pictures whose class has the highest score."""
     logits = task.run(model, model.logits, test, params.images, "test")
     return interval(logits.argmax(1).numpy() == test.labels, test.labels)
 

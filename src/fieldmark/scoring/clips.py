@@ -1,4 +1,4 @@
-"""What a CLIP can do by itself: zero-shot classification, and retrieval between pictures and captions."""
+"""The scores of a CLIP by itself: zero-shot classification, and retrieval between pictures and captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ from fieldmark.towers.templates import prompt
 
 KS = (1, 5)
 HEADLINE = ("zero-shot top1", "zero-shot map", "image to text recall@1", "text to image recall@1")
-TOLD = 50  # training captions that stand for a class
+MAX_CAPTIONS = 50  # how many training captions stand for a class at most
 
 
 @dataclass(frozen=True)
 class ClipScores:
-    """Measures on the split's test pictures, and the class names (C), by group, with their text embeddings (C, m)."""
+    """Measures on the test pictures of the split; the C class names, ordered by group, and their embeddings (C, m)."""
 
     measures: dict[str, Interval | float]
     names: list[str]
@@ -44,7 +44,7 @@ class ClipScores:
 def describe_clip(
     name: str, clip: Clip, params: ClipParams, task: Task, figures: FigureFolder
 ) -> NetworkResult:
-    """Score a CLIP, draw how alike its class texts are, and say where it comes from."""
+    """Score a CLIP, draw how similar its class texts are, and say where it comes from."""
     scores = score_clip(clip, params, task)
     similarity_figure(cosines(scores.embeddings, scores.embeddings), scores.names, figures)
     weights = Path(params.pretrained).name if params.pretrained else f"trained here on split '{params.split}'"
@@ -63,8 +63,8 @@ def describe_clip(
 def score_clip(clip: Clip, params: ClipParams, task: Task) -> ClipScores:
     """Score zero-shot classification and retrieval on the split's test pictures.
 
-    Retrieval counts a picture's own captions and, where pictures have one class each, those of any picture
-    of the class: a caption often holds for all of them. Classes are those of the whole data set.
+    Retrieval counts the captions of a picture itself and, where pictures have one class each, those of any picture of
+    its class, since a caption often holds for all of them. Classes are those of the whole data set.
     """
     test = task.subset("test", "query", "gallery")
     rows, names = rows_of(task.manifest, test), classes_of(task.manifest)
@@ -103,31 +103,35 @@ def _by_group(manifest: pd.DataFrame, names: Sequence[str]) -> list[int]:
 
 
 def _told_classes(clip: Clip, manifest: pd.DataFrame, train: Subset, names: Sequence[str]) -> Tensor | None:
-    """Return (C, m), the mean of what the training captions of each class say; None where one has none."""
+    """Return (C, m), the mean embedding of the training captions of each class; None where a class has none."""
     of_class: dict[str, list[str]] = {name: [] for name in names}
     for name, captions in zip(train.frame["class_name"], sentences_of(manifest, train), strict=True):
         of_class.setdefault(name, []).extend(captions)
-    kept = [of_class[name][:TOLD] for name in names]
+    kept = [of_class[name][:MAX_CAPTIONS] for name in names]
     if not all(kept):
         return None
-    vectors = normalize(encode_all(clip, [text for own in kept for text in own]), dim=1)
-    return torch.stack([part.mean(0) for part in vectors.split([len(own) for own in kept])])
+    vectors = normalize(encode_all(clip, [text for of_class in kept for text in of_class]), dim=1)
+    return torch.stack([part.mean(0) for part in vectors.split([len(of_class) for of_class in kept])])
 
 
 def _retrieval(
     clip: Clip, pictures: Tensor, captions: Sequence[Sequence[str]], classes: Array
 ) -> dict[str, Interval]:
-    """Return recall@k in both directions, for own pairs and for pairs of one class, with intervals over classes."""
-    texts = encode_all(clip, [text for own in captions for text in own])
-    own = np.arange(len(captions))
-    owners = own.repeat([len(told) for told in captions])
-    kinds = {"": (own, owners)}
+    """Return recall@k in both directions, with intervals over classes.
+
+    It is measured for the pairs of a picture and its captions and, where pictures share a class, for all pairs of one
+    class.
+    """
+    texts = encode_all(clip, [text for of_picture in captions for text in of_picture])
+    indices = np.arange(len(captions))
+    owners = indices.repeat([len(of_picture) for of_picture in captions])
+    kinds = {"": (indices, owners)}
     if len(set(classes)) < len(classes):
         kinds[", any of the class"] = (classes, classes[owners])
-    found = {}
+    hits_by_name = {}
     for kind, (of_picture, of_text) in kinds.items():
         to_text = cross_recall(pictures, of_picture, texts, of_text, KS)
         to_image = cross_recall(texts, of_text, pictures, of_picture, KS)
-        found.update({f"image to text recall@{k}{kind}": (to_text[k], classes) for k in KS})
-        found.update({f"text to image recall@{k}{kind}": (to_image[k], classes[owners]) for k in KS})
-    return {name: interval(hits, clusters) for name, (hits, clusters) in found.items()}
+        hits_by_name.update({f"image to text recall@{k}{kind}": (to_text[k], classes) for k in KS})
+        hits_by_name.update({f"text to image recall@{k}{kind}": (to_image[k], classes[owners]) for k in KS})
+    return {name: interval(hits, clusters) for name, (hits, clusters) in hits_by_name.items()}

@@ -1,4 +1,4 @@
-"""How alike the texts of classes are, and what they are worth without training."""
+"""The scores of prompts by themselves: how similar the class texts are, and zero-shot classification with them."""
 
 from typing import Any
 
@@ -15,10 +15,10 @@ from fieldmark.texts.prompts import Prompts
 def describe_prompts(
     name: str, prompts: Prompts, params: PromptParams, manifest: pd.DataFrame
 ) -> NetworkResult:
-    """Say how alike the classes' texts are, and what they are worth without training.
+    """Say how similar the texts of the classes are, and how well they classify pictures without training.
 
-    Similarities are cosines between different classes. Zero-shot needs the features of the pictures; see
-    `zero_shot`.
+    Similarities are cosines between different classes. Zero-shot classification (see `zero_shot`) needs the features
+    of the pictures, and is left out where the prompts have none.
     """
     measures, details = _similarity(prompts)
     if prompts.image_embeddings is not None:
@@ -33,13 +33,13 @@ def describe_prompts(
 
 
 def _similarity(prompts: Prompts) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the mean and the highest cosine between two classes, and which two are most alike."""
+    """Return the mean and the highest cosine between two classes, and the two classes with the highest one."""
     names = prompts.names
     if len(names) < 2:
         return {}, {}
     table = cosines(prompts.embeddings, prompts.embeddings)
     first, second = torch.triu_indices(len(names), len(names), 1).numpy()
     pairs = table[first, second]
-    most = int(pairs.argmax())
-    measures = {"mean similarity": float(pairs.mean()), "highest similarity": float(pairs[most])}
-    return measures, {"most alike": [names[first[most]], names[second[most]]]}
+    highest = int(pairs.argmax())
+    measures = {"mean similarity": float(pairs.mean()), "highest similarity": float(pairs[highest])}
+    return measures, {"most alike": [names[first[highest]], names[second[highest]]]}

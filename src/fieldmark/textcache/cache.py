@@ -1,7 +1,7 @@
 """Embeddings of sentences, cached by content.
 
-The cache has one file for each CLIP (its configuration and weights, by content) and in it one entry for each
-template and text, so that a changed class name or an added template computes what is new and nothing else.
+The cache has one file for each CLIP, named by the content of its configuration and weights, and in it one entry for
+each template and text: after a class name is changed or a template is added, only what is new is computed.
 """
 
 import hashlib
@@ -28,17 +28,17 @@ class TextCache:
         self.known = _load(self.path)
 
     def embed(self, templates: Sequence[str], texts: Sequence[str], encode: Encode) -> Tensor:
-        """Return (T, C, m) for every template filled with every text; `encode` (sentences -> (n, m)) makes what lacks.
+        """Return (T, C, m) for every template filled with every text; `encode` makes what is missing.
 
-        Sentences are encoded one at a time: in a batch, the last digits depend on what else is in it, and the
-        result must not depend on what was cached before.
+        `encode` turns n sentences into their embeddings (n, m). It is given one sentence at a time: in a batch, the
+        last digits depend on what else is in it, and the result must not depend on what was cached before.
         """
         pairs = [(template, text) for template in templates for text in texts]
-        lacking = list(dict.fromkeys(pair for pair in pairs if _entry(*pair) not in self.known))
-        for template, text in progress(lacking, desc="texts", unit="text"):
+        missing = list(dict.fromkeys(pair for pair in pairs if _entry(*pair) not in self.known))
+        for template, text in progress(missing, desc="texts", unit="text"):
             vector = encode([prompt(template, text)])[0]
             self.known[_entry(template, text)] = vector.detach().float().cpu().contiguous()
-        if lacking:
+        if missing:
             with atomic_path(self.path) as temporary:
                 save_file(self.known, temporary)
         rows = torch.stack([self.known[_entry(*pair)] for pair in pairs])
@@ -50,9 +50,9 @@ def _entry(template: str, text: str) -> str:
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    """Read a cache file; one that cannot be read is as good as none."""
+    """Read a cache file; empty for one that is absent or cannot be read."""
     try:
-        found: dict[str, Tensor] = load_file(path)
+        known: dict[str, Tensor] = load_file(path)
     except (FileNotFoundError, SafetensorError):
         return {}
-    return found
+    return known

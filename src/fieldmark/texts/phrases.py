@@ -1,4 +1,4 @@
-"""The noun phrases of a prepared data set, as files and as the numbers and vectors that a phrase encoder reads."""
+"""The noun phrases of a prepared data set: their files, and the numbers and vectors that a phrase encoder reads."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -38,9 +38,9 @@ _REMEDY = "run `phrases` first"
 class Phrases:
     """Phrases of every picture, and the words known from training pictures.
 
-    `frame` has one row per picture of the manifest, in its order: `id`, `row`, `phrases` (a list of distinct
-    lower-case phrases, perhaps empty) and `captions` (for each phrase the positions of the captions that say
-    it). `vocabulary` starts with the padding and the unknown word; a word's number is its position.
+    `frame` has one row per picture of the manifest, in the same order, with the columns `id`, `row`, `phrases` (a list
+    of distinct lower-case phrases, perhaps empty) and `captions` (for each phrase the indices of the captions that
+    say it). `vocabulary` starts with the padding and the unknown word; the number of a word is its index.
     """
 
     frame: pd.DataFrame
@@ -51,7 +51,8 @@ class Phrases:
 class PhraseVectors:
     """The P distinct phrases of a data set in a CLIP's text space, `vectors` (P, m) of unit length.
 
-    Half precision: a layer is learnt on top, and every model that reads them carries them all.
+    They are in half precision because every model that reads them is saved with all of them; it is enough, since a
+    layer is learnt on top.
     """
 
     phrases: list[str]
@@ -79,11 +80,11 @@ def read_phrases(folder: Path) -> Phrases:
     return Phrases(frame, words)
 
 
-def write_vectors(found: PhraseVectors, folder: Path) -> None:
+def write_vectors(embedded: PhraseVectors, folder: Path) -> None:
     """Write vectors into an existing folder, beside the phrases."""
-    write_text(folder / EMBEDDED, "".join(f"{phrase}\n" for phrase in found.phrases))
+    write_text(folder / EMBEDDED, "".join(f"{phrase}\n" for phrase in embedded.phrases))
     with atomic_path(folder / VECTORS) as temporary:
-        save_file({"vectors": found.vectors}, temporary)
+        save_file({"vectors": embedded.vectors}, temporary)
 
 
 def read_vectors(folder: Path) -> PhraseVectors | None:
@@ -101,11 +102,11 @@ def read_vectors(folder: Path) -> PhraseVectors | None:
 
 
 def build_vocabulary(phrases: Iterable[Sequence[str]], min_count: int) -> list[str]:
-    """Return the vocabulary of the phrases of training pictures: most frequent words first, then by spelling.
+    """Return the vocabulary of the phrases of training pictures: by falling frequency, then by spelling.
 
-    A word counts once for each phrase of each picture; what counts less than `min_count` is left to <unk>.
+    A word counts once for each phrase of each picture. Words that count less than `min_count` become <unk>.
     """
-    counts = Counter(word for found in phrases for phrase in found for word in phrase.split())
+    counts = Counter(word for of_picture in phrases for phrase in of_picture for word in phrase.split())
     known = [word for word, count in counts.items() if count >= min_count]
     return [PADDING, UNKNOWN, *sorted(known, key=lambda word: (-counts[word], word))]
 
@@ -119,19 +120,19 @@ def encode(
 ) -> "Tensor":
     """Return word numbers, (N pictures, n phrases, w words) int64, padded with 0; an absent phrase is all 0.
 
-    n and w are the largest found, at least 1, or what is given; a picture keeps its first `max_phrases`
-    phrases, and a phrase its last `max_words` words, among which is its head. A word that `vocabulary` (as in
-    `Phrases`) lacks is 1. `whole` takes each phrase for one word.
+    n is `max_phrases` and w is `max_words`; without them they are the largest numbers that occur, at least 1. A
+    picture keeps its first n phrases, and a phrase keeps its last w words, among which is its head. A word that is
+    not in `vocabulary` (as in `Phrases`) is 1. `whole` takes each phrase for one word.
     """
-    import torch  # takes seconds: only who encodes waits, not each process that extracts
+    import torch  # takes seconds, which the processes that extract phrases must not spend
 
     numbers = {word: number for number, word in enumerate(vocabulary)}
-    split = [[[phrase] if whole else phrase.split() for phrase in found] for found in phrases]
+    split = [[[phrase] if whole else phrase.split() for phrase in of_picture] for of_picture in phrases]
     n = max_phrases or max([1, *map(len, split)])
-    w = max_words or max([1, *(len(words) for found in split for words in found)])
+    w = max_words or max([1, *(len(words) for of_picture in split for words in of_picture)])
     encoded = np.zeros((len(split), n, w), np.int64)
-    for picture, found in enumerate(split):
-        for place, words in enumerate(found[:n]):
+    for picture, of_picture in enumerate(split):
+        for index, words in enumerate(of_picture[:n]):
             kept = words[-w:]
-            encoded[picture, place, : len(kept)] = [numbers.get(word, 1) for word in kept]
+            encoded[picture, index, : len(kept)] = [numbers.get(word, 1) for word in kept]
     return torch.from_numpy(encoded)

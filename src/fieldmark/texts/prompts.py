@@ -17,11 +17,11 @@ TENSORS, NAMES = "prompts.safetensors", "prompts.json"
 
 @dataclass(frozen=True)
 class Prompts:
-    """What `read_prompts` returns; nothing is normalised.
+    """The class names of a data set in the text space of a CLIP, m dimensions; float32, nothing is normalised.
 
-    `names` are the C classes, `embeddings` (C, m) the mean over the T templates of `per_template` (T, C, m),
-    `image_embeddings` (N, m) the image tower's features of every picture in the order of the manifest's rows,
-    None when they were not asked for. All float32.
+    `names` are the C classes. `per_template` (T, C, m) are their embeddings with each of T templates, and
+    `embeddings` (C, m) is the mean over the templates. `image_embeddings` (N, m) are the features that the image
+    tower gives for every picture, in the order of the manifest's rows; None when they were not asked for.
     """
 
     names: list[str]

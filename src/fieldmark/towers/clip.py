@@ -1,7 +1,6 @@
-"""CLIP through open_clip: any of its architectures or a configuration of one's own, from weights or for training.
+"""CLIP through open_clip: any of its architectures or a given configuration, with weights or to be trained.
 
-A. Radford et al. 2021, arXiv 2103.00020. A saved CLIP is a folder that open_clip itself can open as well
-(`local-dir:<folder>`).
+A. Radford et al. 2021, arXiv 2103.00020. open_clip itself can open a saved CLIP as well (`local-dir:<folder>`).
 """
 
 import copy
@@ -23,16 +22,19 @@ from fieldmark.base.blocks import nearest
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_text
 
-CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"  # open_clip's own names
+CONFIG, WEIGHTS = (
+    "open_clip_config.json",
+    "open_clip_model.safetensors",
+)  # the names that open_clip gives them
 
 
 @dataclass(frozen=True)
 class ClipSpec:
-    """All that is needed to build the network again: open_clip's configuration, and what pictures are made."""
+    """All that is needed to build the network again: open_clip's configuration, and how pictures are made for it."""
 
     model: dict[str, Any]
     size: int  # side of the square picture in pixels
-    squash: bool  # resize to a square; else the shorter side, then the centre
+    squash: bool  # resize to a square; else resize the shorter side and crop the centre
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
 
@@ -57,7 +59,7 @@ class Clip(nn.Module):
 
     def __init__(self, network: nn.Module, spec: ClipSpec) -> None:
         super().__init__()
-        # Convolutions run faster on channels-last maps, transformers do not care.
+        # Convolutions run faster with channels last; transformers run equally fast.
         self.network, self.spec = network.to(memory_format=torch.channels_last), spec
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -82,7 +84,7 @@ class Clip(nn.Module):
         return out
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:
-        """Sentences -> token ids (n, L), int64; what is longer than L is cut."""
+        """Sentences -> token ids (n, L), int64; a longer sentence is cut to L tokens."""
         ids: Tensor = self._tokenizer(list(texts))
         return ids
 
@@ -108,18 +110,20 @@ def create_clip(
 ) -> Clip:
     """Build open_clip's `arch`, or the network of `config` (in open_clip's words), for pictures of `size` px.
 
-    `pretrained` is a tag of open_clip, whose weights are downloaded, or a file of weights (safetensors, or
-    torch's with weights only). Raises UserError for an unknown architecture or tag, a wrong configuration and
-    weights that do not fit.
+    `pretrained` is a tag of open_clip, whose weights are downloaded, or a file of weights (safetensors, or a torch
+    file that holds weights only). `mean` and `std` are those that the weights were trained with; None: open_clip's.
+    Raises UserError for an unknown architecture or tag, a wrong configuration, and weights that do not fit.
     """
-    import open_clip  # seconds
+    import open_clip  # takes seconds
 
     model = _configuration(arch, config)
     if pretrained:
         _require_weights(arch, pretrained)
     model["vision_cfg"]["image_size"] = size
     tag = open_clip.get_pretrained_cfg(arch, pretrained) if arch and pretrained else {}
-    if tag.get("quick_gelu"):  # OpenAI's weights know no other; with the exact GELU they are quietly worse
+    if tag.get(
+        "quick_gelu"
+    ):  # OpenAI's weights were trained with it; with the exact GELU they are silently worse
         model["quick_gelu"] = True
     mean = mean or tuple(tag.get("mean") or open_clip.OPENAI_DATASET_MEAN)
     std = std or tuple(tag.get("std") or open_clip.OPENAI_DATASET_STD)
@@ -136,7 +140,9 @@ def save_clip(clip: Clip, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / WEIGHTS)
-        text = json.dumps(clip.spec.as_open_clip(), indent=2, sort_keys=True)  # every digit of mean and std
+        text = json.dumps(
+            clip.spec.as_open_clip(), indent=2, sort_keys=True
+        )  # not write_json, which rounds mean and std
         write_text(temporary / CONFIG, text + "\n")
 
 
@@ -144,11 +150,11 @@ def load_clip(folder: Path) -> Clip:
     """Read a CLIP that `save_clip` wrote, frozen and in eval mode. Raises UserError when it is not there."""
     if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder} holds no CLIP; run dvc repro clip@{folder.name}")
-    found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    pictures = found["preprocess_cfg"]
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    pictures = config["preprocess_cfg"]
     size = pictures["size"]
     spec = ClipSpec(
-        model=found["model_cfg"],
+        model=config["model_cfg"],
         size=size if isinstance(size, int) else size[0],
         squash=pictures["resize_mode"] == "squash",
         mean=tuple(pictures["mean"]),
@@ -160,7 +166,7 @@ def load_clip(folder: Path) -> Clip:
 
 
 def content_key(folder: Path) -> str:
-    """Hash what a saved CLIP's features depend on, configuration and weights, into 32 hex digits."""
+    """Return 32 hex digits that identify a saved CLIP: a hash of its configuration and its weights."""
     both = sha256_file(folder / CONFIG) + sha256_file(folder / WEIGHTS)
     return hashlib.sha256(both.encode()).hexdigest()[:32]
 
@@ -169,19 +175,19 @@ def _configuration(arch: str | None, config: dict[str, Any]) -> dict[str, Any]:
     import open_clip
 
     if arch is None:
-        lacking = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
-        if lacking:
-            raise UserError(f"a CLIP's config lacks {', '.join(sorted(lacking))}; give it, or name an arch")
+        missing = {"embed_dim", "vision_cfg", "text_cfg"} - config.keys()
+        if missing:
+            raise UserError(f"a CLIP's config lacks {', '.join(sorted(missing))}; give it, or name an arch")
         return copy.deepcopy(config)
     known = open_clip.list_models()
     if arch not in known:
         raise UserError(f"open_clip has no model '{arch}'{nearest(arch, known)}")
-    found: dict[str, Any] = open_clip.get_model_config(arch)
-    return found
+    known_config: dict[str, Any] = open_clip.get_model_config(arch)
+    return known_config
 
 
 def _build(model: dict[str, Any]) -> nn.Module:
-    """Build the network of a configuration with random weights, by open_clip's own reading of it."""
+    """Build the network of a configuration with random weights, as open_clip reads it."""
     import open_clip
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -226,13 +232,13 @@ def _require_weights(arch: str | None, pretrained: str) -> None:
 
 
 def _load_weights(network: nn.Module, pretrained: str, tag: dict[str, Any]) -> None:
-    """Load from the tag's download where there is one, else from the file `pretrained`."""
+    """Load the weights of a tag, which are downloaded, or without a tag from the file `pretrained`."""
     import open_clip
 
     try:
         with _quiet():
             open_clip.load_checkpoint(network, open_clip.download_pretrained(tag) if tag else pretrained)
-    except Exception as error:  # libraries for download and for reading raise as they please
+    except Exception as error:  # the libraries for download and for reading raise errors of many kinds
         what = "cannot be fetched or" if tag else "do not fit the network or cannot be"
         remedy = "; name a local file in place of the tag" if tag else ""
         raise UserError(f"the weights '{pretrained}' {what} read ({_one_line(error)}){remedy}") from None
@@ -244,7 +250,7 @@ def _one_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """open_clip tells the root logger about everything it does."""
+    """Silence the root logger, to which open_clip reports everything that it does."""
     before = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""Backbones: one call for networks of timm, torchvision, open_clip and for weights in a local file."""
+"""Backbones: one call for the networks of timm, torchvision and open_clip, with their weights or those of a file."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,11 +21,11 @@ LIBRARY_WEIGHTS = "library"
 
 
 class NetworkParams(Block):
-    """Which network, in its library's own words."""
+    """Which network, in the words of its library."""
 
     library: Library = "timm"
     arch: str
-    options: dict[str, Any] = Field(default_factory=dict)  # the library's own constructor arguments
+    options: dict[str, Any] = Field(default_factory=dict)  # arguments of the library's constructor
     weights: str | None = None  # a .safetensors file, or "library" for the library's pretrained weights
     mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: the library's
     std: tuple[float, float, float] | None = None
@@ -47,14 +47,14 @@ class BackboneSpec:
 
 
 class Backbone(nn.Module):
-    """A network without classifier that normalises its own input."""
+    """A network without classifier that normalises its input itself."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, trunk: nn.Module, spec: BackboneSpec) -> None:
         super().__init__()
-        # Convolutions run faster on channels-last maps, transformers do not care.
+        # Convolutions run faster with channels last; transformers run equally fast.
         self.trunk, self.spec = trunk.to(memory_format=torch.channels_last), spec
         self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
@@ -65,12 +65,12 @@ class Backbone(nn.Module):
         return out
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
-        """Images as for `forward` -> the map (B, C, h, w) after stage `stage`; 1 is the first block."""
+        """Images as for `forward` -> the feature map (B, C, h, w) after stage `stage`; 1 is the first block."""
         out: Tensor = self.trunk.stage_features(self.normalise(images), stage)  # type: ignore[operator]
         return out
 
     def normalise(self, images: Tensor) -> Tensor:
-        """Bring uint8 or [0, 1] pictures to the mean and deviation the network was trained with."""
+        """Normalise uint8 or [0, 1] pictures by the mean and std that the network was trained with."""
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
@@ -92,7 +92,7 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
 
 
 def require_size(backbone: Backbone, size: int) -> None:
-    """Raise UserError for a network that cannot take pictures of `size` px: a position table may fit one size only."""
+    """Raise UserError when the network cannot take pictures of `size` px: its position table may fit one size only."""
     _probe(backbone.trunk, backbone.spec.arch, size)
 
 
@@ -129,7 +129,7 @@ def backbone_from_spec(spec: BackboneSpec) -> Backbone:
 
 
 def freeze_batchnorm(module: nn.Module) -> None:
-    """Keep every BatchNorm at its stored statistics: a small batch must not disturb pretrained ones."""
+    """Make every BatchNorm use its stored statistics: small batches must not change those of pretrained weights."""
     for child in module.modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
@@ -148,21 +148,22 @@ def _load_weights(trunk: nn.Module, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path} is no safetensors file ({error}); convert other formats first") from None
     network: nn.Module = trunk.network  # type: ignore[assignment]
-    own = set(network.state_dict())
-    missing = sorted(own - set(state) - _counters(own))
+    needed = set(network.state_dict())
+    missing = sorted(needed - set(state) - _counters(needed))
     if missing:
         raise UserError(
-            f"{path} lacks {len(missing)} of the network's {len(own)} tensors, first {missing[0]}"
+            f"{path} lacks {len(missing)} of the network's {len(needed)} tensors, first {missing[0]}"
         )
     wrong = [
-        name for name in sorted(own & set(state)) if network.state_dict()[name].shape != state[name].shape
+        name for name in sorted(needed & set(state)) if network.state_dict()[name].shape != state[name].shape
     ]
     if wrong:
         raise UserError(
             f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed"
         )
-    network.load_state_dict({name: value for name, value in state.items() if name in own}, strict=False)
+    network.load_state_dict({name: value for name, value in state.items() if name in needed}, strict=False)
 
 
 def _counters(names: set[str]) -> set[str]:
+    """Return the counters of BatchNorm, which some files of weights leave out."""
     return {name for name in names if name.endswith("num_batches_tracked")}

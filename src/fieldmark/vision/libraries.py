@@ -1,4 +1,4 @@
-"""One face for the networks of timm, torchvision and open_clip: pictures in, tokens or a map out."""
+"""One interface to the networks of timm, torchvision and open_clip: pictures in, tokens or a feature map out."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 @dataclass(frozen=True)
 class Features:
-    """What a backbone sees: `feature_map` (B, D, h, w); `cls` and `distilled` (B, D) where it has such tokens."""
+    """What a backbone returns: `feature_map` (B, D, h, w); `cls` and `distilled` (B, D) where it has such tokens."""
 
     feature_map: Tensor
     cls: Tensor | None = None
@@ -41,7 +41,7 @@ class Trunk(nn.Module, ABC):
 
     @abstractmethod
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
-        """Normalised images (B, 3, H, W) -> map (B, C, h, w) after stage `stage` (1 = first block)."""
+        """Normalised images (B, 3, H, W) -> feature map (B, C, h, w) after stage `stage` (1 = first block)."""
 
 
 class TimmTrunk(Trunk):
@@ -69,7 +69,7 @@ class TimmTrunk(Trunk):
         return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
 
     def network_is_nchw(self, out: Tensor) -> bool:
-        """Tell channel-first maps from the channel-last ones of windowed transformers."""
+        """Say whether a feature map has its channels first; windowed transformers have them last."""
         return bool(out.shape[1] == self.network.num_features)
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
@@ -160,7 +160,7 @@ def build_trunk(library: Library, arch: str, options: dict[str, Any], pretrained
 def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
     """Return (dim, stride, (has a class token, has a distillation token)).
 
-    Found by one forward pass on a blank `size` x `size` picture.
+    They are measured by one forward pass on a blank `size` x `size` picture.
     """
     was_training = trunk.training
     trunk.eval()
@@ -172,7 +172,7 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:
-    """Replace the option `stem: conv` by timm's way of saying it."""
+    """Replace the option `stem: conv` by the options with which timm builds such a stem."""
     if "stem" not in options:
         return options
     rest = {name: value for name, value in options.items() if name != "stem"}

@@ -1,4 +1,4 @@
-"""From a map or tokens to one vector per picture."""
+"""Pooling: from a feature map or tokens to one vector per picture."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ GEM_FLOOR = 1e-6
 
 
 def pool(features: Features, pooling: Pooling) -> Tensor:
-    """Pool features to (B, D): a token, the mean of class and distillation tokens, or the places of the map.
+    """Pool features to (B, D): a token, the mean of class and distillation token, or all positions of the feature map.
 
     Raises UserError for a token that the network does not have.
     """
@@ -25,17 +25,17 @@ def pool(features: Features, pooling: Pooling) -> Tensor:
         if features.distilled is None:
             raise UserError("pooling 'cls_distilled' needs a network distilled with a token; use cls")
         return (features.cls + features.distilled) / 2
-    places = features.feature_map.flatten(2)
+    positions = features.feature_map.flatten(2)
     if pooling == "average":
-        return places.mean(2)
+        return positions.mean(2)
     if pooling == "max":
-        return places.amax(2)
-    return generalised_mean(places)
+        return positions.amax(2)
+    return generalised_mean(positions)
 
 
-def generalised_mean(places: Tensor, power: float = GEM_POWER) -> Tensor:
+def generalised_mean(positions: Tensor, power: float = GEM_POWER) -> Tensor:
     """GeM over (B, D, M): mean of the p-th powers, then the p-th root (Radenovic et al. 2018, eq. 3).
 
     Values below a small floor count as that floor, so that negative activations have no p-th root to take.
     """
-    return places.clamp(min=GEM_FLOOR).pow(power).mean(2).pow(1.0 / power)
+    return positions.clamp(min=GEM_FLOOR).pow(power).mean(2).pow(1.0 / power)

@@ -56,8 +56,8 @@ def test_every_known_fact_is_compared():
     assert difference(labels, 2, Facts(9, 2, (2, 1), 1, 2, (), (0, 1))) == ""
     assert difference(labels, 2, Facts(9, 3)) == "2 pictures, not 3"
     assert "1 classes with other counts" in difference(labels, 2, Facts(9, 2, (2, 2)))
-    assert "rarest" in difference(labels, 2, Facts(9, 2, least=3))
-    assert "most frequent" in difference(labels, 2, Facts(9, 2, most=3))
+    assert "rarest" in difference(labels, 2, Facts(9, 2, min_count=3))
+    assert "most frequent" in difference(labels, 2, Facts(9, 2, max_count=3))
     assert "classes of the head" in difference(labels, 2, Facts(9, 2, head=(1,)))
     assert "classes of the tail" in difference(labels, 2, Facts(9, 2, tail=(1,)))
 
@@ -72,7 +72,7 @@ def test_the_published_counts_agree_with_each_other():
     assert sum(VOC_LT.test.counts) / VOC_LT.test.pictures == pytest.approx(1.541, abs=5e-4)
     head, tail = set(COCO_LT.train.head), set(COCO_LT.train.tail)
     assert (len(head), 80 - len(head | tail), len(tail)) == (22, 33, 25)
-    assert COCO_LT.train.most / COCO_LT.train.least == 188
+    assert COCO_LT.train.max_count / COCO_LT.train.min_count == 188
 
 
 @pytest.mark.skipif(not LISTS.is_dir(), reason="the published lists are not here")

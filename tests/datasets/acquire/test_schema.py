@@ -17,10 +17,10 @@ def read(item: Any, name: str = "birds") -> DatasetParams:
 
 
 def test_reads_the_sources_own_block_and_the_defaults():
-    own = read({**FOLDER, "side": 64, "expect": {"min_side": 8}})
-    assert own.settings == FolderParams(path="photos")
-    assert (own.side, own.encoding, own.bad_images) == (64, "jpeg", 0)
-    assert (own.expect.min_side, own.expect.max_side) == (8, 10000)
+    params = read({**FOLDER, "side": 64, "expect": {"min_side": 8}})
+    assert params.settings == FolderParams(path="photos")
+    assert (params.side, params.encoding, params.bad_images) == (64, "jpeg", 0)
+    assert (params.expect.min_side, params.expect.max_side) == (8, 10000)
 
 
 def test_a_source_without_required_settings_may_leave_its_block_out():

@@ -19,7 +19,7 @@ def counts(split):
     return split.groupby(["role", "class_name"]).size().to_dict()
 
 
-def own(**roles):
+def with_source_splits(**roles):
     """Source splits for the manifest {"a": 2, "b": 2}: a/0, a/1, b/2, b/3."""
     return manifest({"a": 2, "b": 2}, {key.replace("_", "/"): role for key, role in roles.items()})
 
@@ -73,7 +73,7 @@ def test_wrong_parameters_are_named(options, message):
 
 
 def test_the_sources_class_disjoint_split_is_used_when_asked_for():
-    frame = own(a_0="test", a_1="test", b_2="train", b_3="train")
+    frame = with_source_splits(a_0="test", a_1="test", b_2="train", b_3="train")
     assert counts(split_of(frame, "retrieval", by="source")) == {("test", "a"): 2, ("train", "b"): 2}
     assert counts(split_of(frame, "retrieval")) == {("train", "a"): 2, ("test", "b"): 2}
 
@@ -92,19 +92,23 @@ def test_query_and_gallery_of_the_source():
     ("frame", "kind", "message"),
     [
         (
-            own(a_0="train", a_1="test", b_2="test", b_3="test"),
+            with_source_splits(a_0="train", a_1="test", b_2="test", b_3="test"),
             "retrieval",
             "1 are in both: a; set by: classes",
         ),
-        (own(a_0="train", a_1="train"), "retrieval", "2 pictures have no split of their own: b/2, b/3"),
-        (own(a_0="train", a_1="train", b_2="tset", b_3="test"), "retrieval", "holds 'tset'"),
         (
-            own(a_0="train", a_1="train", b_2="test", b_3="test"),
+            with_source_splits(a_0="train", a_1="train"),
+            "retrieval",
+            "2 pictures have no split of their own: b/2, b/3",
+        ),
+        (with_source_splits(a_0="train", a_1="train", b_2="tset", b_3="test"), "retrieval", "holds 'tset'"),
+        (
+            with_source_splits(a_0="train", a_1="train", b_2="test", b_3="test"),
             "classification",
             "1 test classes .*: b; set by: images",
         ),
         (
-            own(a_0="train", a_1="train", b_2="train", b_3="train"),
+            with_source_splits(a_0="train", a_1="train", b_2="train", b_3="train"),
             "classification",
             "no picture of 4 for test",
         ),
@@ -117,11 +121,11 @@ def test_a_source_split_that_does_not_do_is_refused(frame, kind, message):
 
 def test_a_half_given_source_split_is_not_guessed():
     with pytest.raises(UserError, match=r"2 of 4 pictures have no split .* set by: images"):
-        split_of(own(a_0="train", a_1="test"), "classification")
+        split_of(with_source_splits(a_0="train", a_1="test"), "classification")
 
 
 def test_classification_follows_the_source_and_else_draws_each_class():
-    given = own(a_0="train", a_1="test", b_2="test", b_3="train")
+    given = with_source_splits(a_0="train", a_1="test", b_2="test", b_3="train")
     assert split_of(given, "classification")["role"].tolist() == ["train", "test", "test", "train"]
     drawn = split_of(manifest(CLASSES), "classification", test_fraction=0.3)
     sizes = counts(drawn)

@@ -15,7 +15,14 @@ from fieldmark.datasets.sources.world import World
 from fieldmark.datasets.world.accounts import tell_scene
 from fieldmark.datasets.world.randomness import stream
 from fieldmark.datasets.world.render import SEEN, render_scene
-from fieldmark.datasets.world.scenes import BUILDS, CATEGORIES, HABITATS, MOST, category_names, make_scene
+from fieldmark.datasets.world.scenes import (
+    BUILDS,
+    CATEGORIES,
+    HABITATS,
+    MAX_CATEGORIES,
+    category_names,
+    make_scene,
+)
 from fieldmark.datasets.world.staging import seen, stage
 
 ALL = len(CATEGORIES)
@@ -69,7 +76,7 @@ def test_more_photographs_change_no_earlier_one():
 
 def test_what_is_drawn_fits_the_habitat(scenes):
     for one in scenes:
-        assert 1 <= len({item.category for item in one.items}) <= MOST
+        assert 1 <= len({item.category for item in one.items}) <= MAX_CATEGORIES
         for item in one.items:
             category = CATEGORIES[item.category]
             assert one.habitat in category.habitats

@@ -33,8 +33,8 @@ def test_the_encoder_is_the_exported_backbone(params: Make) -> None:
     backbone = build_encoder(params()).eval()
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        own = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
-        torch.testing.assert_close(own, backbone(images).feature_map, atol=1e-5, rtol=1e-5)
+        seen = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
+        torch.testing.assert_close(seen, backbone(images).feature_map, atol=1e-5, rtol=1e-5)
     assert backbone.spec.has_cls is False
     network = backbone.trunk.network
     assert {m.eps for m in network.modules() if isinstance(m, torch.nn.LayerNorm)} == {1e-6}
@@ -48,8 +48,8 @@ def test_a_stem_of_convolutions_takes_the_place_of_the_patch_layer(params: Make)
     backbone = build_encoder(params(options=stemmed)).eval()
     images = torch.rand(2, 3, 32, 32)
     with torch.no_grad():
-        own = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
-        torch.testing.assert_close(own, backbone(images).feature_map, atol=1e-5, rtol=1e-5)
+        seen = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
+        torch.testing.assert_close(seen, backbone(images).feature_map, atol=1e-5, rtol=1e-5)
         assert encode(backbone, torch.rand(2, 3, 16, 16)).shape == (2, 4, 16)
         assert backbone(torch.rand(1, 3, 48, 48)).feature_map.shape == (1, 16, 6, 6)
     assert sum(isinstance(m, torch.nn.Conv2d) for m in backbone.modules()) == 3

@@ -1,6 +1,6 @@
 """Neither a step nor predicting waits for the device: shown with tensors that lie on a GPU in name only."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,29 +25,31 @@ class NoWaiting(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if func is torch.ops.aten._to_copy.default and args[0].device != out.device:
-            assert kwargs["non_blocking"], f"the program waits for a copy of shape {tuple(out.shape)}"
+            waits = not (kwargs or {}).get("non_blocking")
+            assert not waits, f"the program waits for a copy of shape {tuple(out.shape)}"
         return out
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTensorMode]:
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTensorMode:
     def sampled(pictures: torch.Tensor, grid: torch.Tensor, **rest: Any) -> torch.Tensor:
         return pictures.new_empty((len(pictures), 3, *grid.shape[1:3]))
 
     monkeypatch.setattr(views, "grid_sample", sampled)  # the real one asks a library of the GPU
-    yield FakeTensorMode()
+    return FakeTensorMode()
 
 
 def on_gpu(method: Loca, mode: FakeTensorMode) -> Loca:
     """Replace every weight by a fake one on a GPU."""
     for module in method.modules():
-        for name, value in module.named_parameters(recurse=False):
+        for name, weight in list(module.named_parameters(recurse=False)):
+            fake_weight = mode.from_tensor(weight.detach())
             with mode:
-                weight = torch.nn.Parameter(mode.from_tensor(value.detach()).cuda(), value.requires_grad)
-            module.register_parameter(name, weight)
-        for name, value in module.named_buffers(recurse=False):
+                module.register_parameter(name, torch.nn.Parameter(fake_weight.cuda(), weight.requires_grad))
+        for name, value in list(module.named_buffers(recurse=False)):
+            fake_value = mode.from_tensor(value)
             with mode:
-                module.register_buffer(name, mode.from_tensor(value).cuda())
+                module.register_buffer(name, fake_value.cuda())
     return method
 
 

@@ -1,7 +1,7 @@
-"""The captions of Reed et al. (CVPR 2016): ten sentences a photograph, for CUB-200-2011 and Flowers-102.
+"""The captions of Reed et al. (CVPR 2016): ten sentences per photograph, for CUB-200-2011 and Flowers-102.
 
-One text file a photograph, a sentence a line, in folders under `text_c10`. Their archives lie on a drive that
-may ask for consent; then they are downloaded by hand. The terms are those of the photographs.
+There is one text file per photograph with one sentence per line, in folders under `text_c10`. The archives lie on
+a drive that may ask for consent; then they must be downloaded by hand. The terms are those of the photographs.
 """
 
 import logging
@@ -17,7 +17,7 @@ from fieldmark.datasets.acquire.listing import existing_folder
 from fieldmark.datasets.acquire.official import Contents, Official, OfficialParams
 from fieldmark.datasets.acquire.records import Record
 
-DOWNLOAD = "download"  # in place of a folder's path
+DOWNLOAD = "download"  # the value of `captions` that asks for the download, where a folder could be named
 FOLDER = "text_c10"
 SENTENCES = 10  # per photograph
 _DRIVE = "https://drive.usercontent.google.com/download?export=download&authuser=0&confirm=t"
@@ -48,7 +48,7 @@ class Captioned(Official):
         return {"captions": self.params.captions is not None, "boxes": self.boxes, "masks": False}
 
     def fetch(self, destination: Path) -> None:
-        """Fetch the photographs as any official layout, and the captions where they are to be downloaded."""
+        """Fetch the photographs as for any official layout, and the captions where they are to be downloaded."""
         asked = self.params.captions == DOWNLOAD
         captions = download_captions(self.archive, download_folder(destination)) if asked else None
         super().fetch(destination)  # replaces all that is in `destination`
@@ -61,10 +61,10 @@ class Captioned(Official):
 
     @abstractmethod
     def _records(self, folder: Path, captions: Path | None) -> list[Record]:
-        """Return the records, with captions of that folder text_c10."""
+        """Return the records; `captions` is the folder text_c10, None for records without captions."""
 
     def _read(self, folder: Path, raw: Path) -> Contents:
-        files = [] if self.params.path is None else self._files(folder) + self._own_texts(raw)
+        files = [] if self.params.path is None else self._files(folder) + self._caption_files(raw)
         return files, self._captioned(folder, raw)
 
     def _captioned(self, folder: Path, raw: Path) -> Iterator[Record]:
@@ -78,7 +78,8 @@ class Captioned(Official):
         setting, parameter = self.params.captions, f"{self.name}.captions"
         return None if setting is None else captions_folder(setting, raw / "captions", parameter)
 
-    def _own_texts(self, raw: Path) -> list[Path]:
+    def _caption_files(self, raw: Path) -> list[Path]:
+        """Return the files of captions in the user's folder; none where the captions are downloaded."""
         captions = None if self.params.captions == DOWNLOAD else self._captions(raw)
         return [] if captions is None else sorted(captions.glob(self.texts))
 
@@ -86,7 +87,7 @@ class Captioned(Official):
 def download_captions(archive: str, downloads: Path) -> Path:
     """Download one of `ARCHIVES` into the folder `downloads`; return its path.
 
-    No checksum is published: that of the first download is kept and holds from then on.
+    No checksum is published: that of the first download is kept, and later downloads must have the same.
     """
     path = downloads / archive
     download(ARCHIVES[archive], path)
@@ -94,21 +95,21 @@ def download_captions(archive: str, downloads: Path) -> Path:
 
 
 def captions_folder(setting: str, unpacked: Path, parameter: str) -> Path:
-    """Return the folder text_c10 that the parameter's value names at any depth, or that lies in `unpacked`.
+    """Return the folder text_c10: in the folder that `setting` names, or in `unpacked` after a download.
 
-    Raises UserError when there is none.
+    It may lie at any depth. `parameter` is the name of the setting for messages. Raises UserError when there is none.
     """
     folder = unpacked if setting == DOWNLOAD else existing_folder(setting, parameter)
-    found = [folder] if folder.name == FOLDER else sorted(folder.rglob(FOLDER))
-    if not found:
+    folders = [folder] if folder.name == FOLDER else sorted(folder.rglob(FOLDER))
+    if not folders:
         raise UserError(f"{parameter}: there is no folder {FOLDER} in {folder}")
-    return found[0]
+    return folders[0]
 
 
 def read_captions(path: Path) -> tuple[str, ...]:
     """Return the sentences of one photograph, one per line; none when there is no file.
 
-    Some files hold bytes that are no UTF-8: these are dropped, with the blank that follows them.
+    Some files hold bytes that are not UTF-8: these are dropped, with the blank that follows them.
     """
     if not path.is_file():
         return ()

@@ -14,12 +14,12 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import sha256_file, write_text
 from fieldmark.base.progress import progress
 
-CHUNK_BYTES = 1 << 16  # also what a dropped connection can lose
+CHUNK_BYTES = 1 << 16  # as many bytes are lost at most when a connection drops
 TIMEOUT_SECONDS = 30.0
-ATTEMPTS = 6  # in a row without a single new byte
-FIRST_PAUSE_SECONDS = 1.0  # doubles after each such attempt
+ATTEMPTS = 6  # this many attempts in a row without a single new byte end the download
+FIRST_PAUSE_SECONDS = 1.0  # between two attempts; doubles after each attempt without a new byte
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-# First bytes of archives: a quota or consent page served in their place begins otherwise.
+# The first bytes of archives. A page about quota or consent that is sent instead begins with other bytes.
 MAGIC = {".tgz": b"\x1f\x8b", ".gz": b"\x1f\x8b", ".zip": b"PK", ".bz2": b"BZh", ".xz": b"\xfd7zXZ"}
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,11 @@ def _fetch(url: str, part: Path, may_resume: bool) -> None:
 
 
 def _resume_headers(part: Path, may_resume: bool) -> dict[str, str]:
-    """Ask for the rest only, if the remote file is still the one that was begun or a checksum will tell."""
+    """Return the headers of a request: for the rest of the file where a part is here already.
+
+    The rest is asked for only when the server can tell whether its file is still the same (by the validator), or
+    when a checksum will tell afterwards.
+    """
     headers = {"Accept-Encoding": "identity"}
     validator = _validator_path(part).read_text() if _validator_path(part).exists() else ""
     if _size(part) and (validator or may_resume):
@@ -164,7 +168,7 @@ def _total(response: requests.Response, start: int) -> int | None:
 
 
 def _remember_validator(headers: Mapping[str, str], part: Path) -> None:
-    """Keep what tells later whether the remote file is still the same: a strong ETag, else its date."""
+    """Keep the validator, which tells later whether the remote file is still the same: a strong ETag, else its date."""
     etag = headers.get("ETag", "")
     validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
     write_text(_validator_path(part), validator)
@@ -184,10 +188,10 @@ def _verify(path: Path, url: str, expected: Expected) -> None:
     size = _size(path)
     if expected.size is not None and size != expected.size:
         raise UserError(f"{url}: {size} bytes came, {expected.size} were expected")
-    if expected.sha256 is not None and (found := sha256_file(path)) != expected.sha256:
-        raise UserError(f"{url}: the SHA-256 is {found}, it should be {expected.sha256}")
-    if expected.md5 is not None and (found := _md5_file(path)) != expected.md5:
-        raise UserError(f"{url}: the MD5 is {found}, it should be {expected.md5}")
+    if expected.sha256 is not None and (actual := sha256_file(path)) != expected.sha256:
+        raise UserError(f"{url}: the SHA-256 is {actual}, it should be {expected.sha256}")
+    if expected.md5 is not None and (actual := _md5_file(path)) != expected.md5:
+        raise UserError(f"{url}: the MD5 is {actual}, it should be {expected.md5}")
 
 
 def _refuse_web_page(part: Path, path: Path, url: str) -> None:

@@ -1,7 +1,7 @@
-"""A folder of the user's own, used where it is: what it held is recorded, not copied.
+"""A folder that belongs to the user and is read where it lies: what it holds is recorded, not copied.
 
-`data/raw/<name>/source.json` stands for the folder in the pipeline: it changes when a file comes, goes or
-changes its size, and `prepare` refuses a folder that no longer is what `download` saw.
+`data/raw/<name>/source.json` stands for the folder in the pipeline: it changes when a file is added, removed or
+changes its size, and `prepare` refuses a folder that is no longer what `download` saw.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ PICTURE_SUFFIXES = (
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a relative path is that of a picture; what is hidden (`._x.jpg` of macOS) is none."""
+    """Say whether a relative path is that of a picture; hidden files (`._x.jpg` of macOS) are not."""
     hidden = any(part.startswith(".") for part in path.parts)
     return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
 
 
 def existing_folder(path: str, parameter: str) -> Path:
-    """Return the folder that `parameter` names. Raises UserError when it is none."""
+    """Return the folder at `path`. Raises UserError, with the name of the parameter, when there is none."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise UserError(f"{parameter}: there is no folder {folder}")
@@ -46,21 +46,26 @@ def official_layout(outer: Path, inner: str, needed: Sequence[str], title: str) 
     return folder
 
 
-def require_pictures(folder: Path, base: Path, places: Sequence[str], named_by: str) -> list[Path]:
-    """Return the files at `places` under `base`, a folder in `folder`. Raises UserError for what is amiss.
+def require_pictures(folder: Path, base: Path, relative_paths: Sequence[str], named_by: str) -> list[Path]:
+    """Return the files at `relative_paths` under `base`, which is a folder in `folder`.
 
-    That is a place outside `base`, one that comes twice, or one where no file is.
+    `named_by` is what names them, for messages. Raises UserError for a path that leads out of `base`, a path that
+    comes twice, and a path where there is no file.
     """
-    outside = [place for place in places if PurePosixPath(place).is_absolute() or ".." in place.split("/")]
+    outside = [
+        path for path in relative_paths if PurePosixPath(path).is_absolute() or ".." in path.split("/")
+    ]
     if outside:
         raise UserError(f"{named_by} in {folder} names pictures outside it: {few(outside)}")
-    twice = [place for place, count in Counter(places).items() if count > 1]
+    twice = [path for path, count in Counter(relative_paths).items() if count > 1]
     if twice:
         raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {few(twice)}")
-    absent = [str((base / place).relative_to(folder)) for place in places if not (base / place).is_file()]
+    absent = [
+        str((base / path).relative_to(folder)) for path in relative_paths if not (base / path).is_file()
+    ]
     if absent:
         raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}")
-    return [base / place for place in places]
+    return [base / path for path in relative_paths]
 
 
 def few(names: Sequence[object]) -> str:

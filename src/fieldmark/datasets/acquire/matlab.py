@@ -1,4 +1,4 @@
-"""The MATLAB files that some data sets keep their annotation in."""
+"""The MATLAB files in which some data sets keep their annotations."""
 
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,14 @@ from fieldmark.base.errors import UserError
 
 
 def read_mat(path: Path, *names: str) -> list[Any]:
-    """Return the variables `names` of a MATLAB file (up to version 7.2), each flat: (N,).
+    """Return the variables `names` of a MATLAB file (up to version 7.2), each as a flat array (N,).
 
-    Raises UserError when the file is no such file or lacks one of them.
+    Raises UserError when the file is not a MATLAB file or lacks one of the variables.
     """
-    import scipy.io  # takes its time: only sources with such files wait
+    import scipy.io  # slow to import, so only the sources with such files do it
 
     try:
-        found = scipy.io.loadmat(str(path))
+        content = scipy.io.loadmat(str(path))
     except (
         OSError,
         ValueError,
@@ -29,9 +29,9 @@ def read_mat(path: Path, *names: str) -> list[Any]:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(f"{path} is no MATLAB file that can be read ({reason}); copy it again") from None
     for name in names:
-        if name not in found:
+        if name not in content:
             raise UserError(f"{path} has no variable '{name}'; it is not the published file")
-    return [found[name].reshape(-1) for name in names]
+    return [content[name].reshape(-1) for name in names]
 
 
 def scalar(value: Any, path: Path) -> Any:

@@ -17,15 +17,16 @@ Contents = tuple[Sequence[Path], Iterable[Record]]
 
 
 class OfficialParams(Block):
-    """`path` is a folder in the official layout; None downloads, where that is allowed."""
+    """`path` is a folder in the official layout; with None the data set is downloaded, where that is allowed."""
 
     path: str | None = None
 
 
 class Official(ABC):
-    """A data set in the layout of its makers: `title` names it, `name` its block in `params.yaml`.
+    """A data set in the official layout, that of its makers.
 
-    The files and folders `needed` lie in the folder of the layout, which is a given one or `inner` in it.
+    `title` is its name for people, `name` is its block in `params.yaml`. The files and folders `needed` must lie
+    in the folder of the layout: a given folder, or the folder `inner` in it.
     """
 
     name: ClassVar[str]
@@ -61,8 +62,8 @@ class Official(ABC):
     def _read(self, folder: Path, raw: Path) -> Contents:
         """Return the files that the records are made of, in a fixed order, and the records.
 
-        Raises UserError for what is missing or damaged. Records that are made as they are asked for cost
-        `fetch` nothing, which needs the files alone.
+        Raises UserError for what is missing or damaged. The records may be made lazily: `fetch` needs the files
+        only and does not ask for them.
         """
 
     def _folder(self, raw: Path) -> Path:
@@ -75,7 +76,7 @@ class Official(ABC):
 
 
 class ByHand(Official):
-    """A data set that is not downloaded: `advice` says what to get and which folder to name."""
+    """A data set that must be downloaded by hand: `advice` says what to get and which folder to name."""
 
     advice: ClassVar[str]
 
@@ -89,13 +90,13 @@ class ByHand(Official):
 
 
 class LongTailableParams(OfficialParams):
-    """`lists` cuts the data set to its long-tailed lists: `published` downloads them, or a folder holds them."""
+    """`lists` reduces the data set to its long-tailed lists: `published` downloads them, or a folder holds them."""
 
     lists: str | None = None
 
 
 class LongTailable(ABC):
-    """A data set of several labels per picture, whole or as its long-tailed lists cut it."""
+    """A data set with several labels per picture: all of it, or the part that its long-tailed lists name."""
 
     name: ClassVar[str]
     longtailed: ClassVar[LongTailed]
@@ -124,7 +125,7 @@ class LongTailable(ABC):
 
     @abstractmethod
     def _download(self, downloads: Path, folder: Path) -> None:
-        """Download into the folder `downloads` what is needed and unpack it in `folder`, which has the lists."""
+        """Download what is needed into the folder `downloads` and unpack it in `folder`, where the lists lie."""
 
     @abstractmethod
     def _read(self, raw: Path) -> list[Record]:

@@ -20,7 +20,7 @@ from fieldmark.datasets.acquire.tables import read_lines
 
 COMMIT = "6a2dd5b53a624494df1bb2c8fe8459ac3860d22c"
 URL = f"https://raw.githubusercontent.com/richard-peng-xia/LMPT/{COMMIT}/data"
-PUBLISHED = "published"  # the value of the parameter that asks for the download
+PUBLISHED = "published"  # the value of `lists` that asks for the download
 FOLDER = "lists"
 log = logging.getLogger(__name__)
 
@@ -29,17 +29,18 @@ Labels = dict[str, tuple[int, ...]]  # class indices by path
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a list: pictures, and pictures of each class in the order of the indices.
+    """What is known of a list: its size in bytes, how many pictures it names, and how many of each class (`counts`).
 
-    Where the counts of all classes are not published, `least`, `most` and which classes are of the head (100
-    pictures or more) and of the tail (fewer than 20) stand for them.
+    Where the counts of all classes are not published, there are `min_count` and `max_count`, the pictures of the
+    rarest and of the most frequent class, and the indices of the classes of the `head` (100 pictures or more) and
+    of the `tail` (fewer than 20).
     """
 
     size: int
     pictures: int
     counts: tuple[int, ...] | None = None
-    least: int | None = None
-    most: int | None = None
+    min_count: int | None = None
+    max_count: int | None = None
     head: tuple[int, ...] | None = None
     tail: tuple[int, ...] | None = None
 
@@ -74,13 +75,13 @@ VOC_LT = LongTailed(
 COCO_LT = LongTailed(
     "COCO-LT", "coco", 80,
     train=Facts(
-        76_702, 1_909, least=6, most=1_128,
+        76_702, 1_909, min_count=6, max_count=1_128,
         head=(0, 2, 24, 26, 39, 41, 42, 43, 44, 45, 56, 57, 58, 60, 62, 63, 67, 69, 71, 72, 73, 75),
         tail=(
             4, 6, 10, 11, 12, 14, 17, 18, 19, 20, 21, 22, 23, 29, 30, 31, 33, 36, 37, 52, 54, 70, 76, 78, 79,
         ),
     ),
-    test=Facts(164_352, 5_000, least=8, most=2_693),
+    test=Facts(164_352, 5_000, min_count=8, max_count=2_693),
 )
 # fmt: on
 
@@ -88,8 +89,7 @@ COCO_LT = LongTailed(
 def fetch_lists(published: LongTailed, lists: str, destination: Path, folder: Path, parameter: str) -> None:
     """Put both lists into `folder`/lists: downloaded beside `destination`, or copied from the folder `lists`.
 
-    Downloaded lists must have the size, the pictures and the counts that are known of them. Raises UserError
-    when they have not, and when a list is missing.
+    Raises UserError when a list is missing, and when a downloaded list differs from what is known of it.
     """
     (folder / FOLDER).mkdir()
     for role, facts in published.lists().items():
@@ -111,32 +111,32 @@ def fetch_lists(published: LongTailed, lists: str, destination: Path, folder: Pa
 
 def read_lists(published: LongTailed, raw: Path) -> dict[str, Labels]:
     """Return the lists that `fetch_lists` left in `raw`, by role. Raises UserError when they are not there."""
-    found = {role: raw / FOLDER / published.file(role) for role in published.lists()}
-    for path in found.values():
+    paths = {role: raw / FOLDER / published.file(role) for role in published.lists()}
+    for path in paths.values():
         if not path.is_file():
             raise UserError(f"{path} does not exist; run `download` first")
-    return {role: read_list(path, published.classes) for role, path in found.items()}
+    return {role: read_list(path, published.classes) for role, path in paths.items()}
 
 
 def read_list(path: Path, classes: int) -> Labels:
     """Return the class indices of every picture of a list, in its order; a picture may have none.
 
-    Raises UserError, naming the line, for an index that is none of `classes`, a picture or an index named
-    twice, and for a path that leaves its folder.
+    Raises UserError, naming the line, for an index that is not below `classes`, for a picture or an index that is
+    named twice, and for a path that leads out of its folder.
     """
     labels: Labels = {}
     for number, line in enumerate(read_lines(path), start=1):
-        place, *indices = line.split() or [""]
-        if not place:
+        picture, *indices = line.split() or [""]
+        if not picture:
             continue
-        known = all(one.isascii() and one.isdigit() and int(one) < classes for one in indices)
+        known = all(text.isascii() and text.isdigit() and int(text) < classes for text in indices)
         if not known or len(set(indices)) < len(indices):
             raise UserError(
                 f"{path}: line {number} should be a path and different indices below {classes}, it is '{line[:60]}'"
             )
-        if place in labels or place.startswith("/") or ".." in place.split("/"):
-            raise UserError(f"{path}: line {number} names a picture twice or outside its folder, '{place}'")
-        labels[place] = tuple(int(one) for one in indices)
+        if picture in labels or picture.startswith("/") or ".." in picture.split("/"):
+            raise UserError(f"{path}: line {number} names a picture twice or outside its folder, '{picture}'")
+        labels[picture] = tuple(int(text) for text in indices)
     if not labels:
         raise UserError(f"{path} names no picture")
     return labels
@@ -144,7 +144,7 @@ def read_list(path: Path, classes: int) -> Labels:
 
 def count_labels(labels: Labels, classes: int) -> Sequence[int]:
     """Return in how many pictures each class occurs."""
-    indices = np.fromiter((one for found in labels.values() for one in found), dtype=np.int64)
+    indices = np.fromiter((index for of_picture in labels.values() for index in of_picture), dtype=np.int64)
     counts: list[int] = np.bincount(indices, minlength=classes).tolist()
     return counts
 
@@ -153,16 +153,16 @@ def difference(labels: Labels, classes: int, facts: Facts) -> str:
     """Say in what a list differs from what is known of it; nothing when it agrees."""
     counts = count_labels(labels, classes)
     groups = {name: tuple(np.flatnonzero(mask).tolist()) for name, mask in frequency_masks(counts).items()}
-    classes_apart = [i for i, known in enumerate(facts.counts or counts) if counts[i] != known]
+    other_counts = [i for i, known in enumerate(facts.counts or counts) if counts[i] != known]
     checks = (
         ("pictures", len(labels), facts.pictures),
-        ("classes with other counts", len(classes_apart), 0),
-        ("pictures of the rarest class", min(counts), facts.least),
-        ("pictures of the most frequent class", max(counts), facts.most),
+        ("classes with other counts", len(other_counts), 0),
+        ("pictures of the rarest class", min(counts), facts.min_count),
+        ("pictures of the most frequent class", max(counts), facts.max_count),
         ("as classes of the head", groups["head"], facts.head),
         ("as classes of the tail", groups["tail"], facts.tail),
     )
-    wrong = [f"{found} {what}, not {known}" for what, found, known in checks if known not in (None, found)]
+    wrong = [f"{actual} {what}, not {known}" for what, actual, known in checks if known not in (None, actual)]
     return "; ".join(wrong)
 
 
@@ -174,4 +174,4 @@ def warn_of_other_labels(pictures: int) -> None:
 
 def named(labels: Labels, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the class names of every picture, sorted."""
-    return {place: tuple(sorted(names[one] for one in found)) for place, found in labels.items()}
+    return {picture: tuple(sorted(names[index] for index in indices)) for picture, indices in labels.items()}

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
-VALUES = 256  # of an 8-bit mask
+VALUES = 256  # how many values a pixel of an 8-bit mask can have
 
 
 @dataclass(frozen=True)
 class MaskLabels:
     """What the values of a source's masks mean.
 
-    `names` are those of the stored values 0, 1, ...; the stored value 255 is a pixel without label. `stored`
-    says what each of the 256 values of a mask file becomes in the store; None: they stay as they are.
+    `names` are the names of the stored values 0, 1, ...; the stored value 255 is a pixel without label. `stored`
+    says what each of the 256 values of a mask file becomes in the store; with None they stay as they are.
     """
 
     names: tuple[str, ...]
@@ -22,7 +22,7 @@ class MaskLabels:
 
     @classmethod
     def skipping(cls, names: Sequence[str], ignored: Collection[int]) -> "MaskLabels":
-        """Give `names` to the values that are not `ignored`, in rising order; those and 255 have no label."""
+        """Give `names` to the values that are not `ignored`, in rising order; ignored values and 255 have no label."""
         rest = [value for value in range(VALUES - 1) if value not in ignored]
         stored = bytearray([len(names)] * VALUES)  # a value beyond the names: `prepare` refuses it
         for value in (*ignored, NO_LABEL):
@@ -36,12 +36,12 @@ class MaskLabels:
 class Record:
     """One picture as its source describes it.
 
-    `id` is unique in the data set; `image` is the encoded picture or the file that holds it; `split` is the
-    source's own ("train", "test", "val", "query" or "gallery"); `box` is x, y, width, height in pixels of the
-    original picture; `mask` is an 8-bit one-channel PNG (or the file that holds it) of the picture's size whose
-    values are part or object labels, explained by `mask_labels`; `labels` are the class names of a multi-label
-    picture. `cut_below` rows of pixels at the bottom are no part of the photograph (a credit line, say) and are
-    cut off before anything else.
+    `id` is unique in the data set. `image` is the encoded picture or the file that holds it. `split` is the role
+    that the source gives it ("train", "test", "val", "query" or "gallery"). `box` is x, y, width, height in pixels
+    of the original picture. `mask` is an 8-bit one-channel PNG (or the file that holds it) of the size of the
+    picture; its values are labels of parts or objects, and `mask_labels` says what they mean. `labels` are the class
+    names of a picture with several labels. `cut_below` is how many rows of pixels at the bottom do not belong to the
+    photograph (a credit line, for example); they are cut off before anything else.
     """
 
     id: str

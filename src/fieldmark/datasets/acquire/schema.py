@@ -13,10 +13,10 @@ from fieldmark.datasets.acquire.source import Source, load_source
 class Expect(Block):
     """What `prepare` and `validate` expect of every picture.
 
-    Sides are in pixels of the original picture, `max_aspect` is the longer side over the shorter,
-    `box_overreach` is by how many pixels a box may pass the picture's edge (it is clipped), `captioned` is
-    the least share of pictures with a caption where the source promises captions, `labelled` the least share
-    of pictures with a label in a set of several labels per picture.
+    Sides are in pixels of the original picture, and `max_aspect` is the longer side divided by the shorter.
+    `box_overreach` is how many pixels a box may reach past the edge of its picture; it is clipped there.
+    `captioned` is the smallest allowed fraction of pictures with a caption, where the source promises captions;
+    `labelled` is the smallest allowed fraction of pictures with a label, where pictures have several labels.
     """
 
     min_side: int = Field(default=32, ge=1)
@@ -30,9 +30,10 @@ class Expect(Block):
 class DatasetParams(Block):
     """One item of `datasets:`.
 
-    `settings` is the source's own block, written under the source's name. `side` resizes so that the
-    shorter side has that many pixels (None keeps the picture as it is). `encoding` of the store: "raw" pixels for
-    small pictures, "jpeg" otherwise. `bad_images` is how many unusable pictures `prepare` tolerates.
+    `settings` is the block of the source; in `params.yaml` it stands under the source's name. `side` resizes
+    pictures so that their shorter side has that many pixels (None keeps them as they are). `encoding` is how the
+    store keeps them: "raw" pixels for small pictures, "jpeg" otherwise. `bad_images` is how many unusable pictures
+    `prepare` tolerates.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"size": "side"}
@@ -46,7 +47,7 @@ class DatasetParams(Block):
 
     @classmethod
     def read(cls, mapping: Any, where: str) -> Self:
-        """Parse one item: the source's own block with the source's Params, the rest here."""
+        """Parse one item: the block of the source with the Params of the source, the rest with this class."""
         if not isinstance(mapping, dict):
             raise UserError(f"parameter {where} must be a mapping, it is {mapping!r:.80}")
         name = pick(mapping, "source", where)

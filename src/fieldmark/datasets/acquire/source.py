@@ -19,7 +19,7 @@ class Source(Protocol):
     """Fetches pictures into a folder, once, and yields them as records in a fixed order.
 
     `Params` is the source's block in `params.yaml`; `promises` says for "captions", "boxes" and "masks"
-    whether every picture has one, which `validate` then holds it to.
+    whether every picture has one. `validate` checks that the promises are kept.
     """
 
     Params: ClassVar[type[Block]]

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Table:
-    """What a file says of every id; a message shows an id in the form `shown`."""
+    """The value that a file gives for every id; a message shows an id in the form `shown`."""
 
     path: Path
     values: Mapping[str, str]
@@ -28,7 +28,7 @@ class Table:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file. Raises UserError when it is no text in UTF-8."""
+    """Return the lines of a text file. Raises UserError when it is not text in UTF-8."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
@@ -36,9 +36,10 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_rows(path: Path, columns: Sequence[str], before: int = 0) -> list[dict[str, str]]:
-    """Read the rows under the header `columns`, which `before` lines precede; empty lines are skipped.
+    """Read the rows below the header `columns`; there are `before` lines above it. Empty lines are skipped.
 
-    Raises UserError when the header is another, a row has another number of values, or there is no row.
+    Raises UserError when the header is a different one, when a row has another number of values than the header,
+    and when there is no row.
     """
     lines = read_lines(path)[before:]
     if not lines or lines[0].split() != list(columns):
@@ -74,12 +75,12 @@ def read_table(path: Path, key: str = "image id", shown: str = "'{}'") -> Table:
 
 
 def read_box(text: str, whose: str, path: Path) -> Box:
-    """Return the four numbers of a box. Raises UserError when they are none."""
+    """Return the four numbers of the box of `whose`. Raises UserError when `text` is anything else."""
     try:
-        one, two, three, four = (float(part) for part in text.split())
+        first, second, third, fourth = (float(part) for part in text.split())
     except ValueError:
         raise UserError(f"{path}: the box of {whose} should be four numbers, it is '{text}'") from None
-    return one, two, three, four
+    return first, second, third, fourth
 
 
 def from_corners(left: float, top: float, right: float, bottom: float) -> Box:
@@ -90,17 +91,17 @@ def from_corners(left: float, top: float, right: float, bottom: float) -> Box:
 def warn_of_other_splits(
     path: Path, records: Sequence[Record], official: Mapping[str, tuple[int, int]]
 ) -> None:
-    """Log for every role of which the records have other counts than `official`, (pictures, classes) by role."""
+    """Log every role where the records have other counts than `official`: (pictures, classes) by role."""
     for role, counts in official.items():
-        found = [record.class_name for record in records if record.split == role]
-        warn_of_other_counts(path, role, (len(found), len(set(found))), counts)
+        names = [record.class_name for record in records if record.split == role]
+        warn_of_other_counts(path, role, (len(names), len(set(names))), counts)
 
 
-def warn_of_other_counts(path: Path, role: str, found: tuple[int, int], official: tuple[int, int]) -> None:
+def warn_of_other_counts(path: Path, role: str, actual: tuple[int, int], official: tuple[int, int]) -> None:
     """Log when a list names another number of (pictures, classes) than the published one does."""
-    if found != official:
+    if actual != official:
         log.warning(
             "%s: %d pictures of %d classes for %s, the published list has %d of %d; "
             "results cannot be compared with published ones",
-            *(path, *found, role, *official),
+            *(path, *actual, role, *official),
         )

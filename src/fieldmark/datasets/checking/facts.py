@@ -1,4 +1,4 @@
-"""What expectations are about: plain columns derived from a manifest or a split, one row per picture."""
+"""The facts that expectations are about: columns computed from a manifest or a split, one row per picture."""
 
 import math
 from typing import Any
@@ -8,15 +8,15 @@ import pandas as pd
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.preparing.pictures import resized_shape
 
-FAR_OUTSIDE = 1e9  # stands for a box without area or with numbers that are none
+FAR_OUTSIDE = 1e9  # pixels: stands for a box without area, or one with numbers that are not finite
 
 
 def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFrame:
     """Return id, row, sha256, sides and aspect of the original, and what is wrong with label, box, captions.
 
-    `label_error` is the distance from the index among the sorted class names, `box_past_edge` is in pixels of
-    the stored picture (NaN without a box), `captions`, `blank_captions`, `labels` and `odd_labels` (blank or
-    repeated ones) are counts.
+    `label_error` is how far the label is from the index of the class among the sorted class names. `box_past_edge`
+    is in pixels of the stored picture (NaN without a box). `captions`, `blank_captions`, `labels` and `odd_labels`
+    (blank or repeated labels) are counts.
     """
     sides = manifest[["width", "height"]]
     return pd.DataFrame(
@@ -47,12 +47,13 @@ def has_labels(manifest: pd.DataFrame) -> bool:
 def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     """Return id, role and what must agree with the manifest, for a split of pictures with several labels.
 
-    `row_error` and `content_roles` are those of `split_facts`; `label_error` is the distance from -1, for the
-    labels are in the manifest; `untrained` counts the labels of a picture that no training picture has.
+    `row_error` and `content_roles` are as in `split_facts`. `label_error` is how far the label is from -1, which it
+    must be here, for the labels are in the manifest. `untrained` counts the labels of a picture that no training
+    picture has.
     """
     known = manifest.set_index("id")
-    labels = split["id"].map(known["labels"]).map(lambda found: found if isinstance(found, list) else [])
-    trained = {name for found in labels[split["role"] == "train"] for name in found}
+    labels = split["id"].map(known["labels"]).map(lambda names: names if isinstance(names, list) else [])
+    trained = {name for names in labels[split["role"] == "train"] for name in names}
     return pd.DataFrame(
         {
             "id": split["id"],
@@ -60,7 +61,7 @@ def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
             "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
             "label_error": (split["label"] + 1).abs(),
             "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
-            "untrained": labels.map(lambda found: len(set(found) - trained)),
+            "untrained": labels.map(lambda names: len(set(names) - trained)),
         }
     )
 
@@ -68,9 +69,10 @@ def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
 def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.DataFrame:
     """Return id, role and, per picture, what must agree with the manifest and with the other pictures.
 
-    `row_error` is NaN for a picture that the manifest lacks; `class_sides` is 2 when its class is both trained
-    on and evaluated; `content_roles` counts the roles of its content; `test_pictures` counts the test pictures
-    of its class (NaN outside the test); `unseen` is 1 when its class has no training picture.
+    `row_error` is NaN for a picture that the manifest lacks. `class_sides` is 2 when its class is both trained on
+    and evaluated. `content_roles` counts the roles of all pictures with the same content. `test_pictures` counts the
+    test pictures of its class (NaN for a picture that is not for the test). `unseen` is 1 when its class has no
+    training picture.
     """
     known = manifest.set_index("id")
     sha256 = split["id"].map(known["sha256"])
@@ -96,16 +98,16 @@ def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.Da
 
 
 def class_balance(names: pd.Series) -> dict[str, Any]:
-    """Return how many pictures and classes there are, and the largest class over the smallest."""
+    """Return how many pictures and classes there are, and how many times larger the largest class is (`imbalance`)."""
     counts = names.value_counts()
     if not len(counts):
         return {"pictures": len(names), "classes": 0}
-    least, most = int(counts.min()), int(counts.max())
+    smallest, largest = int(counts.min()), int(counts.max())
     return {
         "pictures": len(names),
         "classes": len(counts),
-        "pictures_per_class": {"least": least, "most": most},
-        "imbalance": most / least,
+        "pictures_per_class": {"least": smallest, "most": largest},
+        "imbalance": largest / smallest,
     }
 
 
@@ -131,10 +133,10 @@ def _index_in_sorted(names: pd.Series) -> pd.Series:
     return names.map(order).fillna(-1).astype("int64")
 
 
-def _past_edge(manifest: pd.DataFrame, size: int | None) -> pd.Series:
-    """Return by how many pixels each box passes the edge of its stored picture: negative inside."""
+def _past_edge(manifest: pd.DataFrame, side: int | None) -> pd.Series:
+    """Return by how many pixels each box reaches past the edge of its stored picture; negative for a box inside."""
     values = [
-        float("nan") if box is None else _box_past_edge(box, *resized_shape(height, width, size))
+        float("nan") if box is None else _box_past_edge(box, *resized_shape(height, width, side))
         for box, height, width in zip(manifest["box"], manifest["height"], manifest["width"], strict=True)
     ]
     return pd.Series(values, index=manifest.index, dtype=float)

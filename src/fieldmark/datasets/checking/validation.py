@@ -1,4 +1,4 @@
-"""Great Expectations over manifest and splits. Nothing else imports it: that alone takes some seconds."""
+"""Great Expectations over manifest and splits. Only this file imports the package: the import takes seconds."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ from fieldmark.datasets.data.roles.splits import COLUMNS as SPLIT_COLUMNS
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.splitting.splits import ROLES
 
-# Both before the import: no connection is made, and it does not fill the log with remarks on itself.
+# Both must be set before the import: then no connection is made, and the log is not filled with its remarks.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 logging.getLogger("great_expectations").setLevel(logging.WARNING)
 
@@ -34,12 +34,12 @@ from great_expectations.data_context.types import base as gx_base  # noqa: E402
 
 gxe: Any = gx.expectations
 
-NAMED = 5  # offending pictures named per failed expectation
+NAMED = 5  # how many offending pictures are named per failed expectation
 BOX_TOLERANCE = 1e-3  # pixels: rounding of a scaled box
 _LABELS = ("labels are the indices of the sorted class names", "labels are left to the manifest")
 log = logging.getLogger(__name__)
 
-Suite = dict[str, Any]  # what a person calls it -> expectation
+Suite = dict[str, Any]  # expectations by the sentence that a person reads
 Outcome = dict[str, Any]
 
 
@@ -49,12 +49,12 @@ def validate(
     splits: Mapping[str, pd.DataFrame],
     split_params: Mapping[str, SplitParams],
 ) -> dict[str, Any]:
-    """Check a prepared data set and its splits; return a report that depends on nothing but them.
+    """Check a prepared data set and its splits; return a report that depends on nothing else.
 
-    The report lists every expectation with its outcome, and the class balance of the data set and of every
-    role; for a long-tailed split also the classes of head, middle and tail. Raises UserError when a critical
-    expectation fails, naming it and the first offending pictures; duplicates within a role and labels that
-    are never trained on are reported as a warning only.
+    The report lists every expectation with its outcome, and the class balance of the data set and of every role;
+    for a long-tailed split it also lists the classes of head, middle and tail. Raises UserError when a critical
+    expectation fails, naming it and the first offending pictures. Duplicates within a role and labels that are
+    never trained on are only warnings in the report.
     """
     tables = _quiet_context().data_sources.add_pandas("tables")
     multi = has_labels(manifest)
@@ -81,7 +81,7 @@ def validate(
 
 
 def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) -> Suite:
-    """Return what is expected of the columns of `manifest_facts`; `multi`: of a set with several labels."""
+    """Return what is expected of the columns of `manifest_facts`; `multi` is for a set with several labels."""
     expect, promises = params.expect, params.open_source().promises
     suite = {
         "every id occurs once": _unique("id"),
@@ -101,10 +101,10 @@ def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) ->
         )
         suite["no label is blank or twice on a picture"] = _between("odd_labels", 0, 0)
     if promises["captions"]:
-        share = (
+        how_many = (
             f"{expect.captioned:.0%} of the pictures have" if expect.captioned < 1 else "every picture has"
         )
-        suite[f"{share} captions"] = _between("captions", 1, None, mostly=expect.captioned)
+        suite[f"{how_many} captions"] = _between("captions", 1, None, mostly=expect.captioned)
     if promises["boxes"]:
         suite["every picture has a box"] = _between("has_box", 1, 1)
     if promises["masks"]:
@@ -158,13 +158,13 @@ def _unique(column: str, severity: str = "critical") -> Any:
 
 def _between(
     column: str,
-    least: float | None,
-    most: float | None,
+    low: float | None,
+    high: float | None,
     mostly: float = 1.0,
     severity: str = "critical",
 ) -> Any:
     return gxe.ExpectColumnValuesToBeBetween(
-        column=column, min_value=least, max_value=most, mostly=mostly, severity=severity
+        column=column, min_value=low, max_value=high, mostly=mostly, severity=severity
     )
 
 
@@ -194,8 +194,8 @@ def _outcome(table: str, name: str, severity: str, result: Any) -> Outcome:
     if "unexpected_count" in details:
         outcome["unexpected"] = details["unexpected_count"]
     if not result.success:
-        found = details.get("partial_unexpected_index_list") or []
-        outcome["ids"] = sorted({str(entry["id"]) for entry in found})
+        offending = details.get("partial_unexpected_index_list") or []
+        outcome["ids"] = sorted({str(entry["id"]) for entry in offending})
         outcome["observed"] = str(details.get("observed_value", ""))
     return outcome
 

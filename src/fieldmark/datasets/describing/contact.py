@@ -1,6 +1,6 @@
-"""A contact sheet: every genus with its species, a few photographs each, to see what a model is up against.
+"""A contact sheet: every group with its classes and a few photographs of each, to see how hard a data set is.
 
-Pictures with several labels stand by group, their labels below them.
+Pictures with several labels are shown by group, with their labels below them.
 """
 
 import textwrap
@@ -23,8 +23,7 @@ def contact_sheet(
 ) -> Image.Image:
     """Return a sheet with one section per group: its classes side by side, `photographs` of each.
 
-    At most `columns` classes stand in one row, pictures are `tile` pixels wide; `groups` limits how many
-    groups are shown.
+    A row shows at most `columns` classes. Pictures are `tile` pixels wide. `groups` limits how many groups are shown.
     """
     sections = _sections(pictures, photographs)
     chosen = list(sections)[: groups or len(sections)]
@@ -44,21 +43,21 @@ def labelled_sheet(
 ) -> Image.Image:
     """Return a sheet of `photographs` pictures per group, evenly spaced, each with its labels underneath."""
     groups: dict[str, list[Specimen]] = {}
-    for one in pictures:
-        groups.setdefault(one.group, []).append(one)
+    for specimen in pictures:
+        groups.setdefault(specimen.group, []).append(specimen)
     cell = tile + 3 * CAPTION
-    rows = {name: -(-min(photographs, len(found)) // columns) for name, found in groups.items()}
+    rows = {name: -(-min(photographs, len(members)) // columns) for name, members in groups.items()}
     height = sum(HEADING + count * cell for count in rows.values()) + 2 * GAP
     sheet = Image.new("RGB", (columns * (tile + GAP) + 3 * GAP, height), PAPER)
     draw, y = ImageDraw.Draw(sheet), GAP
-    for name, found in groups.items():
+    for name, members in groups.items():
         draw.text((2 * GAP, y + 8), name, INK, ImageFont.load_default(20))
-        count = min(photographs, len(found))
-        for place in range(count):
-            one = found[place * len(found) // count]
-            corner = (2 * GAP + place % columns * (tile + GAP), y + HEADING + place // columns * cell)
-            _strip(sheet, [one.picture], corner, tile)
-            text = "\n".join(textwrap.wrap(", ".join(one.labels), tile // 6)[:3])
+        count = min(photographs, len(members))
+        for index in range(count):
+            specimen = members[index * len(members) // count]
+            corner = (2 * GAP + index % columns * (tile + GAP), y + HEADING + index // columns * cell)
+            _strip(sheet, [specimen.picture], corner, tile)
+            text = "\n".join(textwrap.wrap(", ".join(specimen.labels), tile // 6)[:3])
             draw.text((corner[0], corner[1] + tile + 3), text, FAINT, ImageFont.load_default(12))
         y += HEADING + rows[name] * cell
     return sheet

@@ -1,6 +1,6 @@
-"""How far one gets without understanding a picture: nearest neighbours by raw pixels and by colour.
+"""How well nearest neighbours by raw pixels and by colour do: a model that does not understand a picture at all.
 
-The default world is tuned so that these stay poor; the report shows them beside what a network reaches.
+The default world is tuned so that they do badly; the report shows them beside the networks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ def colour_histograms(pictures: Iterable[Image.Image], bins: int = 8) -> Feature
 
 
 def nearest_recall(features: Features, labels: NDArray[np.int64], metric: str = "euclidean") -> float:
-    """Return the share of rows whose nearest other row (leave-one-out) has their label.
+    """Return the fraction of rows whose nearest other row (leave-one-out) has their label.
 
     `features` is (n, d), `labels` (n,); `metric` is euclidean, or intersection for histograms. The first of
     equally near rows counts. Raises ValueError when there are fewer than two rows.
@@ -63,7 +63,7 @@ def neighbour_votes(
 
 
 def _blocks(features: Features, metric: str) -> Iterator[tuple[int, Features]]:
-    """Yield how near blocks of rows are to every row, (b, n), with the first row of the block; never to themselves."""
+    """Yield blocks of rows: the index of the first one, and how near each is to all rows, (b, n), -inf to itself."""
     for start in range(0, len(features), BLOCK):
         block = features[start : start + BLOCK]
         near = _intersection(block, features) if metric == "intersection" else _closeness(block, features)

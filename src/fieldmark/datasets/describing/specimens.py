@@ -19,11 +19,15 @@ class Specimen(NamedTuple):
     labels: tuple[str, ...] = ()
 
 
-def specimens(store: ImageStore, manifest: pd.DataFrame, most: int | None = None) -> Iterator[Specimen]:
-    """Yield the pictures of a manifest in its order; of more than `most`, evenly spaced ones."""
+def specimens(
+    store: ImageStore, manifest: pd.DataFrame, max_pictures: int | None = None
+) -> Iterator[Specimen]:
+    """Yield the pictures of a manifest in its order; of more than `max_pictures`, evenly spaced ones."""
     count = len(manifest)
     chosen = (
-        np.arange(count) if most is None or count <= most else np.linspace(0, count - 1, most).astype(int)
+        np.arange(count)
+        if max_pictures is None or count <= max_pictures
+        else np.linspace(0, count - 1, max_pictures).astype(int)
     )
     columns = manifest.iloc[chosen]
     several = columns["labels"] if "labels" in columns else [()] * len(columns)

@@ -1,4 +1,4 @@
-"""Encoded pictures to 8-bit RGB pixels, with a named reason for every picture that has none."""
+"""Decoding pictures to 8-bit RGB pixels; for a picture that cannot be used there is a reason in words."""
 
 import contextlib
 import hashlib
@@ -12,7 +12,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 Pixels = NDArray[np.uint8]
 
-# Formats of photographs (MPO comes with JPEG). Others that Pillow knows run programs (EPS) or hold no pixels.
+# Formats of photographs (MPO comes with JPEG). Others that Pillow knows start a program (EPS) or hold no pixels.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA")
 ORIENTATION = 0x0112  # the EXIF tag
 SIXTEEN_BIT = 65535
@@ -24,7 +24,10 @@ class BadImageError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """The pixels of a picture, (H, W, 3) RGB; `verbatim` when the file itself is an RGB JPEG of them."""
+    """The pixels of a picture, (H, W, 3) RGB, and the mode of its file.
+
+    `verbatim` says that the file is an RGB JPEG with exactly these pixels, so that it can be stored as it is.
+    """
 
     pixels: Pixels
     mode: str
@@ -42,10 +45,10 @@ class Decoded:
 def decode(data: bytes) -> Decoded:
     """Decode a picture, turned as its EXIF orientation says. Raises BadImageError with the reason.
 
-    Grey, 1-bit and palette pictures become RGB; transparent ones are laid on white; CMYK is converted by
-    Pillow's formula, without colour profile; 16-bit grey is divided by 257; of an animation the first frame
-    is taken. Pixels of more than 16 bits, formats that are no photographs and decompression bombs (twice
-    Pillow's MAX_IMAGE_PIXELS) are refused.
+    Grey, 1-bit and palette pictures become RGB. Transparent ones are laid on white. CMYK is converted by Pillow's
+    formula, without colour profile. 16-bit grey is divided by 257. Of an animation the first frame is taken.
+    Refused are pixels of more than 16 bits, formats that are not for photographs, and decompression bombs (more
+    than twice Pillow's MAX_IMAGE_PIXELS).
     """
     if not data:
         raise BadImageError("the file is empty")
@@ -57,7 +60,7 @@ def decode(data: bytes) -> Decoded:
 
 
 def decode_mask(data: bytes) -> Pixels:
-    """Decode a mask, (H, W) uint8 labels, as they stand. Raises BadImageError unless 8-bit, one channel."""
+    """Decode a mask to its labels, (H, W) uint8. Raises BadImageError unless it has one 8-bit channel."""
     if not data:
         raise BadImageError("the mask is empty")
     with _opened(data) as image:

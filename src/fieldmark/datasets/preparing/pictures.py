@@ -1,4 +1,4 @@
-"""One record to what the store and the manifest keep of it: the work that `prepare` does in parallel."""
+"""From one record to what the store and the manifest keep of it: the work that `prepare` does in parallel."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 class Picture:
     """A usable picture, encoded for the store.
 
-    `width`, `height` and `mode` are the original's, less what was cut off.
+    `width`, `height` and `mode` are those of the original picture, after cutting off.
     """
 
     image: Encoded
@@ -33,23 +33,26 @@ class Picture:
 
 
 def process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> Picture | BadImageError:
-    """Decode, check, resize and encode one record; a picture that cannot be used comes back as its reason."""
+    """Decode, check, resize and encode one record; for a picture that cannot be used, return the reason."""
     try:
         return _process(record, params, mask_encoding)
     except BadImageError as error:
         return error
 
 
-def resized_shape(height: int, width: int, size: int | None) -> tuple[int, int]:
-    """Return (height, width) with the shorter side at `size`, the other one in proportion."""
-    if size is None:
+def resized_shape(height: int, width: int, side: int | None) -> tuple[int, int]:
+    """Return (height, width) after resizing the shorter side to `side` in proportion; unchanged for None."""
+    if side is None:
         return height, width
-    scale = size / min(height, width)
+    scale = side / min(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def clip_box(box: Box, width: int, height: int, overreach: float) -> Box:
-    """Cut off what passes the edge by at most `overreach` pixels; a worse box stays for `validate`."""
+    """Clip a box that reaches past the edge by at most `overreach` pixels.
+
+    Any other box is returned as it is: `validate` reports one that reaches farther.
+    """
     x, y, w, h = box
     past = max(-x, -y, x + w - width, y + h - height)
     if not (all(math.isfinite(value) for value in box) and 0 < past <= overreach):
@@ -83,7 +86,7 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
 
 
 def _cut(decoded: Decoded, rows: int) -> Decoded:
-    """Leave out so many rows of pixels at the bottom."""
+    """Leave out `rows` rows of pixels at the bottom. Raises BadImageError when nothing would be left."""
     if not rows:
         return decoded
     if decoded.pixels.shape[0] <= rows:
@@ -129,12 +132,12 @@ def _mask(
 
 
 def _stored_values(mask: Pixels, labels: MaskLabels) -> Pixels:
-    """Bring the values of a mask file to those of the store. Raises BadImageError for one without a name."""
+    """Turn the values of a mask file into those of the store. Raises BadImageError for a value without a name."""
     stored = np.frombuffer(labels.stored or bytes(range(VALUES)), np.uint8)
     unnamed = (stored >= len(labels.names)) & (stored != NO_LABEL)
-    found = np.flatnonzero(unnamed & (np.bincount(mask.ravel(), minlength=VALUES) > 0))
-    if found.size:
-        raise BadImageError(f"the mask holds the value {found[0]}, which none of its labels names")
+    present = np.flatnonzero(unnamed & (np.bincount(mask.ravel(), minlength=VALUES) > 0))
+    if present.size:
+        raise BadImageError(f"the mask holds the value {present[0]}, which none of its labels names")
     return stored[mask]
 
 

@@ -1,4 +1,4 @@
-"""Records to a prepared data set: image store, manifest, list of rejected pictures and a summary."""
+"""From records to a prepared data set: image store, manifest, list of rejected pictures, and a summary."""
 
 import json
 import logging
@@ -24,8 +24,8 @@ from fieldmark.datasets.preparing.decoding import BadImageError
 from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
-AHEAD = 4  # pictures in work per worker: bounds the memory
-SHOWN = 50  # rejected pictures listed on the terminal
+AHEAD = 4  # pictures that are being worked on, per worker: this bounds the memory
+SHOWN = 50  # how many rejected pictures are listed on the terminal
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -154,7 +154,7 @@ def _labelled(rows: list[Row]) -> list[Row]:
 
 
 def _check_budget(rejected: list[Row], good: int, budget: int) -> None:
-    """Refuse more unusable pictures than the budget, after listing them; and a data set without pictures."""
+    """List the unusable pictures; raise UserError for more of them than the budget and for no usable picture."""
     for row in rejected[:SHOWN]:
         log.warning("unusable picture: %s: %s", row["path"], row["reason"])
     if len(rejected) > SHOWN:

@@ -20,7 +20,7 @@ URL = "http://data.csail.mit.edu/places/ADEchallenge/ADEChallengeData2016.zip"
 MD5 = "7328b3957e407ddae1d3cbf487f149ef"
 FOLDER = "ADEChallengeData2016"
 NAMES, SCENES = "objectInfo150.txt", "sceneCategories.txt"
-HALVES = {"train": "training", "test": "validation"}  # the benchmark's own test pictures have no masks
+HALVES = {"train": "training", "test": "validation"}  # the test pictures of the benchmark have no masks
 CLASSES = 150
 COUNTS = {"train": (20_210, CLASSES), "test": (2_000, CLASSES)}  # pictures, classes
 
@@ -54,8 +54,8 @@ def _records(folder: Path) -> Iterator[Record]:
     scenes = dict(line.split()[:2] for line in read_lines(folder / SCENES) if len(line.split()) >= 2)
     for split, half in HALVES.items():
         stems = _stems(folder, half)
-        found = len(stems), len(labels.names)
-        warn_of_other_counts(folder / "images" / half, split, found, COUNTS[split])
+        counts = len(stems), len(labels.names)
+        warn_of_other_counts(folder / "images" / half, split, counts, COUNTS[split])
         for stem in stems:
             yield Record(
                 id=stem,
@@ -96,7 +96,7 @@ def _mask(half: str, stem: str) -> str:
 
 
 def _class_names(path: Path) -> list[str]:
-    """Return the names by class number, counted from 1: the last column of a table parted by tabs."""
+    """Return the names of the classes 1, 2, ...: the last column of a table with tabs between its columns."""
     names: list[str] = []
     for number, line in enumerate(read_lines(path)[1:], start=2):
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]

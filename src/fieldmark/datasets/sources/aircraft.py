@@ -29,7 +29,7 @@ KINDS = ("variant", "manufacturer")
 BOXES = "images_box.txt"
 TABLES = ("variants.txt", *(f"images_{kind}_{part}.txt" for part in SPLITS.values() for kind in KINDS), BOXES)
 COUNTS = {"train": (6_667, 100), "test": (3_333, 100)}  # pictures, variants
-BANNER = 20  # rows of pixels at the bottom of every picture: its credit line, to be removed before use
+BANNER = 20  # rows of pixels at the bottom of every picture: a credit line, which must be removed
 
 
 class AircraftParams(OfficialParams):
@@ -39,7 +39,7 @@ class AircraftParams(OfficialParams):
 class Aircraft(Official):
     """The official photographs without their credit line, variants, boxes and split; the group is the maker.
 
-    A class is named `<number>.<variant>` by its line in variants.txt, so that the sorted names have that order.
+    A class is called `<number>.<variant>` with the number of its line in variants.txt: sorted names have that order.
     """
 
     Params = AircraftParams
@@ -54,8 +54,8 @@ class Aircraft(Official):
 
     def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        places = [record.id for record in records]
-        pictures = require_pictures(folder, folder / "images", places, "images_variant_*.txt")
+        names = [record.id for record in records]
+        pictures = require_pictures(folder, folder / "images", names, "images_variant_*.txt")
         return [folder / name for name in TABLES] + pictures, records
 
     def _layout(self, outer: Path) -> Path:
@@ -70,8 +70,8 @@ def _records(folder: Path) -> list[Record]:
     records = []
     for split, part in SPLITS.items():
         pictures, makers = (read_table(folder / f"images_{kind}_{part}.txt") for kind in KINDS)
-        found = len(pictures.values), len(set(pictures.values.values()))
-        warn_of_other_counts(pictures.path, split, found, COUNTS[split])
+        counts = len(pictures.values), len(set(pictures.values.values()))
+        warn_of_other_counts(pictures.path, split, counts, COUNTS[split])
         for key, variant in pictures.values.items():
             records.append(
                 Record(
@@ -88,6 +88,6 @@ def _records(folder: Path) -> list[Record]:
 
 
 def _variants(path: Path) -> Table:
-    """Return the class names by variant; a slash (F/A-18) would not do in the name of a file."""
+    """Return the class names by variant; a slash (F/A-18) becomes "-", since class names occur in file names."""
     names = [line.strip() for line in read_lines(path) if line.strip()]
     return Table(path, {name: f"{n:03d}.{name.replace('/', '-')}" for n, name in enumerate(names, start=1)})

@@ -18,7 +18,7 @@ from fieldmark.datasets.acquire.tables import from_corners, warn_of_other_splits
 TWO_WORDS = ("AM", "Aston", "Land")  # makers of two words: AM General, Aston Martin, Land Rover
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 COUNTS = {"train": (8_144, 196), "test": (8_041, 196)}  # pictures, models
-# The official archives, unpacked side by side: one list a split, in folders of their own.
+# The official archives, unpacked side by side: one list and one folder of pictures per split.
 META, TRAIN, TEST = "devkit/cars_meta.mat", "devkit/cars_train_annos.mat", "cars_test_annos_withlabels.mat"
 # The archive car_ims.tgz: all pictures in one folder, the split in the list.
 ALL = "cars_annos.mat"
@@ -59,8 +59,8 @@ class Cars196(ByHand):
 
     def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        places = [record.id for record in records]
-        pictures = require_pictures(folder, folder, places, "the annotation")
+        paths = [record.id for record in records]
+        pictures = require_pictures(folder, folder, paths, "the annotation")
         return [*(_lists(folder) or []), *pictures], records
 
 
@@ -68,7 +68,7 @@ SOURCE = Cars196
 
 
 def _lists(folder: Path) -> list[Path] | None:
-    """Return the annotation files of whichever layout the folder has: [all], or [meta, train, test]."""
+    """Return the annotation files of the layout that the folder has, [all] or [meta, train, test]; None for neither."""
     if (folder / ALL).is_file():
         return [folder / ALL]
     tests = [path for path in (folder / TEST, folder / "devkit" / TEST) if path.is_file()]
@@ -81,7 +81,7 @@ def _records(folder: Path) -> list[Record]:
     names = _names(files[0])
     if len(files) == 1:
         rows = [(row, "test" if _whole(row, "test", files[0]) else "train", "") for row in _rows(files[0])]
-        rows.sort(key=lambda one: one[1] != "train")
+        rows.sort(key=lambda row: row[1] != "train")
     else:
         parts = (("train", files[1]), ("test", files[2]))
         rows = [(row, split, f"cars_{split}/") for split, path in parts for row in _rows(path)]
@@ -91,33 +91,33 @@ def _records(folder: Path) -> list[Record]:
 
 
 def _names(path: Path) -> list[str]:
-    """Return the class names by number from 0; a slash (Ram C/V) would not do in the name of a file."""
-    [found] = read_mat(path, "class_names")
-    texts = [str(scalar(name, path)).replace("/", "-") for name in found]
+    """Return the class names in order; a slash (Ram C/V) becomes "-", since class names occur in file names."""
+    [names] = read_mat(path, "class_names")
+    texts = [str(scalar(name, path)).replace("/", "-") for name in names]
     return [f"{number:03d}.{text}" for number, text in enumerate(texts, start=1)]
 
 
 def _rows(path: Path) -> list[Any]:
-    [found] = read_mat(path, "annotations")
-    fields = found.dtype.names or ()
-    place = "relative_im_path" if path.name == ALL else "fname"
-    for field in (*SIDES, "class", place):
+    [annotations] = read_mat(path, "annotations")
+    fields = annotations.dtype.names or ()
+    picture = "relative_im_path" if path.name == ALL else "fname"
+    for field in (*SIDES, "class", picture):
         if field not in fields:
             raise UserError(
                 f"{path}: the annotations have no '{field}'; it is not the published file with labels"
             )
-    return list(found)
+    return list(annotations)
 
 
 def _record(folder: Path, row: Any, split: str, inner: str, names: list[str]) -> Record:
-    place = str(scalar(row["fname" if inner else "relative_im_path"], folder))
+    picture = str(scalar(row["fname" if inner else "relative_im_path"], folder))
     label = _whole(row, "class", folder)
     if not 1 <= label <= len(names):
-        raise UserError(f"{folder}: {place} has the class {label}; there are {len(names)}")
+        raise UserError(f"{folder}: {picture} has the class {label}; there are {len(names)}")
     words = names[label - 1].partition(".")[2].split()
     return Record(
-        id=f"{inner}{place}",
-        image=folder / inner / place,
+        id=f"{inner}{picture}",
+        image=folder / inner / picture,
         class_name=names[label - 1],
         group=" ".join(words[: 2 if words[0] in TWO_WORDS else 1]),
         split=split,

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from fieldmark.datasets.acquire.published import COCO_LT
 from fieldmark.datasets.acquire.records import Record
 
 URL = "http://images.cocodataset.org"
-ARCHIVES = {  # size, MD5
+ARCHIVES = {  # size in bytes, MD5
     "annotations/annotations_trainval2017.zip": (252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c"),
     "zips/val2017.zip": (815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
     "zips/train2017.zip": (19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2"),
@@ -33,18 +34,18 @@ ROLES = {"train2017": "train", "val2017": "test"}
 class CocoParams(LongTailableParams):
     """`path` is a folder with annotations, train2017 and val2017; None downloads.
 
-    `lists` makes it COCO-LT: `published` downloads its lists, a folder holds coco_lt_train.txt and
-    coco_lt_test.txt; None takes every picture. `captions` reads annotations/captions_*.json as well.
+    `lists` makes it COCO-LT: `published` downloads its lists, or it is a folder with coco_lt_train.txt and
+    coco_lt_test.txt. None takes every picture. `captions` reads annotations/captions_*.json as well.
     """
 
     captions: bool = True
 
 
 class Coco(LongTailable):
-    """Train is train2017 and test val2017, or what the lists say; the group is the name of the set.
+    """Train is train2017 and test is val2017, or what the lists say; the group is the name of the set.
 
-    A kind is present where an annotation of it has an area, crowds included. The published labels are used
-    where a list names them.
+    A kind of object is present where an annotation of it, crowds included, has an area. Where there are lists, the
+    labels are those of the lists.
     """
 
     Params = CocoParams
@@ -53,23 +54,23 @@ class Coco(LongTailable):
 
     @property
     def promises(self) -> Mapping[str, bool]:
-        """Captions, unless they are not asked for."""
+        """Captions where they are asked for."""
         return {"captions": self.params.captions, "boxes": False, "masks": False}
 
     def _download(self, downloads: Path, folder: Path) -> None:
-        for place, (size, md5) in ARCHIVES.items():
-            if self.params.lists is None or place != WHOLE_TRAIN:
-                archive = downloads / Path(place).name
-                download(f"{URL}/{place}", archive, md5=md5, size=size)
+        for path, (size, md5) in ARCHIVES.items():
+            if self.params.lists is None or path != WHOLE_TRAIN:
+                archive = downloads / Path(path).name
+                download(f"{URL}/{path}", archive, md5=md5, size=size)
                 unpack(archive, folder / "unpacked")
                 for inner in (folder / "unpacked").iterdir():
                     inner.rename(folder / inner.name)
                 (folder / "unpacked").rmdir()
         if self.params.lists is not None:
             (folder / "train2017").mkdir()
-            for place in published.read_lists(COCO_LT, folder)["train"]:
-                download(f"{URL}/{place}", downloads / place)
-                shutil.copy(downloads / place, folder / place)
+            for picture in published.read_lists(COCO_LT, folder)["train"]:
+                download(f"{URL}/{picture}", downloads / picture)
+                shutil.copy(downloads / picture, folder / picture)
 
     def _root(self, raw: Path) -> Path:
         outer = raw if self.params.path is None else existing_folder(self.params.path, "coco.path")
@@ -79,8 +80,8 @@ class Coco(LongTailable):
         root = self._root(raw)
         sets = {name: _read_set(root, name, self.params.captions) for name in ROLES}
         if self.params.lists is None:
-            return [one for records in sets.values() for one in records]
-        known = {one.id: one for records in sets.values() for one in records}
+            return [record for records in sets.values() for record in records]
+        known = {record.id: record for records in sets.values() for record in records}
         names = _categories(_read_json(root / _instances("val2017")))
         return _of_lists(known, published.read_lists(COCO_LT, raw), list(names.values()))
 
@@ -88,8 +89,8 @@ class Coco(LongTailable):
         root = self._root(raw)
         kinds = ("instances", "captions") if self.params.captions else ("instances",)
         notes = [root / f"annotations/{kind}_{name}.json" for name in ROLES for kind in kinds]
-        places = [one.id for one in records]
-        return root, [*notes, *require_pictures(root, root, places, "the annotations")]
+        paths = [record.id for record in records]
+        return root, [*notes, *require_pictures(root, root, paths, "the annotations")]
 
 
 SOURCE = Coco
@@ -110,7 +111,8 @@ def _read_json(path: Path) -> Any:
 
 def _categories(content: Any) -> dict[int, str]:
     """Return the names of the categories by id, in the order of the ids, which have gaps."""
-    return {one["id"]: one["name"] for one in sorted(content["categories"], key=lambda one: one["id"])}
+    ordered = sorted(content["categories"], key=lambda category: category["id"])
+    return {category["id"]: category["name"] for category in ordered}
 
 
 def _read_set(root: Path, name: str, captions: bool) -> list[Record]:
@@ -118,41 +120,44 @@ def _read_set(root: Path, name: str, captions: bool) -> list[Record]:
     path = root / _instances(name)
     content = _read_json(path)
     try:
-        found = _labels(content)
+        labels = _labels(content)
         sentences = _sentences(root / f"annotations/captions_{name}.json") if captions else {}
         return [
             Record(
-                id=f"{name}/{one['file_name']}",
-                image=root / name / one["file_name"],
+                id=f"{name}/{image['file_name']}",
+                image=root / name / image["file_name"],
                 class_name=None,
                 group=name,
                 split=ROLES[name],
-                captions=tuple(sentences.get(one["id"], ())),
-                labels=tuple(sorted(found.get(one["id"], ()))),
+                captions=tuple(sentences.get(image["id"], ())),
+                labels=tuple(sorted(labels.get(image["id"], ()))),
             )
-            for one in content["images"]
+            for image in content["images"]
         ]
     except (KeyError, TypeError) as error:
         raise UserError(f"{path} is not in COCO's format: {error!r} is missing or wrong") from None
 
 
 def _labels(content: Any) -> dict[int, set[str]]:
-    """Return the kinds of objects by picture; an annotation without area, or thinner than a pixel, is none."""
+    """Return the kinds of objects by the id of the picture.
+
+    An annotation without an area, or with a box thinner than a pixel, does not count.
+    """
     names = _categories(content)
-    found: defaultdict[int, set[str]] = defaultdict(set)
-    for one in content["annotations"]:
-        if one["area"] > 0 and min(one["bbox"][2:]) >= 1:
-            found[one["image_id"]].add(names[one["category_id"]])
-    return found
+    labels: defaultdict[int, set[str]] = defaultdict(set)
+    for annotation in content["annotations"]:
+        if annotation["area"] > 0 and min(annotation["bbox"][2:]) >= 1:
+            labels[annotation["image_id"]].add(names[annotation["category_id"]])
+    return labels
 
 
 def _sentences(path: Path) -> dict[int, list[str]]:
-    found: defaultdict[int, list[str]] = defaultdict(list)
-    for one in _read_json(path)["annotations"]:
-        text = " ".join(one["caption"].split())
+    sentences: defaultdict[int, list[str]] = defaultdict(list)
+    for annotation in _read_json(path)["annotations"]:
+        text = " ".join(annotation["caption"].split())
         if text:
-            found[one["image_id"]].append(text)
-    return found
+            sentences[annotation["image_id"]].append(text)
+    return sentences
 
 
 def _of_lists(
@@ -160,13 +165,11 @@ def _of_lists(
 ) -> list[Record]:
     records, differing = [], 0
     for role, labels in lists.items():
-        for place, found in published.named(labels, names).items():
-            if place not in known:
-                raise UserError(f"the list of {COCO_LT.name} names {place}, which the annotations lack")
-            own = known[place]
-            differing += own.labels != found
-            records.append(
-                Record(own.id, own.image, None, own.group, role, captions=own.captions, labels=found)
-            )
+        for key, listed in published.named(labels, names).items():
+            if key not in known:
+                raise UserError(f"the list of {COCO_LT.name} names {key}, which the annotations lack")
+            record = known[key]
+            differing += record.labels != listed
+            records.append(replace(record, split=role, labels=listed))
     published.warn_of_other_labels(differing)
     return records

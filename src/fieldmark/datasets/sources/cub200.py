@@ -17,7 +17,7 @@ URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 SIZE = 1_150_585_339
 SHA256 = "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081"
 TABLES = ("images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
-IDS = ("id", "id {}")  # how messages speak of them
+IDS = ("id", "id {}")  # what messages call a key of the tables, and how they show one
 
 
 class Cub200Params(CaptionedParams):
@@ -43,20 +43,20 @@ class Cub200(Captioned):
         unpack(archive, destination)
 
     def _files(self, folder: Path) -> list[Path]:
-        places = list(read_table(folder / "images.txt", *IDS).values.values())
-        pictures = require_pictures(folder, folder / "images", places, "images.txt")
+        paths = list(read_table(folder / "images.txt", *IDS).values.values())
+        pictures = require_pictures(folder, folder / "images", paths, "images.txt")
         return [folder / name for name in TABLES] + pictures
 
     def _records(self, folder: Path, captions: Path | None) -> list[Record]:
         images, names, labels, split, boxes = (read_table(folder / name, *IDS) for name in TABLES)
         records = []
-        for key, place in images.values.items():
+        for key, picture in images.values.items():
             name = names.look_up(labels.look_up(key))
-            text = None if captions is None else captions / Path(place).with_suffix(".txt")
+            text = None if captions is None else captions / Path(picture).with_suffix(".txt")
             records.append(
                 Record(
-                    id=place,
-                    image=folder / "images" / place,
+                    id=picture,
+                    image=folder / "images" / picture,
                     class_name=name,
                     group=name.rpartition(".")[2].rpartition("_")[2],
                     split="train" if split.look_up(key) == "1" else "test",

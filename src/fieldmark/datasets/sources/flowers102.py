@@ -22,7 +22,7 @@ MD5 = {
     "setid.mat": "a5357ecc9cb78c4bef273ce3793fc85c",
 }
 LABELS, SETS = "imagelabels.mat", "setid.mat"
-PARTS = {"trnid": "train", "valid": "train", "tstid": "test"}  # the usual classification trains on both
+PARTS = {"trnid": "train", "valid": "train", "tstid": "test"}  # classification usually trains on both parts
 COUNTS = {"train": (2_040, 102), "test": (6_149, 102)}  # pictures, classes
 
 
@@ -55,8 +55,8 @@ class Flowers102(Captioned):
                 (folder / name).write_bytes((archives / name).read_bytes())
 
     def _files(self, folder: Path) -> list[Path]:
-        places = [_file_name(number) for number in _labels(folder)]
-        pictures = require_pictures(folder, folder / "jpg", places, LABELS)
+        names = [_file_name(number) for number in _labels(folder)]
+        pictures = require_pictures(folder, folder / "jpg", names, LABELS)
         return [folder / LABELS, folder / SETS, *pictures]
 
     def _records(self, folder: Path, captions: Path | None) -> list[Record]:
@@ -92,13 +92,13 @@ def _labels(folder: Path) -> dict[int, int]:
 
 
 def _split(folder: Path) -> dict[int, str]:
-    found: dict[int, str] = {}
+    roles: dict[int, str] = {}
     for role, numbers in zip(PARTS.values(), read_mat(folder / SETS, *PARTS), strict=True):
         for number in map(int, numbers):
-            if number in found:
+            if number in roles:
                 raise UserError(f"{folder / SETS}: picture {number} is in two of {', '.join(PARTS)}")
-            found[number] = role
-    return found
+            roles[number] = role
+    return roles
 
 
 def _file_name(number: int) -> str:

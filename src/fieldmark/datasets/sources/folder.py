@@ -1,4 +1,4 @@
-"""A folder of one's own photographs: one folder per class, or a CSV that names path, label and split."""
+"""A folder with the user's photographs: one folder per class, or a CSV with path, label and split."""
 
 import csv
 import logging
@@ -20,9 +20,8 @@ log = logging.getLogger(__name__)
 class FolderParams(Block):
     """`path` is the folder. Without `csv`, pictures lie in `<class>/<picture>`.
 
-    `csv` names a file in the folder with the columns path (relative to the folder), label and, if wanted,
-    split (train, test, val, query, gallery or empty); other columns are ignored, and so are pictures that it
-    does not name.
+    `csv` names a file in the folder with the columns path (relative to the folder), label and, if wanted, split
+    (train, test, val, query, gallery or empty). Other columns are ignored, and so are pictures that it does not name.
     """
 
     path: str
@@ -30,7 +29,7 @@ class FolderParams(Block):
 
 
 class Folder:
-    """Pictures read where they are; nothing is copied."""
+    """Pictures that are read where they lie; nothing is copied."""
 
     Params = FolderParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": False}
@@ -66,33 +65,36 @@ SOURCE = Folder
 
 def _from_classes(folder: Path) -> list[Record]:
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    places = [place for place in files if is_picture(place)]
-    if not places:
+    pictures = [picture for picture in files if is_picture(picture)]
+    if not pictures:
         raise UserError(f"folder.path: {folder} holds no picture; it should hold <class>/<picture>")
-    if len(places) < len(files):
-        log.info("%d files in %s are no pictures and are ignored", len(files) - len(places), folder)
-    wrong = [place for place in places if len(place.parts) != 2]
+    if len(pictures) < len(files):
+        log.info("%d files in %s are no pictures and are ignored", len(files) - len(pictures), folder)
+    wrong = [picture for picture in pictures if len(picture.parts) != 2]
     if wrong:
         raise UserError(
             f"folder.path: pictures must lie in <class>/<picture>, but {len(wrong)} do not: {few(wrong)}; "
             "put them in class folders, or name a CSV in folder.csv"
         )
-    return [Record(id=place.as_posix(), image=folder / place, class_name=place.parts[0]) for place in places]
+    return [
+        Record(id=picture.as_posix(), image=folder / picture, class_name=picture.parts[0])
+        for picture in pictures
+    ]
 
 
 def _from_csv(folder: Path, name: str) -> list[Record]:
     path = folder / name
     rows = _read_rows(path)
-    places = [posixpath.normpath(row["path"].strip()) for row in rows]
-    _check_places(places, folder, path)
+    pictures = [posixpath.normpath(row["path"].strip()) for row in rows]
+    _check_paths(pictures, folder, path)
     return [
         Record(
-            id=place,
-            image=folder / place,
+            id=picture,
+            image=folder / picture,
             class_name=_label(row, number, path),
             split=_split(row, number, path),
         )
-        for number, (row, place) in enumerate(zip(rows, places, strict=True), start=2)
+        for number, (row, picture) in enumerate(zip(rows, pictures, strict=True), start=2)
     ]
 
 
@@ -117,14 +119,14 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _check_places(places: list[str], folder: Path, path: Path) -> None:
-    outside = [place for place in places if place.startswith(("/", "..")) or place == "."]
+def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
+    outside = [picture for picture in pictures if picture.startswith(("/", "..")) or picture == "."]
     if outside:
         raise UserError(f"{path}: paths must be relative to {folder} and inside it, not {few(outside)}")
-    twice = [place for place, count in Counter(places).items() if count > 1]
+    twice = [picture for picture, count in Counter(pictures).items() if count > 1]
     if twice:
         raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
-    absent = [place for place in places if not (folder / place).is_file()]
+    absent = [picture for picture in pictures if not (folder / picture).is_file()]
     if absent:
         raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
 

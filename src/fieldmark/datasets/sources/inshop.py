@@ -1,6 +1,6 @@
 """DeepFashion In-Shop (Liu et al. 2016): 52,712 photographs of 7,982 clothes, with queries and a gallery.
 
-For non-commercial research and teaching. Its terms must be accepted by a person, so nothing is downloaded.
+For non-commercial research and teaching. A person must accept the terms, so nothing is downloaded.
 """
 
 from collections.abc import Mapping
@@ -37,8 +37,8 @@ class InShop(ByHand):
 
     def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        places = [record.id for record in records]
-        return [folder / LIST, *require_pictures(folder, folder / "Img", places, LIST)], records
+        paths = [record.id for record in records]
+        return [folder / LIST, *require_pictures(folder, folder / "Img", paths, LIST)], records
 
 
 SOURCE = InShop

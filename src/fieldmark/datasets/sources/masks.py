@@ -1,4 +1,4 @@
-"""A folder of one's own pictures with masks: an 8-bit one-channel picture of labels beside each photograph."""
+"""A folder with the user's photographs and masks: for each photograph an 8-bit one-channel picture of labels."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,16 +21,16 @@ from fieldmark.datasets.acquire.tables import read_lines
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
 Role = Literal["train", "test", "val"]
-Pair = tuple[str, str]  # of a picture and its mask, relative to the folder
+Pair = tuple[str, str]  # the paths of a picture and its mask, relative to the folder
 
 
 class MasksParams(Block):
     """`path` is the folder; `images` and `masks` are folders in it.
 
-    A picture and a mask belong together when their names in these agree but for the ending. `lists` gives the
-    split: by role the name of a text file in `path` whose lines name a picture and its mask, relative to
-    `path`; what no list names is left out. `labels` names the values of the masks that are not among `ignore`,
-    in rising order; pixels of an ignored value, and of 255, have no label.
+    A picture and a mask belong together when they have the same name there, apart from the ending. `lists` gives
+    the split: for each role the name of a text file in `path` whose lines name a picture and its mask, relative to
+    `path`; pictures that no list names are left out. `labels` names the values of the masks that are not among
+    `ignore`, in rising order; pixels with an ignored value, or with 255, have no label.
     """
 
     path: str
@@ -42,7 +42,7 @@ class MasksParams(Block):
 
 
 class Masks:
-    """Pictures and masks read where they are; nothing is copied. They have no class."""
+    """Pictures and masks that are read where they lie; nothing is copied. They have no class."""
 
     Params = MasksParams
     promises: ClassVar[Mapping[str, bool]] = {"captions": False, "boxes": False, "masks": True}
@@ -69,8 +69,8 @@ class Masks:
                     mask=folder / mask,
                     mask_labels=labels,
                 )
-                for role, found in pairs.items()
-                for image, mask in found
+                for role, of_role in pairs.items()
+                for image, mask in of_role
             ]
         )
 
@@ -89,8 +89,8 @@ class Masks:
         folder, named_by = self._folder(), " and ".join(self.params.lists.values()) or "masks.path"
         files = [folder / name for name in self.params.lists.values()]
         for side in (0, 1):
-            places = [pair[side] for found in pairs.values() for pair in found]
-            files += require_pictures(folder, folder, places, named_by)
+            paths = [pair[side] for of_role in pairs.values() for pair in of_role]
+            files += require_pictures(folder, folder, paths, named_by)
         return files
 
 
@@ -99,35 +99,38 @@ SOURCE = Masks
 
 def _by_name(folder: Path, images: str, masks: str) -> list[Pair]:
     photographs, labels = _named(folder, images, "images"), _named(folder, masks, "masks")
-    for one, other, what, missing in (
+    for these, others, what, missing in (
         (photographs, labels, "pictures", "mask"),
         (labels, photographs, "masks", "picture"),
     ):
-        alone = sorted(one.keys() - other.keys())
+        alone = sorted(these.keys() - others.keys())
         if alone:
             raise UserError(f"{folder}: {len(alone)} {what} have no {missing}: {few(alone)}")
     return [(photographs[name], labels[name]) for name in sorted(photographs)]
 
 
 def _named(folder: Path, inner: str, parameter: str) -> dict[str, str]:
-    """Return the pictures in a folder, by name without ending. Raises UserError for a name that comes twice."""
+    """Return the paths of the pictures in a folder, by their name without the ending.
+
+    Raises UserError for a name that comes twice and for a folder without pictures.
+    """
     base = existing_folder(str(folder / inner), f"masks.{parameter}")
-    found: dict[str, str] = {}
+    paths: dict[str, str] = {}
     for path in sorted(base.rglob("*")):
-        place = path.relative_to(base)
-        if not (path.is_file() and is_picture(place)):
+        relative = path.relative_to(base)
+        if not (path.is_file() and is_picture(relative)):
             continue
-        name = place.with_suffix("").as_posix()
-        if name in found:
+        name = relative.with_suffix("").as_posix()
+        if name in paths:
             raise UserError(f"masks.{parameter}: {base} holds '{name}' with two endings; keep one")
-        found[name] = path.relative_to(folder).as_posix()
-    if not found:
+        paths[name] = path.relative_to(folder).as_posix()
+    if not paths:
         raise UserError(f"masks.{parameter}: {base} holds no picture")
-    return found
+    return paths
 
 
 def _listed(path: Path) -> list[Pair]:
-    """Read lines of `<picture> <mask>`, parted by a tab, a comma or a blank."""
+    """Read lines of `<picture> <mask>` with a tab, a comma or a blank between the two."""
     if not path.is_file():
         raise UserError(f"masks.lists: there is no file {path}")
     pairs: list[Pair] = []

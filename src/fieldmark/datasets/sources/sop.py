@@ -48,8 +48,8 @@ class Sop(Official):
 
     def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
-        places = [record.id for record in records]
-        pictures = require_pictures(folder, folder, places, " and ".join(LISTS.values()))
+        paths = [record.id for record in records]
+        pictures = require_pictures(folder, folder, paths, " and ".join(LISTS.values()))
         return [folder / name for name in LISTS.values()] + pictures, records
 
 

@@ -19,7 +19,7 @@ from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.tables import read_lines
 
 URL = "https://thor.robots.ox.ac.uk/pascal/VOC"
-ARCHIVES = {  # size, MD5
+ARCHIVES = {  # size in bytes, MD5
     "voc2007/VOCtrainval_06-Nov-2007.tar": (460_032_000, "c52e279531787c972589f7e41ab4ae64"),
     "voc2007/VOCtest_06-Nov-2007.tar": (451_020_800, "b6e924de25625d8de591ea690078ad9f"),
     "voc2012/VOCtrainval_11-May-2012.tar": (1_999_639_040, "6cd6e144f989b92b3379bac3b3de84fd"),
@@ -35,16 +35,16 @@ CLASSES = (
 class VocParams(LongTailableParams):
     """`path` is the folder VOCdevkit (with VOC2007 and VOC2012), or its parent; None downloads.
 
-    `lists` makes it VOC-LT: `published` downloads its lists, a folder holds voc_lt_train.txt and
-    voc_lt_test.txt; None takes every picture of both years.
+    `lists` makes it VOC-LT: `published` downloads its lists, or it is a folder with voc_lt_train.txt and
+    voc_lt_test.txt. None takes every picture of both years.
     """
 
 
 class Voc(LongTailable):
-    """Train is trainval of both years and test that of 2007, or what the lists say; the group is the year.
+    """Train is trainval of both years and test is that of 2007, or what the lists say; the group is the year.
 
-    An object marked difficult counts as present, as in the long-tailed lists. The published labels are used
-    where a list names them.
+    An object that is marked difficult counts as present, as in the long-tailed lists. Where there are lists, the
+    labels are those of the lists.
     """
 
     Params = VocParams
@@ -52,10 +52,10 @@ class Voc(LongTailable):
     name, longtailed = "voc", VOC_LT
 
     def _download(self, downloads: Path, folder: Path) -> None:
-        for place, (size, md5) in ARCHIVES.items():
-            if self.params.lists is None or place != NOT_IN_LISTS:
-                archive = downloads / Path(place).name
-                download(f"{URL}/{place}", archive, md5=md5, size=size)
+        for path, (size, md5) in ARCHIVES.items():
+            if self.params.lists is None or path != NOT_IN_LISTS:
+                archive = downloads / Path(path).name
+                download(f"{URL}/{path}", archive, md5=md5, size=size)
                 unpack(archive, folder / archive.stem)
 
     def _roots(self, raw: Path) -> list[Path]:
@@ -73,7 +73,10 @@ class Voc(LongTailable):
         if self.params.lists is not None:
             return _of_lists(roots, published.read_lists(VOC_LT, raw))
         records = [
-            one for year, name, role in SETS for root in roots for one in _of_set(root, year, name, role)
+            record
+            for year, name, role in SETS
+            for root in roots
+            for record in _of_set(root, year, name, role)
         ]
         if not records:
             raise UserError(
@@ -82,7 +85,7 @@ class Voc(LongTailable):
         return records
 
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
-        return self._roots(raw)[0], [one.image for one in records if isinstance(one.image, Path)]
+        return self._roots(raw)[0], [record.image for record in records if isinstance(record.image, Path)]
 
 
 SOURCE = Voc
@@ -96,7 +99,7 @@ def read_objects(path: Path) -> tuple[str, ...]:
         raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
     except ElementTree.ParseError as error:
         raise UserError(f"{path} is no annotation in XML: {error}") from None
-    names = {(one.findtext("name") or "").strip() for one in tree.iter("object")}
+    names = {(element.findtext("name") or "").strip() for element in tree.iter("object")}
     unknown = sorted(names - set(CLASSES))
     if unknown:
         raise UserError(f"{path} names the object '{unknown[0]}', which is none of VOC's 20 classes")
@@ -128,11 +131,11 @@ def _of_set(root: Path, year: str, name: str, role: str) -> list[Record]:
 def _of_lists(roots: list[Path], lists: Mapping[str, published.Labels]) -> list[Record]:
     records, differing = [], 0
     for role, labels in lists.items():
-        for place, names in published.named(labels, CLASSES).items():
-            year, stem = Path(place).parent.parent.name, Path(place).stem
+        for path, names in published.named(labels, CLASSES).items():
+            year, stem = Path(path).parent.parent.name, Path(path).stem
             root = next((r for r in roots if (r / year / "JPEGImages" / f"{stem}.jpg").is_file()), None)
             if root is None:
-                raise UserError(f"the list of {VOC_LT.name} names {place}, which is not in {roots[0]}")
+                raise UserError(f"the list of {VOC_LT.name} names {path}, which is not in {roots[0]}")
             differing += read_objects(root / year / "Annotations" / f"{stem}.xml") != names
             records.append(_record(root, year, stem, role, names))
     published.warn_of_other_labels(differing)

@@ -1,4 +1,4 @@
-"""The default world as a source: rendered, not downloaded."""
+"""The default world as a source: it is rendered, not downloaded."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -34,15 +34,15 @@ SCHEMA = pa.schema(
     ]
 )
 SCENES = SCHEMA.append(pa.field("labels", pa.list_(pa.string())))
-FEWEST = 12  # categories of scenes: enough for every habitat to hold several
+MIN_CATEGORIES = 12  # of scenes: enough for several in every habitat
 
 
 class WorldParams(Block):
     """Which part of the world to render, how much of it and how large.
 
-    `genera` counts the groups of classes: genera of birds; in the base world half of them are families of
-    things. Scenes show several of their `classes` in one picture, `genera` counts their habitats, and
-    `photographs` is per habitat, not per class. `side` is in pixels, `captions` per photograph.
+    `genera` is the number of groups of classes: genera of birds; in the base world half of them are families of
+    things. `photographs` is per class, `captions` per photograph, `side` in pixels. A scene shows several of the
+    `classes` in one picture; for scenes `genera` is the number of habitats and `photographs` is per habitat.
     """
 
     part: Literal["species", "base", "scenes"] = "species"
@@ -62,21 +62,21 @@ class WorldParams(Block):
             return self
         if self.part == "base" and self.genera < 2:
             raise ValueError("the base world needs at least 2 genera, one of birds and one of things")
-        most_genera, most = largest(self.part, self.genera)
-        if self.genera > most_genera:
+        max_genera, max_classes = largest(self.part, self.genera)
+        if self.genera > max_genera:
             raise ValueError(
-                f"the {self.part} world has at most {most_genera} genera, {self.genera} were asked for"
+                f"the {self.part} world has at most {max_genera} genera, {self.genera} were asked for"
             )
-        if self.classes > most:
+        if self.classes > max_classes:
             raise ValueError(
-                f"{self.genera} genera hold at most {most} classes, {self.classes} were asked for"
+                f"{self.genera} genera hold at most {max_classes} classes, {self.classes} were asked for"
             )
         return self
 
     def _room_for_scenes(self) -> None:
-        if not FEWEST <= self.classes <= len(CATEGORIES):
+        if not MIN_CATEGORIES <= self.classes <= len(CATEGORIES):
             raise ValueError(
-                f"scenes have {FEWEST} to {len(CATEGORIES)} classes, {self.classes} were asked for"
+                f"scenes have {MIN_CATEGORIES} to {len(CATEGORIES)} classes, {self.classes} were asked for"
             )
         if self.genera > len(HABITATS):
             raise ValueError(f"scenes have at most {len(HABITATS)} genera (habitats), not {self.genera}")

@@ -1,4 +1,4 @@
-"""Long-tailed splits of pictures with several labels: published ones, or thinned by a Pareto distribution.
+"""Long-tailed splits of pictures with several labels: as the source has it, or thinned by a Pareto distribution.
 
 Long-tailed multi-label sets were introduced by Wu et al., Distribution-Balanced Loss for Multi-Label
 Classification in Long-Tailed Datasets (ECCV 2020), who subsampled VOC and COCO after reference distributions
@@ -24,17 +24,20 @@ from fieldmark.datasets.splitting.splits import (
 )
 
 Mask = NDArray[np.bool_]
-FACTOR, STEPS = 1.1, 20  # by which the goals of thinning are set farther apart, and how often
+FACTOR, STEPS = (
+    1.1,
+    20,
+)  # each step of thinning multiplies the wanted imbalance by FACTOR; there are STEPS at most
 log = logging.getLogger(__name__)
 
 
 def make_longtail(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """Return the long-tailed split of `manifest` that `params` describes.
 
-    The test is the source's own, or `test_fraction` of the pictures, drawn so that every class has its share.
-    What is left is thinned to `imbalance`, and `val_fraction` of that becomes `val` where the source names
-    none. Pictures of equal content never have two roles. Labels are -1: they are in the manifest.
-    Raises UserError for a set without labels, and when no picture is left for train or test.
+    The test is that of the source, or `test_fraction` of the pictures of every class. The other pictures are thinned
+    to `imbalance`; then `val_fraction` of them become `val`, unless the source names such pictures. Pictures of
+    equal content never have two roles. Labels are -1: they are in the manifest. Raises UserError for a set without
+    labels, and when no picture is left for train or test.
     """
     classes = label_names(manifest)
     frame = manifest[["id", "row", "split", "labels", "sha256"]].sort_values("row")
@@ -53,20 +56,20 @@ def make_longtail(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
 
 
 def draw(frame: pd.DataFrame, classes: list[str], fraction: float, seed: int, purpose: str) -> Mask:
-    """Choose `fraction` of the pictures of every class, (N,): rare classes first, as far as they can agree.
+    """Choose `fraction` of the pictures of every class as nearly as possible; return a mask (N,).
 
-    A picture counts for all of its classes; the rarest of them decides on it (iterative stratification,
-    Sechidis et al., ECML 2011, with a seeded order in place of a random one). Copies of a picture go
-    together, and a class with two pictures or more never gives all of them.
+    A picture counts for all of its classes, and the rarest of them decides on it (iterative stratification,
+    Sechidis et al., ECML 2011, with a seeded order instead of a random one). Copies of a picture are chosen
+    together, and of a class with two or more pictures at least one is not chosen.
     """
     order = _order(frame["sha256"], seed, purpose)
     first = frame.iloc[order].drop_duplicates("sha256")
     table = multi_hot(frame, first, classes) > 0
     quota = np.minimum(np.round(fraction * table.sum(axis=0)), np.maximum(table.sum(axis=0) - 1, 0))
     chosen, decided = np.zeros(len(first), dtype=bool), np.zeros(len(first), dtype=bool)
-    for one in np.argsort(table.sum(axis=0), kind="stable"):
-        free = np.flatnonzero(table[:, one] & ~decided)
-        missing = int(quota[one]) - int(chosen[table[:, one]].sum())
+    for label in np.argsort(table.sum(axis=0), kind="stable"):
+        free = np.flatnonzero(table[:, label] & ~decided)
+        missing = int(quota[label]) - int(chosen[table[:, label]].sum())
         chosen[free[: max(0, missing)]] = True
         decided[free] = True
     bare = np.flatnonzero(~decided)
@@ -77,8 +80,9 @@ def draw(frame: pd.DataFrame, classes: list[str], fraction: float, seed: int, pu
 def pareto_counts(counts: NDArray[np.int64], imbalance: float) -> NDArray[np.int64]:
     """Return how many pictures each class is to keep, (C,), where it has `counts`.
 
-    The class of rank r, by its pictures, keeps n_1 * r ** -a of the n_1 pictures of the first, with a such
-    that the last of the classes that occur keeps n_1 / imbalance; never more than it has, and at least one.
+    The classes that occur are ranked by their number of pictures; the first has n_1. The class of rank r keeps
+    n_1 * r ** -a pictures, where a is chosen so that the last class keeps n_1 / imbalance. No class keeps more
+    pictures than it has, and each keeps at least one.
     """
     present = np.flatnonzero(counts)
     ranked = present[np.argsort(-counts[present], kind="stable")]
@@ -90,24 +94,25 @@ def pareto_counts(counts: NDArray[np.int64], imbalance: float) -> NDArray[np.int
 
 
 def thin(table: Mask, goal: NDArray[np.int64]) -> Mask:
-    """Choose pictures, (N,), of `table` (N, C) so that every class has about `goal` (C,) of them, from the first.
+    """Choose pictures so that every class has about `goal` (C,) of them; return a mask (N,).
 
-    From the rarest class to the most frequent, pictures are added until the goal is met, none that would
-    raise a class served before above its own. Where labels come in company that leaves the frequent classes
-    short, so the more frequent half of them is then completed, with pictures whose other labels are passed
-    by the smallest share; the rarer half still never passes its goal.
+    `table` (N, C) says which labels a picture has; earlier rows are preferred. First, from the rarest class to the
+    most frequent one, pictures are added until the class meets its goal; a picture is refused when it would lift a
+    class that was served before above its goal. Since labels occur together, frequent classes may then still be
+    short of their goal. So the more frequent half of the classes is completed, with those pictures first whose
+    labels add the smallest fractions to the goals of their classes; the rarer half still never passes its goal.
     """
     kept, served = np.zeros(len(table), dtype=bool), np.zeros(table.shape[1], dtype=bool)
     counts = np.zeros_like(goal)
     rank = np.argsort(goal, kind="stable")
-    for one in rank:
-        _add(table, kept, counts, goal, one, np.flatnonzero(table[:, one]), served)
-        served[one] = True
+    for label in rank:
+        _add(table, kept, counts, goal, label, np.flatnonzero(table[:, label]), served)
+        served[label] = True
     rarer = np.isin(np.arange(len(goal)), rank[: len(rank) // 2])
-    share = table @ (1.0 / np.maximum(goal, 1))
-    for one in rank[::-1][: len(rank) - len(rank) // 2]:
-        free = np.flatnonzero(table[:, one])
-        _add(table, kept, counts, goal, one, free[np.argsort(share[free], kind="stable")], rarer)
+    fraction = table @ (1.0 / np.maximum(goal, 1))
+    for label in rank[::-1][: len(rank) - len(rank) // 2]:
+        free = np.flatnonzero(table[:, label])
+        _add(table, kept, counts, goal, label, free[np.argsort(fraction[free], kind="stable")], rarer)
     return kept
 
 
@@ -116,13 +121,13 @@ def _add(
     kept: Mask,
     counts: NDArray[np.int64],
     goal: NDArray[np.int64],
-    one: int,
+    label: int,
     pictures: NDArray[np.int64],
     bound: Mask,
 ) -> None:
-    """Keep pictures, in order, until class `one` meets its goal; no class of `bound` may pass its own."""
+    """Keep `pictures`, in order, until class `label` meets its goal; no class of `bound` may pass its goal."""
     for picture in pictures:
-        if counts[one] >= goal[one]:
+        if counts[label] >= goal[label]:
             return
         if not kept[picture] and not (table[picture] & bound & (counts >= goal)).any():
             kept[picture] = True
@@ -140,8 +145,8 @@ def _drawn(frame: pd.DataFrame, classes: list[str], params: SplitParams) -> NDAr
 def _thinned(frame: pd.DataFrame, classes: list[str], imbalance: float, seed: int) -> pd.DataFrame:
     """Leave out training pictures until the counts are `imbalance` apart; those without any label go first.
 
-    Frequent classes that are seldom alone stay short of their goals, so the goals are set farther apart step
-    by step until the pictures kept are `imbalance` apart, or as far as it goes.
+    Frequent classes that seldom occur alone stay short of their goals. So the wanted imbalance is raised step by
+    step until the kept pictures reach `imbalance`, or until the rarest class has one picture left.
     """
     train = frame[frame["role"] == "train"]
     train = train.iloc[_order(train["sha256"], seed, "thin")]
@@ -159,7 +164,7 @@ def _thinned(frame: pd.DataFrame, classes: list[str], imbalance: float, seed: in
 def _warn_of_untested(frame: pd.DataFrame, classes: list[str]) -> None:
     tested = {name for labels in frame.loc[frame["role"] == "test", "labels"] for name in labels}
     trained = {name for labels in frame.loc[frame["role"] == "train", "labels"] for name in labels}
-    for role, found in (("test", tested), ("train", trained)):
-        missing = [name for name in classes if name not in found]
+    for role, present in (("test", tested), ("train", trained)):
+        missing = [name for name in classes if name not in present]
         if missing:
             log.warning("%d classes have no %s picture: %s", len(missing), role, few_names(missing))

@@ -1,7 +1,7 @@
 """Splits: which picture plays which role in a task. Pure functions from a manifest to a table.
 
-Chance is a hash of the seed with the picture's content or id, so that a split does not depend
-on the order of the rows.
+What is drawn at random follows from a hash of the seed with the content or the id of a picture, so that a split
+does not depend on the order of the rows.
 """
 
 import logging
@@ -12,20 +12,20 @@ import pandas as pd
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.roles.splits import COLUMNS, SplitParams, chance
 
-# A picture found in several roles keeps the first of these and leaves the others.
+# Of the copies of a picture in several roles, those of the first of these roles stay; the others are left out.
 ROLES = ("test", "query", "gallery", "val", "train")
-ANY_CLASS = "picture"  # the class of all in a dense split
+ANY_CLASS = "picture"  # the class of every picture in a dense split
 log = logging.getLogger(__name__)
 
 
 def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """Return the split of `manifest` that `params` describes.
 
-    Pictures without a class take no part. Pictures of equal content never have two roles: the copy nearer to
-    training is left out. A class with a single test picture is left out of a retrieval test, where it could
-    find nothing. Labels count from 0 over the sorted class names: over all of them in classification, where
-    roles share the classes, and in retrieval over those of train and those of the test separately.
-    Raises UserError when there is nothing to train on or to test on.
+    Pictures without a class take no part. Pictures of equal content never have two roles: the copy that is nearer to
+    training is left out. A class with a single test picture is left out of a retrieval test, where that picture
+    could find nothing. Labels are indices among the sorted class names: in classification among all of them, in
+    retrieval among those of train and among those of the test separately. Raises UserError when there is nothing
+    to train on or to test on.
     """
     classless = params.kind == "dense"
     frame = _with_classes(manifest.assign(class_name=ANY_CLASS) if classless else manifest).sort_values("row")
@@ -51,8 +51,8 @@ def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
             f"shots: {shots} is more than the training pictures of {len(short)} classes: {few_names(short)}"
         )
     order = train["id"].map(lambda key: chance(seed, key))
-    place = order.groupby(train["class_name"]).rank(method="first")
-    return split.drop(index=train.index[place > shots]).reset_index(drop=True)
+    rank = order.groupby(train["class_name"]).rank(method="first")
+    return split.drop(index=train.index[rank > shots]).reset_index(drop=True)
 
 
 def _with_classes(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -68,14 +68,14 @@ def _by_classes(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
     if frame["split"].notna().all() and not _shared_classes(frame.assign(role=frame["split"])):
         log.info("the source brings a class-disjoint split of its own; `by: source` would use it")
     names = sorted(frame["class_name"].unique())
-    share = params.train_classes
-    count = int(share * len(names) + 1e-9) if isinstance(share, float) else share
+    wanted = params.train_classes  # a fraction or a number
+    count = int(wanted * len(names) + 1e-9) if isinstance(wanted, float) else wanted
     train = frame["class_name"].isin(names[:count])
     return train.map({True: "train", False: "test"})
 
 
 def by_source(frame: pd.DataFrame) -> pd.Series:
-    """Return the source's own roles. Raises UserError when it gives none to a picture."""
+    """Return the roles that the source gives. Raises UserError when a picture has none."""
     missing = frame.loc[frame["split"].isna(), "id"].tolist()
     if missing:
         raise UserError(
@@ -94,7 +94,10 @@ def _by_images(frame: pd.DataFrame, params: SplitParams) -> pd.Series:
 
 
 def source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
-    """Say whether the roles are the source's: `by`, or else whether it gives them to every picture."""
+    """Say whether the source gives the roles: as `by` says, or else where it gives one to every picture.
+
+    Raises UserError when the source gives roles to some pictures only and `by` does not decide.
+    """
     if params.by is not None:
         return params.by == "source"
     given = frame["split"].notna()
@@ -107,7 +110,10 @@ def source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
 
 
 def without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
-    """Leave out copies of a picture that stand in another, less protected role than another copy does."""
+    """Leave out every copy of a picture whose role comes later in `ROLES` than that of another copy.
+
+    Raises UserError for an unknown role.
+    """
     unknown = sorted(set(frame["role"]) - set(ROLES))
     if unknown:
         raise UserError(f"the source's split holds '{unknown[0]}'; it may hold {', '.join(sorted(ROLES))}")
@@ -177,11 +183,11 @@ def require_role(chosen: pd.Series, role: str, pictures: int) -> None:
 
 
 def in_columns(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame in the columns of a split, numbered anew."""
+    """Return the frame with the columns of a split and a new index."""
     return frame[list(COLUMNS.names)].reset_index(drop=True)
 
 
 def few_names(names: Any) -> str:
-    """Show the first few names."""
+    """Return the first three names, as a message gives them."""
     names = list(names)
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

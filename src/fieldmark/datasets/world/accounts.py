@@ -1,4 +1,4 @@
-"""Sentences about a scene: where it is, some of what is seen there, and remarks that tell nothing."""
+"""Captions of a scene: sentences on where it is and what is seen there, some with a remark that says nothing."""
 
 import random
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ UNCOUNTED = ("reeds",)
 
 def tell_scene(rng: random.Random, habitat: str, names: Sequence[str], count: int) -> tuple[str, ...]:
     """Write `count` different sentences about a habitat in which the named categories are seen."""
-    found: list[str] = []
-    while len(found) < count:
+    sentences: list[str] = []
+    while len(sentences) < count:
         sentence = _sentence(rng, habitat, names)
-        if sentence not in found:
-            found.append(sentence)
-    return tuple(found)
+        if sentence not in sentences:
+            sentences.append(sentence)
+    return tuple(sentences)
 
 
 def _sentence(rng: random.Random, habitat: str, names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A bird in a pose: its parts as patches in one frame (facing right, y upwards, unit = length of the body)."""
+"""A bird in a pose: its parts as patches in one frame (facing right, y upwards, the unit is the body length)."""
 
 import math
 import random
@@ -181,9 +181,9 @@ def _tail(rng: random.Random, build: Build, body: Patch, setting: str, angle: fl
     count = 7
     feathers = []
     for i in range(count):
-        place = 2 * i / (count - 1) - 1  # -1 and 1 are the outermost feathers
-        length = build.tail * _feather_length(build.tail_shape, abs(place))
-        feathers.append(_feather(root, heading + spread * place / 2, length, 0.055 + 0.03 * build.tail))
+        outward = 2 * i / (count - 1) - 1  # -1 and 1 are the outermost feathers
+        length = build.tail * _feather_length(build.tail_shape, abs(outward))
+        feathers.append(_feather(root, heading + spread * outward / 2, length, 0.055 + 0.03 * build.tail))
     return tuple(sorted(feathers, key=lambda f: float(np.abs(f.upper[-1] - f.upper[0]).sum())))
 
 

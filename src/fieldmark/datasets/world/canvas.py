@@ -1,4 +1,4 @@
-"""A supersampled picture and its label mask, drawn upon together."""
+"""A supersampled picture and its label mask; everything is drawn on both at once."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,7 +11,10 @@ FACTOR = 3  # odd, so that the centre sample of each block is the label of its p
 
 
 class Canvas:
-    """Draws shapes given in local units (y upwards) at integer places of a picture three times as large."""
+    """Draws shapes at integer coordinates of a picture three times as large; `finish` reduces it.
+
+    Shapes are given in local units with y upwards; `place` says where they lie in the picture.
+    """
 
     def __init__(self, background: Image.Image) -> None:
         self.side = background.width

@@ -1,4 +1,4 @@
-"""Sentences about a photograph: facts with synonyms and omissions, and remarks that tell nothing.
+"""Captions of a photograph: sentences with facts, synonyms and omissions, and with remarks that say nothing.
 
 What is said of a bird or thing is always true of its class. Song and habitat are told in words only.
 """
@@ -6,7 +6,7 @@ What is said of a bird or thing is always true of its class. Song and habitat ar
 import random
 from collections.abc import Mapping
 
-# Each word belongs to one colour only, so that a sentence says exactly one.
+# Each word belongs to one colour only, so that it is clear which colour a sentence means.
 COLOUR_WORDS = {
     "grey": ("grey", "gray"),
     "rufous": ("rufous", "rusty"),
@@ -84,12 +84,12 @@ def colour_word(rng: random.Random, name: str) -> str:
 def write_captions(rng: random.Random, attributes: Mapping[str, str], count: int) -> tuple[str, ...]:
     """Write `count` different captions for something with these attributes."""
     tell = _bird_caption if "bill_shape" in attributes else _thing_caption
-    found: list[str] = []
-    while len(found) < count:
+    captions: list[str] = []
+    while len(captions) < count:
         sentence = tell(rng, attributes)
-        if sentence not in found:
-            found.append(sentence)
-    return tuple(found)
+        if sentence not in captions:
+            captions.append(sentence)
+    return tuple(captions)
 
 
 def _bird_caption(rng: random.Random, attributes: Mapping[str, str]) -> str:
@@ -110,19 +110,19 @@ def _bird_facts(rng: random.Random, attributes: Mapping[str, str]) -> list[str]:
     """Return everything that can be said of how a bird looks, each fact in one wording."""
     facts = [*(_coloured(rng, attributes, key) for key in PLACES), _bill(rng, attributes)]
     marks = (_wing_bars, _wing_patch, _eye_ring, _tail_tip)
-    found = [
+    marked = [
         *(mark(rng, attributes) for mark in marks),
         _face(attributes),
         _pattern(attributes),
         _crest(attributes),
     ]
-    return facts + [fact for fact in found if fact is not None]
+    return facts + [fact for fact in marked if fact is not None]
 
 
 def _coloured(rng: random.Random, attributes: Mapping[str, str], key: str) -> str:
-    place = rng.choice(PLACES[key])
-    article = "" if place in PLURAL else "a "
-    return _an(f"{article}{colour_word(rng, attributes[key])} {place}")
+    noun = rng.choice(PLACES[key])
+    article = "" if noun in PLURAL else "a "
+    return _an(f"{article}{colour_word(rng, attributes[key])} {noun}")
 
 
 def _an(phrase: str) -> str:

@@ -1,7 +1,6 @@
 """Composing a picture: where the subject stands, what is behind it, under it and in front of it.
 
-A composition places one subject. One with several would arrange more boxes and draw more subjects on the same
-canvas, from the far ones to the near ones.
+A composition has one subject; pictures with several are drawn by `staging.py`.
 """
 
 import random

@@ -93,10 +93,10 @@ class Patch:
         position = np.array(s, dtype=np.float64, ndmin=1) * STEPS
         i = np.minimum(position.astype(np.int64), STEPS - 1)
         f = (position - i)[:, None]
-        share = ((np.array(t, dtype=np.float64, ndmin=1) + 1) / 2)[:, None]
+        fraction = ((np.array(t, dtype=np.float64, ndmin=1) + 1) / 2)[:, None]
         low = self.lower[i] + (self.lower[i + 1] - self.lower[i]) * f
         high = self.upper[i] + (self.upper[i + 1] - self.upper[i]) * f
-        result: Points = low + (high - low) * share
+        result: Points = low + (high - low) * fraction
         return result
 
     def point(self, s: float, t: float) -> Point:

@@ -1,4 +1,4 @@
-"""Named colours of plumage and things, and the little arithmetic done on them."""
+"""Named colours of plumage and things, and the arithmetic on them."""
 
 import math
 import random
@@ -40,9 +40,9 @@ def luminance(colour: Colour) -> int:
     return (77 * colour[0] + 150 * colour[1] + 29 * colour[2]) >> 8
 
 
-def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """Return the colour `share` of the way from `first` to `second`."""
-    part = round(share * 256)
+def mix(first: Colour, second: Colour, fraction: float) -> Colour:
+    """Return the colour between `first` (at `fraction` 0) and `second` (at 1)."""
+    part = round(fraction * 256)
     r, g, b = ((x * (256 - part) + y * part) >> 8 for x, y in zip(first, second, strict=True))
     return r, g, b
 
@@ -68,7 +68,8 @@ def contrasting(
 ) -> list[str]:
     """Draw `count` of `options` that look unlike each other and unlike `against`.
 
-    The wish is relaxed step by step when the options cannot meet it, so that `count` always come back.
+    `apart` is the `distance` that they must have. It is lowered step by step when too few options have it, so that
+    `count` always come back.
     """
     order = rng.sample(options, len(options))
     chosen: list[str] = []

@@ -80,17 +80,19 @@ def _draw_body(
         body.region((0.02, 0.6), (0.16, 1), (0.34, 1), (0.3, 0.1), (0.04, 0.0)), paint("rump_colour")
     )
     # Two steps from the flank to the underparts soften the edge between them.
-    for step, (rise, share) in enumerate(((0.16, 0.5), (0.0, 1.0))):
+    for step, (rise, fraction) in enumerate(((0.16, 0.5), (0.0, 1.0))):
         label = "belly" if step else None
         edge = ((0.02, -0.2 + rise), (0.2, -0.25 + rise), (0.45, -0.2 + rise), (0.72, 0.0 + rise))
-        canvas.polygon(body.region((0.02, -1), (0.72, -1), *reversed(edge)), mix(back, belly, share), label)
-    for step, (rise, share) in enumerate(((0.14, 0.5), (0.0, 1.0))):
+        canvas.polygon(
+            body.region((0.02, -1), (0.72, -1), *reversed(edge)), mix(back, belly, fraction), label
+        )
+    for step, (rise, fraction) in enumerate(((0.14, 0.5), (0.0, 1.0))):
         label = "breast" if step else None
         front = ((0.58, -1), (1.0, -1), (1.0, 1), (0.9, 0.7 + rise), (0.74, 0.1 + rise), (0.64, -0.2))
-        canvas.polygon(body.region(*front), mix(back, breast, share), label)
+        canvas.polygon(body.region(*front), mix(back, breast, fraction), label)
         canvas.polygon(
             neck.region((0, -1), (1, -1), (1, -0.3 + rise), (0.4, 0.0 + rise), (0, 0.3)),
-            mix(back, breast, share),
+            mix(back, breast, fraction),
             label,
         )
     _soften_breast(canvas, rng, body, breast, belly)
@@ -109,7 +111,7 @@ def _soften_breast(canvas: Canvas, rng: random.Random, body: Patch, breast: Colo
 def _draw_pattern(
     canvas: Canvas, rng: random.Random, body: Patch, neck: Patch, attributes: Mapping[str, str]
 ) -> None:
-    # The ink goes by the colour of the species, not of the individual: siblings must not differ in it.
+    # The ink depends on the colour of the species, not of the individual: it must not tell siblings apart.
     ink = (52, 40, 34) if luminance(COLOURS[attributes["breast_colour"]]) > 95 else (238, 228, 206)
     pattern = attributes["breast_pattern"]
     if pattern == "banded":

@@ -1,4 +1,4 @@
-"""The only source of chance in the world."""
+"""The random numbers of the world: all of them come from here."""
 
 import random
 

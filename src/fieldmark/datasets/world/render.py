@@ -1,4 +1,4 @@
-"""One photograph from its place in the world, and a whole world in parallel."""
+"""Rendering: one photograph from its index in the world, and a whole world in parallel."""
 
 import io
 import os
@@ -24,13 +24,16 @@ from fieldmark.datasets.world.staging import seen, stage
 JPEG_QUALITY = 92
 RUN_LENGTH_ONLY = 3  # zlib strategy Z_RLE: no hash chains, so every zlib gives the same bytes
 CHUNK = 24
-SUBJECT = 0.3  # extent of the things in a scene that the light models, as a fraction of the side
-SEEN = 0.003  # share of a scene's picture that a category must cover to be named
+SUBJECT = 0.3  # how large the light takes the things of a scene to be, as a fraction of the side
+SEEN = 0.003  # the fraction of a picture that a category must cover to be named among its labels
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One rendered photograph. `box` is x, y, width, height in pixels; of a scene, `labels` name what is seen."""
+    """One rendered photograph.
+
+    `box` is x, y, width, height in pixels; a scene has none, but `labels` that name the categories seen in it.
+    """
 
     image: bytes
     mask: bytes
@@ -50,7 +53,7 @@ def render(kind: Kind, key: str, side: int, captions: int) -> Shot:
 
 
 def render_scene(habitat: str, key: str, side: int, captions: int, categories: int) -> Shot:
-    """Render the scene that `key` names, with what is seen of the `categories` most popular categories."""
+    """Render the scene that `key` names, from the `categories` most popular categories."""
     rng = stream(key, "picture")
     drawing, labels, silhouette = stage(make_scene(rng, habitat, categories), rng, side).finish()
     picture = photograph(rng, drawing, silhouette, SUBJECT * side)
@@ -72,7 +75,7 @@ def _png(labels: Image.Image) -> bytes:
 
 
 def _box(labels: Image.Image) -> tuple[float, float, float, float]:
-    """Return the extent of everything labelled but background and occluder."""
+    """Return the box around all pixels that are labelled neither background nor occluder."""
     values = np.asarray(labels)
     seen = (values != LABEL["background"]) & (values != LABEL["occluder"])
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
@@ -85,13 +88,13 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _render_one(kinds: list[Kind], world: str, side: int, captions: int, place: tuple[int, int]) -> Shot:
-    return render(kinds[place[0]], f"{world}/{place[0]}/{place[1]}", side, captions)
+def _render_one(kinds: list[Kind], world: str, side: int, captions: int, indices: tuple[int, int]) -> Shot:
+    return render(kinds[indices[0]], f"{world}/{indices[0]}/{indices[1]}", side, captions)
 
 
-def _render_scene(categories: int, world: str, side: int, captions: int, place: tuple[int, int]) -> Shot:
-    habitat = HABITATS[place[0]]
-    return render_scene(habitat, f"{world}/{habitat}/{place[1]}", side, captions, categories)
+def _render_scene(categories: int, world: str, side: int, captions: int, indices: tuple[int, int]) -> Shot:
+    habitat = HABITATS[indices[0]]
+    return render_scene(habitat, f"{world}/{habitat}/{indices[1]}", side, captions, categories)
 
 
 def render_all(
@@ -99,10 +102,10 @@ def render_all(
 ) -> Iterator[tuple[int, int, Shot]]:
     """Yield class index, photograph index and shot, in order, rendered by all processors.
 
-    `world` names seed and part; it and the two indices are all that a photograph depends on.
+    `world` names seed and part. A photograph depends on nothing but `world` and its two indices.
     """
-    places = [(c, p) for c in range(len(kinds)) for p in range(photographs)]
-    return _in_parallel(partial(_render_one, kinds, world, side, captions), places, processes)
+    keys = [(c, p) for c in range(len(kinds)) for p in range(photographs)]
+    return _in_parallel(partial(_render_one, kinds, world, side, captions), keys, processes)
 
 
 def render_scenes(
@@ -115,18 +118,18 @@ def render_scenes(
     processes: int | None = None,
 ) -> Iterator[tuple[int, int, Shot]]:
     """Yield habitat index, photograph index and shot of `photographs` scenes per habitat, as `render_all` does."""
-    places = [(h, p) for h in range(habitats) for p in range(photographs)]
-    return _in_parallel(partial(_render_scene, categories, world, side, captions), places, processes)
+    keys = [(h, p) for h in range(habitats) for p in range(photographs)]
+    return _in_parallel(partial(_render_scene, categories, world, side, captions), keys, processes)
 
 
 def _in_parallel(
-    one: Callable[[tuple[int, int]], Shot], places: list[tuple[int, int]], processes: int | None
+    render_key: Callable[[tuple[int, int]], Shot], keys: list[tuple[int, int]], processes: int | None
 ) -> Iterator[tuple[int, int, Shot]]:
-    count = min(processes or processors(), -(-len(places) // CHUNK))
+    count = min(processes or processors(), -(-len(keys) // CHUNK))
     if count == 1:
-        yield from ((*place, one(place)) for place in places)
+        yield from ((*key, render_key(key)) for key in keys)
         return
     # Spawned workers inherit no threads and no locks, and behave alike on every platform.
     with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-        for place, shot in zip(places, pool.map(one, places, chunksize=CHUNK), strict=True):
-            yield *place, shot
+        for key, shot in zip(keys, pool.map(render_key, keys, chunksize=CHUNK), strict=True):
+            yield *key, shot

@@ -1,7 +1,7 @@
 """What stands about in scenes beside the things of the base world: reeds, rocks, fences, benches.
 
-As there, x and y run from about -1 to 1, y upwards. An artist draws from its own chance, so that no two reed
-beds are alike.
+As there, x and y run from about -1 to 1, y upwards. Each function draws random numbers, so that no two reed beds are
+alike.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""The categories of scenes, where each is at home, and which of them meet in one picture.
+"""The categories of scenes: in which habitats each one occurs, and which of them meet in one picture.
 
 Popularity falls with the rank of a category by a power law (Pareto), and what a habitat holds decides which
 categories come together: ducks with reeds, benches with pigeons. The base world knows none of these birds.
@@ -11,18 +11,19 @@ from dataclasses import dataclass, replace
 from fieldmark.datasets.world.builds import BASE_BUILDS, SPECIES_BUILDS, Build
 
 BUILDS = {build.name: build for build in (*BASE_BUILDS, *SPECIES_BUILDS)}
-POWER = 1.3  # of the popularity: the weight of rank r is r to the minus POWER
-STAYS = 0.4  # of the weight of the most popular category: that the scene is complete
-MOST = 5  # categories asked for one scene
+POWER = 1.3  # of the power law: the category of rank r (from 1) has the weight r ** -POWER
+STAYS = 0.4  # the weight of "the scene is complete", relative to that of the most popular category
+MAX_CATEGORIES = 5  # in one scene
 
 
 @dataclass(frozen=True)
 class Category:
-    """One category: its habitats, the places in them, its size (fraction of the side, near), and its look.
+    """One category: its habitats, the kinds of places where it stands in them, its size, and its look.
 
-    `places` are among water, wade, land, perch and air. A bird has a `build` and the colours that all of its
-    individuals wear; a thing has the family of its shape and the colours that its individuals choose from.
-    `company` is the category that draws it into a scene.
+    `places` are among water, wade, land, perch and air. `size` is that of a near individual as a fraction of the
+    side. `shape` is the build of a bird or the family of a thing. `colours` are those that all individuals of a bird
+    wear, or those from which each thing chooses one. `company` is the category beside which it occurs more often,
+    and `flock` the largest number of individuals in a scene.
     """
 
     name: str
@@ -135,11 +136,11 @@ class Scene:
 
 
 def make_scene(rng: random.Random, habitat: str, categories: int) -> Scene:
-    """Draw what meets in one scene of a habitat, among the `categories` most popular categories."""
+    """Draw at random what one scene of a habitat holds, from the `categories` most popular categories."""
     known = CATEGORIES[:categories]
-    weights = {i: (i + 1.0) ** -POWER for i, one in enumerate(known) if habitat in one.habitats}
+    weights = {i: (i + 1.0) ** -POWER for i, category in enumerate(known) if habitat in category.habitats}
     chosen: list[int] = []
-    while len(chosen) < min(MOST, len(weights)):
+    while len(chosen) < min(MAX_CATEGORIES, len(weights)):
         left = {i: w * _pull(known, i, chosen) for i, w in weights.items() if i not in chosen}
         stop = STAYS * max(weights.values()) if len(chosen) > 1 else 0.0
         pick = rng.choices([*left, -1], [*left.values(), stop])[0]
@@ -155,7 +156,7 @@ def make_scene(rng: random.Random, habitat: str, categories: int) -> Scene:
 
 
 def _pull(known: tuple[Category, ...], index: int, chosen: list[int]) -> float:
-    """Return how much more likely a category is beside what the scene holds already."""
+    """Return how many times more likely a category is because of what the scene holds already."""
     return 4.0 if known[index].company in {known[i].name for i in chosen} else 1.0
 
 
@@ -166,5 +167,5 @@ def _fitting(category: Category, habitat: str) -> list[str]:
 
 
 def category_names(categories: int) -> Mapping[int, str]:
-    """Return the names of the `categories` most popular categories by their value in the masks, from 1."""
-    return {i + 1: one.name for i, one in enumerate(CATEGORIES[:categories])}
+    """Return the names of the `categories` most popular categories, by their values in the masks: 1, 2, ..."""
+    return {i + 1: category.name for i, category in enumerate(CATEGORIES[:categories])}

@@ -65,7 +65,10 @@ class Species:
 
 
 def make_species(part: str, seed: int, classes: int, genera: int) -> list[Species]:
-    """Return `classes` species; species i belongs to genus i modulo `genera`, so more species change no other."""
+    """Return `classes` species; species i belongs to genus i modulo `genera`.
+
+    Asking for more classes adds species and does not change the others.
+    """
     names = SPECIES_GENERA if part == "species" else BASE_GENERA
     siblings = [
         _genus(stream(seed, part, "genus", g), seed, part, g, names[g], -(-classes // genera))
@@ -78,17 +81,17 @@ def _genus(rng: random.Random, seed: int, part: str, index: int, name: str, coun
     builds = SPECIES_BUILDS if part == "species" else BASE_BUILDS
     build = builds[index % len(builds)]
     backs = stream(seed, part, "backs").sample(BACKS, len(BACKS))
-    # The step keeps genera of the same build (a second round through the table) apart in colour.
+    # With more genera than builds, builds repeat: the step of 5 gives genera of the same build different colours.
     common = _common_attributes(rng, build, backs[(index + index // len(builds) * 5) % len(backs)])
     options = _varying_marks(rng, common, build)
     songs, habitats = rng.sample(SONGS, len(SONGS)), rng.sample(HABITATS, len(HABITATS))
     used: set[str] = set()
-    found = []
+    species = []
     for i, marks in enumerate(_combinations(rng, options)[:count]):
         epithet = _epithet(marks, used, rng)
         heard = {"song": songs[i % len(songs)], "habitat": habitats[i % len(habitats)]}
-        found.append(Species(f"{epithet} {name}", name, build, {**common, **marks, **heard}))
-    return found
+        species.append(Species(f"{epithet} {name}", name, build, {**common, **marks, **heard}))
+    return species
 
 
 def _combinations(rng: random.Random, options: Mapping[str, list[str]]) -> list[dict[str, str]]:

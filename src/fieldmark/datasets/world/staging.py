@@ -1,7 +1,7 @@
-"""Staging a scene: the ground of its habitat, and everything on it from the far to the near.
+"""Staging a scene: drawing the ground of its habitat, then everything on it from the far to the near.
 
-What stands farther back stands higher in the picture and is smaller. A mask holds, for every pixel, the index
-of the category that is seen there, from 1; 0 is what belongs to none.
+What stands farther back stands higher in the picture and is smaller. The value of a mask at a pixel is the index of
+the category that is seen there, counted from 1; it is 0 where there is none.
 """
 
 import random
@@ -87,8 +87,10 @@ def _paint_band(picture: Image.Image, rng: random.Random, top: float, colours: t
     light = rng.uniform(-0.15, 0.15)
     tones = tuple(shade(colour, light) for colour in colours)
     for y in range(line, COARSE):
-        share = (y - line) / max(1, COARSE - 1 - line)
-        tone = shade(tones[0], 0.1 - 0.2 * share) if share < 0.5 else shade(tones[1], 0.3 - 0.4 * share)
+        fraction = (y - line) / max(1, COARSE - 1 - line)
+        tone = (
+            shade(tones[0], 0.1 - 0.2 * fraction) if fraction < 0.5 else shade(tones[1], 0.3 - 0.4 * fraction)
+        )
         draw.line((0, y, COARSE, y), fill=tone)
     for _ in range(rng.randint(8, 26)):
         x, y, w = rng.randrange(COARSE), rng.randrange(line, COARSE), rng.randint(1, 6)
@@ -98,9 +100,9 @@ def _paint_band(picture: Image.Image, rng: random.Random, top: float, colours: t
 def _spots(
     items: tuple[Placed, ...], ground: Ground, rng: random.Random
 ) -> list[tuple[Placed, float, float]]:
-    """Give every item a place of its own: columns in random order, the height by the kind of place."""
+    """Give every item its own spot: a column in random order, and a height by the kind of place."""
     columns = rng.sample(range(len(items)), len(items))
-    found = []
+    spots = []
     for item, column in zip(items, columns, strict=True):
         x = 0.08 + 0.84 * (column + rng.uniform(0.25, 0.75)) / len(items)
         low, high = {
@@ -110,8 +112,8 @@ def _spots(
             "perch": (0.3, 0.62),
             "air": (0.12, ground.horizon + 0.05),
         }[item.place]
-        found.append((item, x, rng.uniform(low, high)))
-    return found
+        spots.append((item, x, rng.uniform(low, high)))
+    return spots
 
 
 def _draw(
@@ -139,12 +141,12 @@ def _draw_bird(
     x, y, scale = spot[0], spot[1], spot[2] / max(right - left, top - bottom)
     mirrored = rng.random() < 0.5
     waterline = {"water": -0.12, "air": (bottom + top) / 2}.get(place, float(bird.legs[0][2][1]))
-    own, canvas.category = canvas.category, 0
+    bird_category, canvas.category = canvas.category, 0
     if place == "perch":
         backgrounds.draw_branch(canvas, rng, (x, y), scale)
     elif place == "land":
         _shadow(canvas, (x, y), scale * 0.45, ground)
-    canvas.category = own
+    canvas.category = bird_category
     middle = (left + right) / 2 * (-1 if mirrored else 1) if place != "perch" else 0.0
     canvas.place(x - scale * middle, y + scale * waterline, scale, mirrored)
     draw_bird(canvas, rng, bird, category.attributes())
@@ -189,7 +191,7 @@ def _shadow(canvas: Canvas, foot: tuple[float, float], radius: float, ground: Gr
     canvas.polygon(arc((0.0, 0.0), (radius, radius * 0.16), 0, 360, 20), shade(ground.low[1], -0.25))
 
 
-def seen(labels: Image.Image, least: float) -> list[int]:
-    """Return the categories, by index, that cover at least a share `least` of the picture."""
+def seen(labels: Image.Image, min_fraction: float) -> list[int]:
+    """Return the indices of the categories that cover at least `min_fraction` of the picture."""
     counts = np.bincount(np.asarray(labels).ravel(), minlength=len(CATEGORIES) + 1)
-    return [i - 1 for i in range(1, len(counts)) if counts[i] >= least * labels.width * labels.height]
+    return [i - 1 for i in range(1, len(counts)) if counts[i] >= min_fraction * labels.width * labels.height]

@@ -50,7 +50,7 @@ def test_wrong_requests() -> None:
     with pytest.raises(ValueError, match="empty"):
         ShuffledSampler(0, 5, 0)
     with pytest.raises(ValueError, match="cannot be cut"):
-        TrainingSlices(ShuffledSampler(10, 5, 0), 0, 1, processes=2)
+        TrainingSlices(ShuffledSampler(10, 5, 0), 0, 1, world_size=2)
 
 
 def test_processes_share_a_global_batch() -> None:

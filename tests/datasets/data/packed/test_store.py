@@ -10,7 +10,7 @@ from support.pictures import noise
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.packed import store as store_module
-from fieldmark.datasets.data.packed.store import IMAGES, ImageStore, StoreWriter
+from fieldmark.datasets.data.packed.store import IMAGES, ImageStore, StoreWriter, encode
 
 SHAPES = [(40, 48), (1, 1), (33, 7), (64, 64), (5, 90)]
 
@@ -57,7 +57,8 @@ def test_masks_lose_nothing_in_either_encoding(tmp_path):
     masks = [np.random.default_rng(n).integers(0, 256, (9, 11), dtype=np.uint8) for n in range(3)]
     for encoding in ("raw", "jpeg"):
         with StoreWriter(tmp_path, encoding) as writer:
-            assert [writer.add_mask(mask) for mask in masks] == [0, 1, 2]
+            encoded = [encode(mask, writer.mask_encoding) for mask in masks]
+            assert [writer.add_encoded_mask(mask) for mask in encoded] == [0, 1, 2]
         for row, mask in enumerate(masks):
             np.testing.assert_array_equal(ImageStore.open(tmp_path).mask(row), mask)
 

@@ -1,4 +1,4 @@
-"""Batches from the image store: prefetched by workers, yet a pure function of seed and step."""
+"""Batches from the image store. Workers load them ahead of time, yet a batch depends on seed and step alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Batch = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of one global batch: the item at `indices[i]` stands at `first + i` of batch `step`."""
+    """A part of the global batch of `step`: the item `indices[i]` has the index `first + i` in that batch."""
 
     step: int
     first: int
@@ -30,8 +30,8 @@ class Slice:
 class PictureDataset(Dataset[Batch]):
     """Assembles whole batches {"images", "labels", "indices"} from rows of an image store.
 
-    With a seed, the transform's randomness depends on (seed, step, place in the global batch) alone:
-    neither workers, resuming nor the number of processes changes what is drawn.
+    The random numbers of the transform depend only on `seed`, the step and the index in the global batch: neither
+    workers, nor resuming, nor the number of processes changes what is drawn.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class PictureDataset(Dataset[Batch]):
 
     def __getitem__(self, part: Slice) -> Batch:
         with torch.random.fork_rng(devices=[]):
-            images = [self._image(part, place) for place in range(len(part.indices))]
+            images = [self._image(part, index) for index in range(len(part.indices))]
         chosen = np.array(part.indices, np.int64)
         return {
             "images": torch.stack(images),
@@ -58,36 +58,42 @@ class PictureDataset(Dataset[Batch]):
             "indices": torch.from_numpy(chosen),
         }
 
-    def _image(self, part: Slice, place: int) -> Tensor:
-        torch.manual_seed(mix(self.seed, part.step, part.first + place))
-        image: Tensor = self.transform(to_tensor(self.store[int(self.rows[part.indices[place]])]))
+    def _image(self, part: Slice, index: int) -> Tensor:
+        torch.manual_seed(mix(self.seed, part.step, part.first + index))
+        image: Tensor = self.transform(to_tensor(self.store[int(self.rows[part.indices[index]])]))
         return image
 
 
 class TrainingSlices(TorchSampler[Slice]):
     """This process's parts of the global batches from step `start` up to `stop`.
 
-    Each global batch is cut into `processes` x `micro_batches` equal parts.
+    Each global batch is cut into `world_size` x `micro_batches` equal parts.
     """
 
     def __init__(
-        self, sampler: Sampler, start: int, stop: int, rank: int = 0, processes: int = 1, micro: int = 1
+        self,
+        sampler: Sampler,
+        start: int,
+        stop: int,
+        rank: int = 0,
+        world_size: int = 1,
+        micro_batches: int = 1,
     ) -> None:
-        if sampler.batch_size % (processes * micro):
+        if sampler.batch_size % (world_size * micro_batches):
             raise ValueError(
-                f"batch_size {sampler.batch_size} cannot be cut into {processes} processes x {micro} parts"
+                f"batch_size {sampler.batch_size} cannot be cut into {world_size} processes x {micro_batches} parts"
             )
-        self.sampler, self.start, self.stop, self.micro = sampler, start, stop, micro
-        self.rank, self.length = rank, sampler.batch_size // (processes * micro)
+        self.sampler, self.start, self.stop, self.micro_batches = sampler, start, stop, micro_batches
+        self.rank, self.length = rank, sampler.batch_size // (world_size * micro_batches)
 
     def __len__(self) -> int:
-        return (self.stop - self.start) * self.micro
+        return (self.stop - self.start) * self.micro_batches
 
     def __iter__(self) -> Iterator[Slice]:
         for step in range(self.start, self.stop):
             indices = self.sampler.batch(step)
-            for micro in range(self.micro):
-                first = (self.rank * self.micro + micro) * self.length
+            for micro in range(self.micro_batches):
+                first = (self.rank * self.micro_batches + micro) * self.length
                 part = indices[first : first + self.length]
                 yield Slice(step, first, tuple(int(index) for index in part))
 
@@ -103,7 +109,7 @@ def sequential_slices(size: int, batch_size: int) -> list[Slice]:
 def loader(
     dataset: PictureDataset, slices: list[Slice] | TrainingSlices, workers: int, pin: bool = False
 ) -> Iterator[Batch]:
-    """Iterate over the batches of `slices` in order, prefetched by `workers` processes (0: none)."""
+    """Iterate over the batches of `slices` in order; `workers` processes load them ahead of time (0: no process)."""
     return iter(
         DataLoader(
             dataset,

@@ -1,4 +1,4 @@
-"""Which pictures make up batch number n: pure functions of a seed, so that a resumed run sees the same."""
+"""Which pictures make up the batch of a step: pure functions of a seed, so that a resumed run sees the same."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ Indices = NDArray[np.int64]
 
 
 class Sampler(Protocol):
-    """Maps a step number to the indices of its batch; knows nothing of what came before."""
+    """Maps the number of a step to the indices of its batch; the steps before play no part."""
 
     batch_size: int
 
@@ -18,7 +18,10 @@ class Sampler(Protocol):
 
 
 class ShuffledSampler:
-    """Passes over all `size` items in a new order each epoch; an epoch's last batch runs into the next."""
+    """Passes over all `size` items in a new order each epoch.
+
+    The last batch of an epoch is filled up with the first items of the next one. Raises ValueError without items.
+    """
 
     def __init__(self, size: int, batch_size: int, seed: int) -> None:
         if size < 1:
@@ -38,9 +41,10 @@ class ShuffledSampler:
 
 
 class ClassBalancedSampler:
-    """P classes x K pictures: every batch holds `images_per_class` pictures of each class it draws.
+    """P classes x K pictures: every batch holds K = `images_per_class` pictures of each of its P classes.
 
-    Classes follow a new random order each pass. A class with fewer than K pictures repeats some.
+    All classes take their turn in a random order, then again in a new one. A class with fewer than K pictures
+    repeats some of them. Raises ValueError when K does not divide the batch size.
     """
 
     def __init__(self, labels: Indices, batch_size: int, images_per_class: int, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""Turning a stored picture into a network input: the training and the test geometry."""
+"""Turning a stored picture into a network input, in training (random) and in evaluation (fixed)."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from fieldmark.base.blocks import Block
 
-MAGNITUDES = 10  # of a random operation: 0 changes nothing
+MAGNITUDES = 10  # of a random operation, from 0, which changes nothing
 
 
 class ImageParams(Block):
@@ -19,18 +19,18 @@ class ImageParams(Block):
 
     renamed: ClassVar[Mapping[str, str]] = {"size": "side"}
 
-    side: int = Field(128, ge=16, le=2048)  # side of the square network input
+    side: int = Field(128, ge=16, le=2048)  # of the square network input
     resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `side`
-    shape: Literal["square", "shorter_side"] = "square"  # what `resize` does to the aspect ratio
-    crop: Literal["random", "random_resized", "centre"] = (
-        "random_resized"  # in training; tests crop the centre
-    )
+    # What `resize` does: it makes the picture square, or it brings the shorter side to that length.
+    shape: Literal["square", "shorter_side"] = "square"
+    # In training; in evaluation the centre is cropped.
+    crop: Literal["random", "random_resized", "centre"] = "random_resized"
     scale: tuple[float, float] = (0.3, 1.0)  # area of the random resized crop, as a fraction
     flip: bool = True
     jitter: float = Field(0.0, ge=0.0, le=1.0)  # strength of brightness, contrast and saturation changes
     erase: float = Field(0.0, ge=0.0, le=1.0)  # probability of erasing a rectangle
-    cutout: float = Field(0.0, ge=0.0, le=1.0)  # sides of a rectangle of one random colour, as a fraction
-    augment: int = Field(0, ge=0)  # how many random operations may follow, each with probability 0.5
+    cutout: float = Field(0.0, ge=0.0, le=1.0)  # sides of the rectangle of `Cutout`, as a fraction
+    augment: int = Field(0, ge=0)  # how many random operations follow, each with probability 0.5
 
 
 def training_transform(params: ImageParams) -> v2.Compose:
@@ -54,7 +54,7 @@ def training_transform(params: ImageParams) -> v2.Compose:
 
 
 class Cutout(torch.nn.Module):
-    """Covers a rectangle around a random place with one random colour; what reaches past the edge is clipped.
+    """Covers a rectangle around a random point with one random colour; the rectangle is clipped at the edge.
 
     Uint8 (3, H, W) -> the same shape; the rectangle's sides are `fraction` of H and W.
     """

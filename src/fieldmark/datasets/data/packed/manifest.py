@@ -1,4 +1,4 @@
-"""The manifest: one row per usable picture of a prepared data set, in the order of the image store."""
+"""The manifest of a prepared data set: one row per usable picture, in the order of the image store."""
 
 from pathlib import Path
 
@@ -20,7 +20,9 @@ COLUMNS = pa.schema(
         pa.field("labels", pa.list_(pa.string())),
         pa.field("captions", pa.list_(pa.string())),
         pa.field("box", pa.list_(pa.float64())),  # x, y, width, height in pixels of the stored picture
-        pa.field("mask_row", pa.int64(), nullable=False),  # index among the masks of the store, -1 without
+        pa.field(
+            "mask_row", pa.int64(), nullable=False
+        ),  # index among the masks of the store, -1 without a mask
         pa.field("attributes", pa.string(), nullable=False),  # a JSON object with sorted keys
         pa.field("width", pa.int64(), nullable=False),  # of the original picture, after EXIF rotation
         pa.field("height", pa.int64(), nullable=False),

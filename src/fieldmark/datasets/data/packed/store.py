@@ -1,9 +1,9 @@
 """The image store: all pictures of a data set in one memory-mapped Arrow file, with random access by row.
 
 A store is a folder with `images.arrow` and, where there are masks, `masks.arrow`: Arrow IPC files with the
-columns `data` (encoded or raw pixels), `height` and `width`. `mask_names.json` lists what the values 0, 1, ...
-of the masks are called. Record batches hold about `BATCH_BYTES`, so that
-writing needs little memory and opening reads a few hundred bytes per batch, whatever the number of pictures.
+columns `data` (encoded or raw pixels), `height` and `width`. `mask_names.json` lists the names of the values
+0, 1, ... of the masks. A record batch holds about `BATCH_BYTES`: writing then needs little memory, and opening
+reads a few hundred bytes per record batch, however many pictures there are.
 """
 
 import io
@@ -30,7 +30,7 @@ JPEG_QUALITY = 95
 IMAGES = "images.arrow"
 MASKS = "masks.arrow"
 MASK_NAMES = "mask_names.json"
-NO_LABEL = 255  # the stored value of a pixel of a mask that has none
+NO_LABEL = 255  # the stored value of a mask where a pixel has no label
 _FIELDS = [pa.field("data", pa.large_binary()), pa.field("height", pa.int32()), pa.field("width", pa.int32())]
 
 
@@ -57,8 +57,8 @@ def encode(pixels: Pixels, encoding: Encoding) -> Encoded:
 class StoreWriter:
     """Writes a store into an existing folder, in the order of the calls; use it in a `with` statement.
 
-    Masks are kept raw beside raw pictures and as PNG, which loses nothing, beside JPEG ones. The same calls
-    give the same bytes.
+    Masks are kept raw where pictures are raw, and as PNG, which loses nothing, where pictures are JPEG. The same
+    calls give the same bytes.
     """
 
     def __init__(self, folder: Path, encoding: Literal["raw", "jpeg"]) -> None:
@@ -71,10 +71,6 @@ class StoreWriter:
     def add(self, pixels: Pixels) -> int:
         """Append a picture, (H, W, 3), and return its row."""
         return self.add_encoded(encode(pixels, self.encoding))
-
-    def add_mask(self, mask: Pixels) -> int:
-        """Append a mask, (H, W), and return its row among the masks."""
-        return self.add_encoded_mask(encode(mask, self.mask_encoding))
 
     def add_encoded(self, picture: Encoded) -> int:
         """Append a picture that is already in this store's encoding and return its row."""
@@ -100,7 +96,7 @@ class StoreWriter:
 class ImageStore:
     """Random access to the pictures of a prepared data set.
 
-    The file is mapped, not read: workers share its pages, and a pickled store is only the name of its folder.
+    The file is mapped into memory, not read: workers share its pages, and pickling a store keeps its folder only.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -161,7 +157,7 @@ class _Packer:
         return self._rows - 1
 
     def close(self, finish: bool) -> None:
-        """Write what waits and the footer; `finish=False` after an error only lets go of the file."""
+        """Close the file, after writing what waits and the footer; not these with `finish=False`, after an error."""
         try:
             if finish:
                 self._flush()

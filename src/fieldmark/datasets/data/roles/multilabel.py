@@ -1,4 +1,4 @@
-"""Pictures with several labels: their classes in a fixed order, as rows of zeros and ones, and how many of each."""
+"""Pictures with several labels: their classes in a fixed order, multi-hot rows, and how often each class occurs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ TRAINING = ("train", "val")  # `val` is a part of the training pictures
 
 
 def label_names(manifest: pd.DataFrame) -> list[str]:
-    """Return every label of a manifest, sorted: the order of the classes wherever they have one.
+    """Return every label of a manifest, sorted. This is the order of the classes everywhere.
 
     Raises UserError when no picture has any label.
     """
@@ -51,7 +51,7 @@ def training_counts(manifest: pd.DataFrame, split: pd.DataFrame, classes: Sequen
 
 
 def has_several_labels(manifest: pd.DataFrame) -> bool:
-    """Say whether the pictures of a manifest have lists of labels in place of one class each."""
+    """Say whether the pictures of a manifest have lists of labels, not one class each."""
     return any(bool(labels) for labels in manifest["labels"])
 
 

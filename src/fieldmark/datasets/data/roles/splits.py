@@ -1,9 +1,9 @@
 """Splits as trainings read them: which picture plays which role in a task.
 
-A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`,
-`role`, `label` and `class_name` (-1 and "" in a long-tailed split, whose pictures have several labels). Roles
-are "train" and "test", or "train", "query" and "gallery"; a long-tailed split has "val" besides, and so may a
-source's own.
+A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`, `role`,
+`label` and `class_name`. In a long-tailed split, whose pictures have several labels, `label` is -1 and
+`class_name` is "". Roles are "train" and "test", or "train", "query" and "gallery"; a long-tailed split also has
+"val", and so may the split that a source brings.
 """
 
 import hashlib
@@ -33,17 +33,23 @@ LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: 
 class SplitParams(Block):
     """One item of `splits:`.
 
-    `by` says what decides. "classes" (default for retrieval): the first `train_classes` of the sorted class
-    names, a share or a number, are for training and the others for the test. "source": the source's own
-    split. "images": `test_fraction` of each class is the test, drawn with `seed`. The default for
-    classification, dense and fewshot is "source" where the source has a split and "images" where it has none.
-    `dense` is for work on masks: it takes every picture, whether it has a class or not, as of one class.
-    `fewshot` is the classification split of the same options with `shots` training pictures per class.
-    `ks` are the k for which evaluation reports recall@k; they change no split.
-    A longtail split is of pictures with several labels. `imbalance` thins the training pictures until the
-    frequency of the classes falls by a power law, that many times from the first to the last; None keeps
-    them. `val_fraction` of the training pictures is for choosing thresholds. A class is of the `head` from so
-    many training pictures on, of the tail below `tail`, in between of the middle.
+    `by` says what decides on the role of a picture.
+    - "classes" (default for retrieval): the first `train_classes` of the sorted class names, a fraction or a number,
+      are for training and the other classes for the test.
+    - "source": the split that the source brings.
+    - "images": `test_fraction` of the pictures of each class are the test, drawn with `seed`.
+    The default for classification, dense and fewshot is "source" where the source has a split, else "images".
+
+    `kind` is the task. "dense" is for work on masks: it takes every picture, with or without a class, and all of
+    them count as one class. "fewshot" is the classification split of the same options with `shots` training
+    pictures per class. "longtail" is for pictures with several labels.
+
+    `ks` are the k for which evaluation reports recall@k; they do not change the split.
+
+    The others are for "longtail". With an `imbalance` training pictures are left out until the frequency of the
+    classes falls by a power law and the first class is that many times as frequent as the last; None keeps all.
+    `val_fraction` of the training pictures are for choosing thresholds. A class with at least `head` training
+    pictures is of the head, one with fewer than `tail` of the tail, the others of the middle.
     """
 
     dataset: str
@@ -61,8 +67,8 @@ class SplitParams(Block):
 
     @model_validator(mode="after")
     def _consistent(self) -> "SplitParams":
-        share = self.train_classes
-        if not (0 < share < 1 if isinstance(share, float) else share >= 1):
+        number = self.train_classes
+        if not (0 < number < 1 if isinstance(number, float) else number >= 1):
             raise ValueError("train_classes must be a share between 0 and 1 or a whole number of classes")
         if (self.kind == "retrieval" and self.by == "images") or (
             self.kind != "retrieval" and self.by == "classes"

@@ -40,7 +40,7 @@ def evaluate(models: Mapping[str, Loca], params: LocaParams, task: Task, figures
     headline = _headline(measures)
     return Evaluation(
         title=Loca.title,
-        variants=tuple(_result(models[name], found) for name, found in measures.items() if found),
+        variants=tuple(_result(models[name], values) for name, values in measures.items() if values),
         headline=headline,
         metrics=headline,
         claims=tuple(make_claims(models, dense, positions)),

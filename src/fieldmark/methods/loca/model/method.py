@@ -241,9 +241,9 @@ class Loca(Method[LocaParams, Parts]):
 
     def finish(self, task: Task) -> None:
         """Name a collapsed run."""
-        found = diagnosis({name: float(value) for name, value in self.measured.items()})
-        if found and first_process():
-            print(f"loca {self.variant.name} has {found}", file=sys.stderr)
+        collapsed = diagnosis({name: float(value) for name, value in self.measured.items()})
+        if collapsed and first_process():
+            print(f"loca {self.variant.name} has {collapsed}", file=sys.stderr)
 
     def embed(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> unit-length mean patch features (B, D)."""

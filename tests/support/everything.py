@@ -1,0 +1,42 @@
+"""All that is trained, by name: "irt/R" for a variant of a method, "backbones/vit" for an item of another section."""
+
+from pathlib import Path
+
+from fieldmark.configuration.wiring import read_wiring
+from fieldmark.engine.task import Task
+from support.others import clip_training, distillation, fine_tuning, other_names, pretraining
+from support.trainings import Changes, Training, all_variants, method_training
+from support.wired import CONFIGURATION, METHODS, wired_task
+
+FINE_TUNING = "dense/finetune"  # it is scored and not saved
+OTHERS = {
+    "backbones": pretraining,
+    "clip_models": clip_training,
+    "distill": distillation,
+    "dense": fine_tuning,
+}
+NAMES = [*(f"{method}/{variant.name}" for method, variant in all_variants()), *other_names()]
+TRAINED = [
+    *(f"{method}/{variant.name}" for method, variant in all_variants() if variant.trained),
+    *other_names(),
+]
+
+
+class Everything:
+    """Makes trainings by name; the variants of a method share one task, which lies in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tasks: dict[str, Task] = {}
+
+    def make(self, name: str, changes: Changes | None = None) -> Training:
+        """Return a training with changes in its block."""
+        section, _, item = name.partition("/")
+        if section in METHODS:
+            return method_training(section, item, self._task(section), changes)
+        return OTHERS[section](item, self.folder / name, changes or {})
+
+    def _task(self, method: str) -> Task:
+        if method not in self._tasks:
+            self._tasks[method] = wired_task(self.folder / method, read_wiring(CONFIGURATION, method))
+        return self._tasks[method]
