@@ -9,7 +9,6 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from fieldmark.evaluation.bootstrap import interval
 from fieldmark.evaluation.classification import (
-    classification_metrics,
     correct_in_top,
     group_accuracies,
     log_loss,

@@ -47,10 +47,10 @@ def test_more_dimensions_than_rows():
     assert energy[2] < 1
 
 
-def test_energy_refuses_nan_and_shares_out_of_range():
+def test_energy_refuses_nan_and_fractions_out_of_range():
     with pytest.raises(ValueError, match="row 1"):
         principal_energy(np.array([[1.0, 2.0], [np.nan, 1.0]]))
-    with pytest.raises(ValueError, match="share of energy"):
+    with pytest.raises(ValueError, match="fraction of energy"):
         components_for(np.array([0.5, 1.0]), 1.5)
 
 

@@ -19,7 +19,7 @@ _FILES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import late: who asks for one measure does not import the files of the others."""
+    """Import a measure when it is first used: the files of the other measures are then not imported."""
     if name in _FILES:
         return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Checked inputs of the measures: finite embeddings of unit length, comparable labels, scores with targets."""
+"""Checking the inputs of the measures: finite embeddings of unit length, comparable labels, scores with targets."""
 
 from typing import Any, TypeAlias
 
@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 Array: TypeAlias = npt.NDArray[Any]
-NAMED_ROWS = 5
+NAMED_ROWS = 5  # how many wrong rows an error names
 
 
 def unit_rows(embeddings: Tensor | Array, name: str) -> Tensor:
     """Return (N, D) embeddings in float64 with rows of length one; a zero row stays zero.
 
-    The result stays on the embeddings' device, except on one without float64 (MPS), where it goes to the CPU.
-    Raises ValueError for another rank than two and for rows that are not finite, naming them.
+    The result stays on the device of the embeddings; from a device without float64 (MPS) it goes to the CPU. Raises
+    ValueError for a tensor that is not two-dimensional and for rows that are not finite, naming them.
     """
     rows = torch.as_tensor(embeddings).detach()
     if rows.ndim != 2:

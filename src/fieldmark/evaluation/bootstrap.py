@@ -1,8 +1,8 @@
 """Confidence intervals by resampling classes.
 
-Queries of one class succeed and fail together, so queries are no independent draws. The cluster bootstrap
-draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap Methods and their
-Application, 1997, section 3.8) and takes the mean over all queries of the classes drawn.
+Queries of one class tend to succeed or fail together, so they are not independent. The cluster bootstrap therefore
+draws whole classes with replacement (A. C. Davison and D. V. Hinkley, Bootstrap Methods and their Application, 1997,
+section 3.8) and takes the mean over all queries of the drawn classes.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from fieldmark.evaluation.arrays import Array
 
 RESAMPLES = 2000
 LEVEL = 0.95
-DRAWS_AT_ONCE = 2**21
+DRAWS_AT_ONCE = 2**21  # bounds the memory
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Interval:
 def interval(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """Return the mean of `values` (N,) with its 95 % percentile interval over resampled clusters.
 
-    `clusters` (N,) names the class of each value. With a single cluster the values themselves are resampled:
-    that is all there is. The same seed and clusters give the same resamples, whatever the values.
-    Raises ValueError for no values, values that are not finite, and shapes that differ.
+    `clusters` (N,) names the class of each value. When all values have the same class, the values themselves are
+    resampled. The same seed and clusters give the same resamples, whatever the values are. Raises ValueError for no
+    values, values that are not finite, and shapes that differ.
     """
     array, codes = _checked(values, clusters)
     counts = np.bincount(codes).astype(np.float64)
@@ -44,7 +44,10 @@ def interval(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: in
 def paired_difference(
     first: Any, second: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
-    """Return mean(first - second) with its interval; both (N,) are measured on the same queries."""
+    """Return mean(first - second) with its interval; both (N,) are measured on the same queries.
+
+    `clusters` and the errors are as in `interval`.
+    """
     left, right = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if left.shape != right.shape:
         raise ValueError(

@@ -1,9 +1,8 @@
-"""Measures of a classifier: top-k accuracy, accuracy by class and by group, calibration.
+"""Measures of a classifier: top-k accuracy, accuracy per class and per group, calibration.
 
 Calibration: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (arXiv 1706.04599), equal bins.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ from fieldmark.evaluation.arrays import Array, float_array
 from fieldmark.evaluation.bootstrap import Interval, interval
 
 BINS = 15
-SUM_TOLERANCE = 1e-3  # by which a row of probabilities may miss 1
+SUM_TOLERANCE = 1e-3  # how far the sum of a row of probabilities may be from 1
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class GroupAccuracy:
 class Reliability:
     """Confidence against accuracy in equal bins of confidence.
 
-    `edges` (bins + 1,); `confidence`, `accuracy` and `counts` (bins,), the first two NaN in an empty bin.
+    `edges` (bins + 1,); `confidence` and `accuracy` (bins,) are means, NaN in an empty bin; `counts` (bins,).
     """
 
     edges: Array
@@ -40,7 +39,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error, 0 to 1: the gap of the two, weighed by the bins' pictures."""
+        """The expected calibration error, 0 to 1: the mean of |confidence - accuracy|, weighted by the counts."""
         gaps = np.abs(np.nan_to_num(self.confidence - self.accuracy))
         return float((gaps * self.counts).sum() / self.counts.sum())
 
@@ -48,33 +47,23 @@ class Reliability:
 def correct_in_top(scores: Tensor | Array, labels: Any, k: int = 1) -> Array:
     """Return (N,) booleans: whether a picture's class is among its k highest scores.
 
-    `scores` (N, C), `labels` (N,) from 0 to C - 1. Equal scores rank the wrong class first, so that a constant
-    score earns nothing. Raises ValueError for other shapes, NaN, labels outside the classes, and k below 1.
+    `scores` (N, C), `labels` (N,) from 0 to C - 1. Of equal scores, the wrong class ranks first: a classifier whose
+    scores are all equal must not count as right. Raises ValueError for other shapes, NaN, labels outside the classes,
+    and k below 1.
     """
     array, true = _checked(scores, labels)
     if k < 1:
         raise ValueError(f"k must be at least 1, it is {k}")
     of_class = array[np.arange(len(true)), true]
-    better: Array = (array >= of_class[:, None]).sum(1) - 1  # the class itself is as good as itself
+    better: Array = (array >= of_class[:, None]).sum(1) - 1  # less one: the class itself is in the sum
     return better < k
-
-
-def classification_metrics(
-    scores: Tensor | Array, labels: Any, ks: Sequence[int] = (1, 5)
-) -> dict[str, float]:
-    """Return `top<k>` for each k, and `class_mean`, the mean over classes of their top-1 accuracy; 0 to 1."""
-    tops = {f"top{k}": float(correct_in_top(scores, labels, k).mean()) for k in ks}
-    _, true = _checked(scores, labels)
-    right = correct_in_top(scores, true)
-    by_class = [right[true == label].mean() for label in np.unique(true)]
-    return {**tops, "class_mean": float(np.mean(by_class))}
 
 
 def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccuracy]:
     """Return the accuracy of every group, worst first, then by name.
 
-    `correct`, `groups` and `clusters` have shape (N,). Intervals resample the clusters within a group; a group
-    of one cluster (a class by itself) resamples its pictures.
+    `correct`, `groups` and `clusters` have shape (N,). Intervals resample the clusters within a group; where a group
+    is a single cluster (a class by itself), they resample its pictures.
     """
     right, names, parts = (np.asarray(values) for values in (correct, groups, clusters))
     if not right.shape == names.shape == parts.shape or right.ndim != 1:
@@ -88,9 +77,9 @@ def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccu
 
 
 def reliability(probabilities: Tensor | Array, labels: Any, bins: int = BINS) -> Reliability:
-    """Return the reliability of the highest probability (N, C) in `bins` equal bins, open on the left.
+    """Return the reliability of the highest of the probabilities (N, C) in `bins` equal bins, open on the left.
 
-    Raises ValueError for rows that are no probabilities, and as `correct_in_top`.
+    Raises ValueError for rows that are not probabilities, and where `correct_in_top` does.
     """
     array, true = _checked(probabilities, labels)
     if bins < 1:

@@ -1,4 +1,4 @@
-"""Which classes are found and which are taken for which: per-class recall and the hardest pairs."""
+"""Recall per class, and the pairs of classes that are confused most often."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,16 +22,16 @@ class ClassRecall:
 
 @dataclass(frozen=True)
 class Confusion:
-    """A class and the class it is most often taken for at rank 1.
+    """A class and a class for which its queries are taken at rank 1.
 
-    `share` is `count` over the class's valid queries; `query` and `neighbour` are rows of the clearest case
-    (the wrong neighbour of the highest similarity), for a picture of it.
+    `count` is how many queries, `fraction` is `count` divided by the valid queries of the class. `query` and
+    `neighbour` are the rows of the clearest case, the wrong neighbour with the highest similarity.
     """
 
     label: Any
     taken_for: Any
     count: int
-    share: float
+    fraction: float
     query: int
     neighbour: int
 
@@ -49,7 +49,7 @@ def class_recall(results: RetrievalResults, k: int = 1) -> ClassRecall:
 def hardest_confusions(results: RetrievalResults, n: int = 8) -> list[Confusion]:
     """Return the n (class, wrong class) pairs with the largest fraction of rank-1 errors, largest first.
 
-    Needs results with at least one neighbour kept; fewer than n pairs come back when fewer occur.
+    It returns fewer when fewer pairs occur, and none for results without neighbours.
     """
     if results.neighbours.shape[1] == 0:
         return []
@@ -63,7 +63,7 @@ def hardest_confusions(results: RetrievalResults, n: int = 8) -> list[Confusion]
 
 
 def _hardest_first(confusion: Confusion) -> tuple[float, int, str, str]:
-    return -confusion.share, -confusion.count, str(confusion.label), str(confusion.taken_for)
+    return -confusion.fraction, -confusion.count, str(confusion.label), str(confusion.taken_for)
 
 
 def _confusion(
@@ -75,7 +75,7 @@ def _confusion(
         label=label,
         taken_for=taken_for,
         count=len(queries),
-        share=len(queries) / totals[label],
+        fraction=len(queries) / totals[label],
         query=clearest,
         neighbour=int(results.neighbours[clearest, 0]),
     )

@@ -1,4 +1,4 @@
-"""Pictures against texts in one space: zero-shot classification, retrieval across the two, and what names mean."""
+"""Pictures against texts in one space: zero-shot classification, and retrieval from one to the other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,8 +13,8 @@ from fieldmark.evaluation.retrieval import rank_queries
 def zero_shot_hits(images: Tensor | Array, classes: Tensor | Array, labels: Any) -> Array:
     """Return (N,) True where the class text most similar (cosine) to a picture is that of its class.
 
-    `images` (N, m), `classes` (C, m), `labels` (N,) rows of `classes`. A class as similar as the right one
-    counts against it, so that equal texts earn nothing by luck. Raises ValueError as `cross_recall` does.
+    `images` (N, m), `classes` (C, m), `labels` (N,) rows of `classes`. Where another class is as similar as the right
+    one, it ranks before it: equal texts must not count as right by luck. Raises ValueError as `cross_recall` does.
     """
     return cross_recall(images, labels, classes, np.arange(len(classes)), (1,))[1]
 
@@ -26,15 +26,15 @@ def cross_recall(
     gallery_owners: Any,
     ks: Sequence[int],
 ) -> Mapping[int, Array]:
-    """Return, for each k, (Q,) True where an entry of the query's owner is among the k most similar (cosine).
+    """Return, for each k, (Q,) True where an entry with the owner of the query is among the k most similar (cosine).
 
-    `queries` (Q, m), `gallery` (G, m). Owners, (Q,) and (G,), say what belongs together: pictures and their
-    captions, or all of one class. Wrong entries as similar as the best right one rank before it. Raises
-    ValueError for wrong shapes and for a query whose owner the gallery lacks.
+    `queries` (Q, m), `gallery` (G, m). The owners, (Q,) and (G,), say what belongs together: a picture and its
+    captions, or all of one class. Wrong entries that are as similar as the best right one rank before it. Raises
+    ValueError for wrong shapes and for a query whose owner has no entry in the gallery.
     """
-    asked = label_array(query_owners, len(queries), "query_owners")
+    wanted = label_array(query_owners, len(queries), "query_owners")
     owners = label_array(gallery_owners, len(gallery), "gallery_owners")
-    results = rank_queries(queries, asked, gallery, owners, neighbours=0)
+    results = rank_queries(queries, wanted, gallery, owners, neighbours=0)
     if not results.valid.all():
         raise ValueError("a query has nothing to find in the gallery")
     return {k: results.first_rank <= k for k in ks}

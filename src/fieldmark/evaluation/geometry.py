@@ -1,4 +1,4 @@
-"""The geometry of an embedding: how many directions it uses and how far it parts positives from negatives."""
+"""The geometry of an embedding: how many directions it uses, and how well it separates positives from negatives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from torch import Tensor
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
 from fieldmark.evaluation.bootstrap import Interval
 
-COLLAPSED_VARIANCE = 1e-12  # of unit vectors, whose total variance is at most 1
-BLOCK_ELEMENTS = 2**22
+COLLAPSED_VARIANCE = 1e-12  # a smaller total variance counts as none; that of unit vectors is at most 1
+BLOCK_ELEMENTS = 2**22  # similarities held at once
 JACKKNIFE_GROUPS = 50
 
 
 def principal_energy(embeddings: Tensor | Array) -> Array:
-    """Return (D,) the cumulative fraction of the variance of the first 1..D principal components.
+    """Return (D,): which fraction of the variance the first 1, 2, ..., D principal components hold.
 
-    Eigenvalues of the centred covariance of the L2-normalised (N, D) embeddings, largest first, over their
-    sum. Embeddings that all coincide have no variance; theirs is defined as 1 everywhere.
-    Raises ValueError for rows that are not finite.
+    These are the cumulative eigenvalues, largest first, of the covariance of the L2-normalised embeddings (N, D),
+    divided by their sum. Where all embeddings are equal there is no variance; the result is then defined as 1
+    everywhere. Raises ValueError for rows that are not finite.
     """
     rows = unit_rows(embeddings, "embeddings")
     if len(rows) == 0:
@@ -39,37 +39,37 @@ def _energy(covariance: Tensor) -> Array:
     return energy
 
 
-def components_for(energy: Array, share: float = 0.9) -> int:
-    """Return how many components hold at least `share` (0 to 1) of the cumulative `energy` (D,)."""
-    if not 0 < share <= 1:
-        raise ValueError(f"share of energy must be above 0 and at most 1, it is {share}")
-    return int(np.searchsorted(energy, share - 1e-9)) + 1
+def components_for(energy: Array, fraction: float = 0.9) -> int:
+    """Return how many components hold at least `fraction` (0 to 1) of the energy, given cumulative `energy` (D,)."""
+    if not 0 < fraction <= 1:
+        raise ValueError(f"fraction of energy must be above 0 and at most 1, it is {fraction}")
+    return int(np.searchsorted(energy, fraction - 1e-9)) + 1
 
 
 def components_difference(
-    first: Tensor | Array, second: Tensor | Array, clusters: Any, share: float = 0.9
+    first: Tensor | Array, second: Tensor | Array, clusters: Any, fraction: float = 0.9
 ) -> Interval:
-    """Return how many more components `first` (N, D1) needs for `share` of its energy than `second` (N, D2).
+    """Return how many more components `first` (N, D1) needs for `fraction` of its energy than `second` (N, D2).
 
-    Both embed the same pictures. The 95 % interval is the value -+ 1.96 standard errors of the delete-a-group
-    jackknife over `clusters` (N,): a bootstrap would be biased, as repeated classes hide directions.
-    Raises ValueError for other pictures or fewer than two clusters.
+    Both embed the same pictures. The 95 % interval is the value +- 1.96 standard errors of the delete-a-group
+    jackknife over `clusters` (N,). A bootstrap would be biased, because a resample in which classes are repeated uses
+    fewer directions. Raises ValueError for different numbers of pictures and for fewer than two clusters.
     """
     rows = [unit_rows(first, "first"), unit_rows(second, "second")]
     codes = np.unique(label_array(clusters, len(rows[0]), "clusters"), return_inverse=True)[1]
     if len(rows[0]) != len(rows[1]) or len(np.unique(codes)) < 2:
         raise ValueError("a difference of components needs the same pictures and at least two clusters")
     groups = codes % JACKKNIFE_GROUPS
-    left_out = _left_out_components(rows[0], groups, share) - _left_out_components(rows[1], groups, share)
+    left_out = _left_out_components(rows[0], groups, fraction) - _left_out_components(rows[1], groups, fraction)
     half = 1.96 * float(np.sqrt((len(left_out) - 1) * np.var(left_out)))
-    value = components_for(principal_energy(rows[0]), share) - components_for(
-        principal_energy(rows[1]), share
+    value = components_for(principal_energy(rows[0]), fraction) - components_for(
+        principal_energy(rows[1]), fraction
     )
     return Interval(value, value - half, value + half)
 
 
-def _left_out_components(rows: Tensor, groups: Array, share: float) -> Array:
-    """Return the (fractional) components for `share` of unit rows (N, D) without each group in turn."""
+def _left_out_components(rows: Tensor, groups: Array, fraction: float) -> Array:
+    """Return the (fractional) components for `fraction` of the energy of unit rows (N, D), without each group in turn."""
     total, second = rows.sum(dim=0), rows.T @ rows
     components = []
     for group in range(int(groups.max()) + 1):
@@ -77,13 +77,16 @@ def _left_out_components(rows: Tensor, groups: Array, share: float) -> Array:
         kept = len(rows) - len(part)
         mean = (total - part.sum(dim=0)) / kept
         covariance = (second - part.T @ part) / kept - mean.outer(mean)
-        components.append(_fractional_components(_energy(covariance), share))
+        components.append(_fractional_components(_energy(covariance), fraction))
     return np.array(components)
 
 
-def _fractional_components(energy: Array, share: float) -> float:
-    """Return where the polygon through (0, 0), (1, energy[0]), ... reaches `share`: a smooth count."""
-    return float(np.interp(share, np.concatenate([[0.0], energy]), np.arange(len(energy) + 1)))
+def _fractional_components(energy: Array, fraction: float) -> float:
+    """Return a number of components that need not be whole: where the line through `energy` reaches `fraction`.
+
+    The line connects the points (0, 0), (1, energy[0]), (2, energy[1]), ...
+    """
+    return float(np.interp(fraction, np.concatenate([[0.0], energy]), np.arange(len(energy) + 1)))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class SimilarityHistograms:
 
     @property
     def overlap(self) -> float:
-        """Common area of the two normalised histograms: 0 parted, 1 alike; 0 when either is empty."""
+        """Common area of the two normalised histograms: from 0, separate, to 1, equal; 0 when either is empty."""
         if not (self.positive.sum() and self.negative.sum()):
             return 0.0
         fractions = self.positive / self.positive.sum(), self.negative / self.negative.sum()
@@ -110,10 +113,10 @@ def similarity_histograms(
     gallery_labels: Tensor | Array | Sequence[int] | None = None,
     bins: int = 100,
 ) -> SimilarityHistograms:
-    """Count the cosine similarity of every pair of equal and of different label.
+    """Count the cosine similarities of all pairs with equal labels (positive) and with different ones (negative).
 
-    Without a gallery each unordered pair of different queries counts once; with one, each (query, gallery)
-    pair. Shapes and errors as for `retrieval_metrics`.
+    Without a gallery each pair of two queries counts once; with a gallery, each pair of a query and an entry of the
+    gallery. Shapes and errors are as for `retrieval_metrics`.
     """
     rows = unit_rows(queries, "queries")
     labels = label_array(query_labels, len(rows), "query_labels")
@@ -131,5 +134,5 @@ def similarity_histograms(
 
 
 def _binned(similarity: Array, bins: int) -> Array:
-    position = ((similarity + 1) * (bins / 2)).astype(np.int64)
-    return np.bincount(np.clip(position, 0, bins - 1), minlength=bins)
+    index = ((similarity + 1) * (bins / 2)).astype(np.int64)
+    return np.bincount(np.clip(index, 0, bins - 1), minlength=bins)

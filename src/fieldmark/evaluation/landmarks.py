@@ -11,7 +11,7 @@ from fieldmark.evaluation.arrays import Array, float_array
 Indices = Sequence[Any]
 Protocol = Literal["easy", "medium", "hard"]
 
-# protocol -> (positives, ignored)
+# For each protocol, which kinds of rows are positives and which are ignored.
 PROTOCOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "easy": (("easy",), ("hard", "junk")),
     "medium": (("easy", "hard"), ("junk",)),
@@ -49,9 +49,9 @@ def revisited_average_precision(
 ) -> Array:
     """Return (queries,) average precisions by the trapezoid rule, NaN for queries without positives.
 
-    Ignored images are taken out of the ranking first. Equal similarities rank negatives first, so that a
-    constant similarity earns nothing by luck. Raises ValueError for an unknown protocol, NaN, rows outside
-    the database, lists that do not match the queries, and images that are both positive and ignored.
+    Ignored images are taken out of the ranking first. Of equal similarities, negatives rank first: equal similarities
+    for all images must not score by luck. Raises ValueError for an unknown protocol, NaN, rows outside the database,
+    lists that do not match the queries, and images that are both positive and ignored.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}; it is {protocol!r}")

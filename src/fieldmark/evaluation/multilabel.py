@@ -1,8 +1,7 @@
 """Measures of pictures with several labels: average precision per class, by frequency, with intervals.
 
-Average precision is the mean over the positives of the precision at their score, scikit-learn's definition:
-pictures with equal scores share one threshold, so that their order decides nothing. All measures are
-fractions between 0 and 1.
+Average precision is the mean over the positives of the precision at their score, as scikit-learn defines it: pictures
+with equal scores have the same threshold, so that their order does not matter. All measures are fractions from 0 to 1.
 """
 
 from collections.abc import Mapping
@@ -59,8 +58,8 @@ def multilabel_map(
 def resampled_ap(scores: Any, targets: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
     """Return the average precisions of pictures drawn with replacement, (resamples, C).
 
-    The same seed and number of pictures give the same draws whatever the scores, so that two models can be
-    compared draw by draw. A class is NaN in a draw that holds none of its positives.
+    The same seed and number of pictures give the same draws, whatever the scores are, so that two models can be
+    compared draw by draw. A class is NaN in a draw that has none of its positives.
     """
     values, truth = checked_scores(scores, targets)
     ranking, rng = _Ranking(values, truth), np.random.default_rng(seed)
@@ -82,40 +81,23 @@ def map_intervals(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Interval]:
-    """Return `map` and the groups with classes to score, each with its interval over resampled pictures."""
+    """Return `map` and the means over the groups that can be scored, each with its interval over resampled pictures.
+
+    Arguments and errors are those of `multilabel_map`.
+    """
     ap = multilabel_map(scores, targets)["ap"]
     draws = resampled_ap(scores, targets, resamples=resamples, seed=seed)
     return mean_intervals(ap, draws, _groups(class_counts, len(ap), head, tail))
-
-
-def map_differences(
-    first: Any,
-    second: Any,
-    targets: Any,
-    class_counts: Any = None,
-    *,
-    head: int = HEAD,
-    tail: int = TAIL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> dict[str, Interval]:
-    """Return the measures of `first` minus those of `second` with intervals, paired by picture.
-
-    Both are scores (N, C) of the same pictures. Raises ValueError where `multilabel_map` does.
-    """
-    gains = multilabel_map(first, targets)["ap"] - multilabel_map(second, targets)["ap"]
-    draws = resampled_ap(first, targets, resamples=resamples, seed=seed)
-    draws -= resampled_ap(second, targets, resamples=resamples, seed=seed)
-    return mean_intervals(gains, draws, _groups(class_counts, len(gains), head, tail))
 
 
 def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str, Interval]:
     """Return the mean over all classes (`map`) and over each of `groups`, (C,) masks, that can be scored.
 
     `ap` (C,) are average precisions, or differences of two models', NaN where there is none; `draws`
-    (resamples, C) are those of `resampled_ap`, or their differences. Intervals are basic ones (Davison and Hinkley
-    1997, section 5.2): a positive drawn twice helps itself, so draws lie above the value, all the more the rarer the
-    class. Percentiles of the draws would be as much too high; here the draws' errors are taken off the value.
+    (resamples, C) are those of `resampled_ap`, or their differences. A positive that is drawn twice raises its own
+    precision, so that the draws lie above the value, the more the rarer a class is, and their percentiles would be too
+    high. Intervals are therefore basic bootstrap intervals (Davison and Hinkley 1997, section 5.2): the errors of the
+    draws are subtracted from the value.
     """
     scored = ~np.isnan(ap)
     masks = {"map": scored, **{name: mask & scored for name, mask in groups.items()}}
@@ -123,7 +105,7 @@ def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str
 
 
 class _Ranking:
-    """Pictures of every class in the order of their scores, (N, C), sorted once for many weightings."""
+    """The pictures in the order of their scores for every class, (N, C); sorted once for many weightings."""
 
     def __init__(self, scores: Array, targets: Array) -> None:
         self.order = np.argsort(-scores, axis=0, kind="stable")
@@ -152,7 +134,7 @@ class _Ranking:
 
 
 def _groups(class_counts: Any, classes: int, head: int, tail: int) -> Mapping[str, Array]:
-    """Return which classes are of the head, the medium and the tail, each (C,); nothing without class counts."""
+    """Return masks (C,) of the classes of head, medium and tail; nothing without class counts."""
     if class_counts is None:
         return {}
     counts = np.asarray(class_counts)

@@ -1,11 +1,11 @@
 """Retrieval measures: recall@k, MAP@R, R-precision and mAP, from the ranks of each query's positives.
 
-Ties. A positive must be more similar than a negative by 2**-40 to rank before it: equals rank negatives first.
-A model that maps every picture to one point therefore scores as badly as a ranking can, never by luck.
+Ties: a positive ranks before a negative only when it is more similar by more than 2**-40; of equal similarities, the
+negatives rank first. A model that maps every picture to one point therefore gets the worst scores, never lucky ones.
 
-With p_1 >= ... >= p_R the similarities of a query's R positives and n_k the number of negatives at least as
-similar as p_k, the rank of the k-th positive is k + n_k. Every measure follows from these ranks, so no full
-ranking is ever sorted: memory is bounded by one block of queries against the gallery.
+Let p_1 >= ... >= p_R be the similarities of the R positives of a query, and n_k the number of negatives that are at
+least as similar as p_k. Then the rank of the k-th positive is k + n_k. Every measure follows from these ranks, so that
+no full ranking is sorted, and the memory is bounded by one block of queries against the gallery.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
 
-TIE = 2.0**-40  # more than the rounding of a product in float64, far less than float32 can tell apart
-BLOCK_ELEMENTS = 2**22  # similarities held at once; a block takes about ten times as many bytes
+TIE = 2.0**-40  # more than the rounding errors of float64, far less than the differences that float32 can hold
+BLOCK_ELEMENTS = 2**22  # similarities held at once; they take about ten times as many bytes
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class RetrievalResults:
     similarities: Array
 
     def recall(self, k: int) -> Array:
-        """Return (N,) float64: 1 where a positive is among the first k (or all, past the gallery), else 0."""
+        """Return (N,) float64: 1 where a positive is among the first k (at most the whole gallery), else 0."""
         return (self.valid & (self.first_rank <= k)).astype(np.float64)
 
     def values(self, ks: Sequence[int] = (1, 2, 4, 8)) -> dict[str, Array]:
-        """Return the (N,) values behind each measure by name; the measure is their mean over `valid`."""
+        """Return the value per query (N,) of each measure, by name; a measure is their mean over `valid`."""
         return {
             **{f"recall@{k}": self.recall(k) for k in ks},
             "map@r": self.ap_at_r,
@@ -143,7 +143,7 @@ def rank_queries(
 
 
 class _Columns:
-    """The per-query arrays of RetrievalResults, filled block by block."""
+    """The arrays of RetrievalResults with one entry per query; they are filled block by block."""
 
     def __init__(self, queries: int, kept: int) -> None:
         self.measures: dict[str, Array] = {
@@ -166,16 +166,16 @@ class _Columns:
 
 
 def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Number the labels of both sides alike, whatever their type."""
+    """Return whole numbers for the labels of both sides, equal where labels are equal, whatever their type."""
     _, codes = np.unique(np.concatenate([labels, other_labels]), return_inverse=True)
     numbers = torch.as_tensor(codes.reshape(-1), device=device)
     return numbers[: len(labels)], numbers[len(labels) :]
 
 
 def _positive_ranks(keys: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (B, Rmax) ranks of each query's positives, nearest first, and (B,) how many there are.
+    """Return (B, Rmax) ranks of the positives of each query, nearest first, and (B,) how many there are.
 
-    Ranks past a query's own count are meaningless. Rows that must not be retrieved have key -inf.
+    Ranks beyond the number of positives of a query mean nothing. Rows that must not be retrieved have the key -inf.
     """
     counts = positive.sum(dim=1)
     longest = int(counts.max())

@@ -1,7 +1,7 @@
 """Measures of dense prediction: intersection over union of every class, with intervals over pictures.
 
-The score of a set of pictures is made of its pixel counts as a whole (M. Everingham et al., The PASCAL Visual
-Object Classes Challenge, IJCV 2010, section 4.2), not the mean of scores per picture.
+The score of a set of pictures is computed from the pixel counts of all of them together (M. Everingham et al., The
+PASCAL Visual Object Classes Challenge, IJCV 2010, section 4.2); it is not the mean of scores per picture.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import LEVEL, RESAMPLES, Interval
 
 NO_LABEL = 255
-DRAWS_AT_ONCE = 2**22
+DRAWS_AT_ONCE = 2**22  # bounds the memory
 
 
 def mean_iou(
@@ -64,7 +64,7 @@ def confusion_matrix(
 
 @dataclass(frozen=True)
 class Overlaps:
-    """Pixel counts of N pictures, each (N, C): where both sides agree, as predicted, as true."""
+    """Pixel counts per picture and class, each (N, C): predicted and true (`both`), `predicted`, and `true`."""
 
     both: Array
     predicted: Array
@@ -72,7 +72,7 @@ class Overlaps:
 
     @classmethod
     def of(cls, confusions: Any) -> "Overlaps":
-        """Take the counts from one confusion matrix (C, C) a picture. Raises ValueError for none."""
+        """Take the counts from one confusion matrix (C, C) per picture. Raises ValueError without any."""
         matrices = np.asarray(confusions)
         if matrices.ndim != 3 or not len(matrices):
             raise ValueError(f"confusion matrices must have shape (N, C, C), they have {matrices.shape}")
@@ -154,7 +154,7 @@ def _iou(both: Array, predicted: Array, true: Array) -> Array:
 
 
 def _mean(ratios: Array) -> Array:
-    """Mean over the last axis without NaN; NaN where nothing is left."""
+    """Return the mean over the last axis without NaN values; NaN where all are."""
     there = ~np.isnan(ratios)
     count = there.sum(-1)
     total = np.where(there, ratios, 0.0).sum(-1)
@@ -163,7 +163,7 @@ def _mean(ratios: Array) -> Array:
 
 
 def _labels(values: Tensor | Array) -> Tensor:
-    """A tensor on the CPU; of an array a copy, since a picture of the store may not be written to."""
+    """Return a tensor on the CPU; an array is copied, since arrays from the store are read-only."""
     return values.detach().cpu() if isinstance(values, Tensor) else torch.from_numpy(np.array(values))
 
 

@@ -104,10 +104,10 @@ def _by_group(manifest: pd.DataFrame, names: Sequence[str]) -> list[int]:
 
 def _told_classes(clip: Clip, manifest: pd.DataFrame, train: Subset, names: Sequence[str]) -> Tensor | None:
     """Return (C, m), the mean embedding of the training captions of each class; None where a class has none."""
-    of_class: dict[str, list[str]] = {name: [] for name in names}
+    by_class: dict[str, list[str]] = {name: [] for name in names}
     for name, captions in zip(train.frame["class_name"], sentences_of(manifest, train), strict=True):
-        of_class.setdefault(name, []).extend(captions)
-    kept = [of_class[name][:MAX_CAPTIONS] for name in names]
+        by_class.setdefault(name, []).extend(captions)
+    kept = [by_class[name][:MAX_CAPTIONS] for name in names]
     if not all(kept):
         return None
     vectors = normalize(encode_all(clip, [text for of_class in kept for text in of_class]), dim=1)
