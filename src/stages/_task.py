@@ -5,12 +5,12 @@ from pathlib import Path
 
 from fieldmark.base.blocks import Block, read_yaml
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import NO_TEXT, Wiring, check_split
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams, read_split
 from fieldmark.engine.checkpoint import RESUME, StateKey
 from fieldmark.engine.task import Task
+from fieldmark.engine.wiring import NO_TEXT, Wiring
 from fieldmark.runtime.params import RuntimeParams
 
 MODELS, HISTORY = Path("models"), Path("reports/history")
@@ -31,7 +31,7 @@ def open_task(
     `params` is the block of what is trained, `history` the folder of its curves. A killed run is continued only when
     parameters, pictures, split, backbone, text, the files `inputs` and the code are the same as before.
     """
-    check_split(configuration, wiring.split, wiring.dataset, stage)
+    configuration.require_split(wiring.split, wiring.dataset, stage)
     data, split = PREPARED / wiring.dataset, Path(f"data/splits/{wiring.split}.parquet")
     files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).glob("*.*")), *inputs]
     if wiring.backbone:

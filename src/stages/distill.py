@@ -5,10 +5,11 @@ from _task import MODELS, open_task
 
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import load_distillation
+from fieldmark.contract.variants import output_folder
 from fieldmark.engine.checkpoint import RESUME
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.runtime.distributed import first_process, output_folder
+from fieldmark.runtime.distributed import first_process
 
 
 def main(name: str, configuration: Configuration) -> None:

@@ -7,9 +7,9 @@ from _task import MODELS, open_task
 
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import read_wiring
 from fieldmark.contract.registry import load_evaluation, load_method
 from fieldmark.contract.variants import load_students, load_variants
+from fieldmark.engine.wiring import read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult
 

@@ -6,7 +6,6 @@ from _stage import run
 
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import check_split
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.roles.splits import read_split
 from fieldmark.language.extraction import describe, extract
@@ -21,7 +20,7 @@ CLIPS, CACHE = Path("models/clip_models"), Path("data/cache/phrases")
 def main(name: str, configuration: Configuration) -> None:
     """Extract the item `name` of `phrases` in params.yaml."""
     params = configuration.item("phrases", name, PhrasesParams)
-    check_split(configuration, params.split, params.dataset, f"phrases.{name}")
+    configuration.require_split(params.split, params.dataset, f"phrases.{name}")
     data = Path(params.nltk_data or NLTK_DATA).expanduser()
     if params.tagger == "nltk" and params.nltk_data is None:
         require_tagger(data)

@@ -4,13 +4,13 @@ from _stage import run
 from _task import MODELS, open_task
 
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import read_wiring
 from fieldmark.contract.registry import load_method
-from fieldmark.contract.variants import train_variants
+from fieldmark.contract.variants import output_folder, train_variants
 from fieldmark.engine.checkpoint import RESUME
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.training import clear_states
-from fieldmark.runtime.distributed import first_process, output_folder
+from fieldmark.engine.wiring import read_wiring
+from fieldmark.runtime.distributed import first_process
 
 
 def main(name: str, configuration: Configuration) -> None:

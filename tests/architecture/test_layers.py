@@ -13,7 +13,7 @@ import pytest
 from .imports import FIELDMARK, SRC, STAGES, TOP, imported, late
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"base", "datasets.world"}),
+    frozenset({"base", "datasets.world", "longtail"}),
     frozenset({"configuration", "datasets.data.packed", "evaluation", "towers", "vision"}),
     frozenset(
         {"datasets.acquire", "datasets.data.batches", "datasets.data.roles", "results", "textcache", "texts"}
@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TRAIN = {
     *("base", "configuration", "datasets.data.packed", "datasets.data.batches", "datasets.data.roles"),
-    *("texts", "towers", "vision", "runtime", "engine", "contract", "clip", "pretraining"),
+    *("longtail", "texts", "towers", "vision", "runtime", "engine", "contract", "clip", "pretraining"),
     *("methods.model", "methods.distillation"),
 }
 SCORE = {"evaluation", "results", "figures", "protocols", "scoring", "reporting", "methods.evaluation"}

@@ -11,7 +11,7 @@ import torch
 from support.clips import tiny_clip
 from torch.nn.functional import normalize
 
-from fieldmark.clip.contrastive import MOST_SCALE, ContrastiveClip, contrastive_loss
+from fieldmark.clip.contrastive import MAX_LOG_SCALE, ContrastiveClip, contrastive_loss
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,7 +81,7 @@ def test_the_temperature_has_a_floor():
     model = ContrastiveClip(tiny_clip(), [["a"]], seed=0)
     model.clip.logit_scale.data.fill_(9.0)
     model.after_step(0)
-    assert float(model.clip.logit_scale) == pytest.approx(MOST_SCALE)
+    assert float(model.clip.logit_scale) == pytest.approx(MAX_LOG_SCALE)
 
 
 PROGRAM = """

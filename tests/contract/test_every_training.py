@@ -20,8 +20,7 @@ from fieldmark.runtime.params import RuntimeParams
 
 Make = Callable[[str], Training]
 Practised = Callable[[str], tuple[Trainable, list[float]]]
-FALLING_STEPS = 24
-RATE = 1e-2  # of the part that learns fastest
+FALLING_STEPS, RATE = 36, 1e-2
 FALL = 0.05  # as a fraction of the first loss
 WINDOW = 2  # steps per point of the curve, after each of which a state is saved
 
@@ -42,8 +41,7 @@ def practise(made: Training) -> tuple[Trainable, list[float]]:
     model, losses = made.build(), []
     if not made.params.steps:
         return model, losses
-    rate = RATE / max(group.lr_scale for group in model.parameter_groups(made.params))
-    changes = {"lr": rate, "schedule": "constant", "warmup_steps": 0, "drop_every": None}
+    changes = {"lr": RATE, "schedule": "constant", "warmup_steps": 0, "drop_every": None}
     stepper = Stepper(model, made.params.model_copy(update=changes), RuntimeParams(device="cpu"))
     stepper.set_rate(0)
     for _ in range(FALLING_STEPS):

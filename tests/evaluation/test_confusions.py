@@ -22,9 +22,9 @@ def test_by_hand():
     assert recall.recall.tolist() == pytest.approx([1 / 2, 2 / 3])
     assert recall.queries.tolist() == [2, 3]
     first, second = hardest_confusions(results)
-    assert (first.label, first.taken_for, first.count, first.share) == ("b", "a", 1, 0.5)
+    assert (first.label, first.taken_for, first.count, first.fraction) == ("b", "a", 1, 0.5)
     assert (first.query, first.neighbour) == (3, 2)
-    assert (second.label, second.taken_for, second.share) == ("a", "b", pytest.approx(1 / 3))
+    assert (second.label, second.taken_for, second.fraction) == ("a", "b", pytest.approx(1 / 3))
 
 
 def test_against_loops():
@@ -37,7 +37,7 @@ def test_against_loops():
             pairs.setdefault((labels[query], labels[best]), []).append(query)
     found = hardest_confusions(results, n=100)
     assert {(one.label, one.taken_for): one.count for one in found} == {k: len(v) for k, v in pairs.items()}
-    assert all(a.share >= b.share for a, b in pairwise(found))
+    assert all(a.fraction >= b.fraction for a, b in pairwise(found))
     assert len(hardest_confusions(results, n=3)) == 3
     recall = class_recall(results)
     for label, value in zip(recall.labels, recall.recall, strict=True):

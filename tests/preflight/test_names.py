@@ -13,11 +13,11 @@ from fieldmark.base.blocks import Block, read_yaml
 from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import Wiring
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.acquire.source import SOURCES, load_source
 from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.wiring import Wiring
 from fieldmark.language.schema import PhrasesParams
 from fieldmark.preflight.check import SECTIONS, UNSEEN_BY_DVC, check_params
 from fieldmark.pretraining.schema import BackboneParams

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fieldmark.configuration.wiring import read_wiring
 from fieldmark.engine.task import Task
+from fieldmark.engine.wiring import read_wiring
 from support.others import clip_training, distillation, fine_tuning, other_names, pretraining
 from support.trainings import Changes, Training, all_variants, method_training
 from support.wired import CONFIGURATION, METHODS, wired_task

@@ -9,12 +9,12 @@ from fieldmark.base.blocks import parse
 from fieldmark.clip.contrastive import ContrastiveClip
 from fieldmark.clip.schema import ClipParams
 from fieldmark.clip.training import make_clip, sentences_of
-from fieldmark.configuration.wiring import read_wiring
 from fieldmark.contract.variants import load_model, load_students, save_model
 from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.datasets.data.batches.transforms import evaluation_transform
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Trainable
+from fieldmark.engine.wiring import read_wiring
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.pma.distillation import DistillParams, distil
 from fieldmark.methods.pma.distillation.students import Distillation, load_teacher

@@ -11,11 +11,11 @@ import torch
 
 from fieldmark.base.blocks import parse
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import Wiring
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import load_method
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.task import Task
+from fieldmark.engine.wiring import Wiring
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.methods.pma.model.variants import TrainedName
 from fieldmark.pretraining.schema import BackboneParams

@@ -1,1 +1,1 @@
-"""Timings of hot paths, each beside what it is measured against; run with `make bench`."""
+"""Timings of the code that runs most often, each compared with a simpler alternative; run with `make bench`."""

@@ -13,7 +13,7 @@ BENCHMARKS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca
 
 
 def main() -> None:
-    """Run the benchmarks; figures are medians of rounds in which the sides take turns."""
+    """Run the benchmarks; the times are medians over rounds in which the actions take turns."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     configuration = Configuration.read(parser.parse_args().params)

@@ -1,4 +1,4 @@
-"""CPRFL's step beside its backbone, the asymmetric loss and average precision beside the naive versions."""
+"""CPRFL's training step compared with its backbone; its loss and average precision compared with naive versions."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 
 def _step(variant: CprflVariant, task: Task) -> str:
-    """One optimiser step of CPRFL through the engine, and of its backbone alone, on the same pictures."""
+    """Time an optimiser step of CPRFL in the engine, and one of its backbone alone, on the same pictures."""
     images, train = variant.params.images, variant.params.train
     generator = torch.Generator().manual_seed(0)
     size = train.batch_size // train.accumulate
@@ -70,7 +70,7 @@ def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor, half: bool)
 
 
 def _loss() -> str:
-    """The asymmetric loss with its gradient, and as its formula is written."""
+    """Time the asymmetric loss with its gradient, and the same computed just as its formula is written."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(ENTRIES, generator=generator).requires_grad_()
     targets = (torch.rand(ENTRIES, generator=generator) < 0.05).float()
@@ -92,15 +92,15 @@ def _written(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def _average_precision() -> str:
-    """Average precision of every class at once, and class by class with scikit-learn."""
+    """Time the average precision of all classes at once, and class by class with scikit-learn."""
     rng = np.random.default_rng(0)
     scores, targets = rng.normal(size=(PICTURES, CLASSES)), rng.random((PICTURES, CLASSES)) < 0.05
 
-    def one_by_one() -> list[float]:
+    def class_by_class() -> list[float]:
         return [average_precision_score(targets[:, c], scores[:, c]) for c in range(CLASSES)]
 
     actions = {
-        "scikit-learn, class by class": one_by_one,
+        "scikit-learn, class by class": class_by_class,
         "multilabel_map": lambda: multilabel_map(scores, targets),
     }
     return table(f"Average precision, {CLASSES} classes", in_turn(actions, ROUNDS), PICTURES, "img")

@@ -8,11 +8,11 @@ from PIL import Image
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import read_wiring
 from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
+from fieldmark.engine.wiring import read_wiring
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, save_backbone

@@ -1,4 +1,4 @@
-"""FRPT's training step beside one pass of its backbone, and beside the fine-tuning that a user would do instead."""
+"""FRPT's training step compared with a pass of its backbone, and with the fine-tuning that a user would do instead."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 
 def _batch(task: Task, count: int) -> dict[str, Tensor]:
-    """Pictures from all over the training set, uint8 as the loader gives them, and their labels."""
+    """Return evenly spaced pictures of the training set, uint8 as the loader gives them, and their labels."""
     subset = task.subset("train")
     chosen = [number * len(subset) // count for number in range(count)]
     images = torch.stack([to_tensor(task.store[int(subset.rows[index])]) for index in chosen])
@@ -54,17 +54,17 @@ def _bare_actions(task: Task, images: Tensor, half: bool) -> dict[str, Callable[
 def _step(
     name: VariantName, params: FrptParams, task: Task, batch: dict[str, Tensor]
 ) -> Callable[[], Losses]:
-    """Return what makes one step of a variant, named by the block or not."""
+    """Return an action that makes one step of a variant, which need not be in the block."""
     variant = Frpt.named(params.model_copy(update={"variants": (name,)}), name)
     stepper = Stepper(Frpt.build(variant, task), params.train, task.runtime)
     return lambda: stepper.step(iter([batch] * params.train.accumulate))
 
 
 def _through(backbone: Backbone, images: Tensor, half: bool) -> None:
-    """What any prompt must pay: the loss reaches the pictures through the frozen weights."""
-    asked = (images.float() / 255).requires_grad_()
+    """Do what any prompt costs: the gradient of the loss goes back to the pictures through the frozen weights."""
+    pixels = (images.float() / 255).requires_grad_()
     with torch.autocast(images.device.type, torch.bfloat16, enabled=half):
-        loss = backbone(asked).feature_map.square().mean()
+        loss = backbone(pixels).feature_map.square().mean()
     loss.backward()
 
 

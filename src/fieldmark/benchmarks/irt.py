@@ -1,4 +1,4 @@
-"""IRT's training step beside the bare backbone, and the loader beside the step."""
+"""IRT's training step compared with its backbone alone, and the loader compared with reading JPEG files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,32 +22,32 @@ from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12
-LOADED = 12  # batches
+LOADED = 36  # batches that the loader makes: enough for all rounds and the warm-up
 
 
 def run(configuration: Configuration, folder: Path) -> str:
     """Return the tables for the IRT of `params.yaml`."""
-    own = configuration.method_block("irt", IrtParams)
-    backbone = create_backbone(wired_backbone(configuration, "irt"), own.images.side)
+    params = configuration.method_block("irt", IrtParams)
+    backbone = create_backbone(wired_backbone(configuration, "irt"), params.images.side)
     workers = configuration.block("runtime", RuntimeParams).workers
-    task = make_task(folder, own.images.side, backbone, workers)
-    return "\n\n".join([_step(own, task), _loading(own, task, folder)])
+    task = make_task(folder, params.images.side, backbone, workers)
+    return "\n\n".join([_step(params, task), _loading(params, task, folder)])
 
 
-def _step(own: IrtParams, task: Task) -> str:
-    """One optimiser step of IRT_R through the engine, and of its backbone alone, on the same batch."""
-    stepper = Stepper(Irt.build(Irt.named(own, "R"), task), own.train, task.runtime)
-    batch = next(_batches(own, task, 0, 1))
+def _step(params: IrtParams, task: Task) -> str:
+    """Time an optimiser step of IRT_R in the engine, and one of its backbone alone, on the same batch."""
+    stepper = Stepper(Irt.build(Irt.named(params, "R"), task), params.train, task.runtime)
+    batch = next(_batches(params, task, 0, 1))
     batch = {name: value.to(stepper.fabric.device) for name, value in batch.items()}
     bare = task.load_backbone().to(stepper.fabric.device).train()
-    if own.train.freeze_batchnorm:
+    if params.train.freeze_batchnorm:
         freeze_batchnorm(bare)
-    optimizer = AdamW(bare.parameters(), lr=own.train.lr)
+    optimizer = AdamW(bare.parameters(), lr=params.train.lr)
     actions = {
         "backbone: forward, backward, AdamW": lambda: _bare_step(bare, optimizer, batch["images"]),
-        "IRT_R step": lambda: stepper.step(iter([batch] * own.train.accumulate)),
+        "IRT_R step": lambda: stepper.step(iter([batch] * params.train.accumulate)),
     }
-    return table("Training step", in_turn(actions, ROUNDS), own.train.batch_size, "img")
+    return table("Training step", in_turn(actions, ROUNDS), params.train.batch_size, "img")
 
 
 def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
@@ -57,24 +57,24 @@ def _bare_step(backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
     optimizer.zero_grad(set_to_none=True)
 
 
-def _loading(own: IrtParams, task: Task, folder: Path) -> str:
-    """Batches from the store by the loader, and what one would write first: JPEG files, one by one."""
-    transform = training_transform(own.images)
+def _loading(params: IrtParams, task: Task, folder: Path) -> str:
+    """Time batches of the loader from the store, and the simple alternative: reading JPEG files one by one."""
+    transform = training_transform(params.images)
 
     def from_files() -> None:
-        for number in range(own.train.batch_size):
+        for number in range(params.train.batch_size):
             with Image.open(folder / "files" / f"{number % (CLASSES * PER_CLASS)}.jpg") as picture:
                 transform(to_tensor(np.asarray(picture.convert("RGB"))))
 
     def inline() -> None:
-        next(_batches(own, task, 0, 1))
+        next(_batches(params, task, 0, 1))
 
     seconds = in_turn(
         {"JPEG files, in the same process": from_files, "store, in the same process": inline}, ROUNDS
     )
-    batches = _batches(own, task, task.runtime.workers, LOADED * 3)
+    batches = _batches(params, task, task.runtime.workers, LOADED)
     seconds["store, prefetched by the loader"] = _steady(batches)
-    return table(f"Loader, {task.runtime.workers} worker(s)", seconds, own.train.batch_size, "img")
+    return table(f"Loader, {task.runtime.workers} worker(s)", seconds, params.train.batch_size, "img")
 
 
 def _steady(batches: Iterator[Batch]) -> list[float]:
@@ -82,7 +82,7 @@ def _steady(batches: Iterator[Batch]) -> list[float]:
     return in_turn(actions, ROUNDS)["batch"]
 
 
-def _batches(own: IrtParams, task: Task, workers: int, count: int) -> Iterator[Batch]:
+def _batches(params: IrtParams, task: Task, workers: int, count: int) -> Iterator[Batch]:
     subset = task.subset("train")
-    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(own.images))
-    return loader(dataset, TrainingSlices(make_sampler(subset, own.train), 0, count), workers)
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
+    return loader(dataset, TrainingSlices(make_sampler(subset, params.train), 0, count), workers)

@@ -1,4 +1,4 @@
-"""LOCA's training step beside the bare encoder passes that it must make."""
+"""LOCA's training step compared with the passes of the encoder alone that it must make."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +61,7 @@ def _step(variant: LocaVariant, task: Task, images: Tensor) -> Callable[[], None
 
 
 def _bare_step(encoder: Backbone, optimizer: Optimizer, variant: LocaVariant, images: Tensor) -> None:
-    """The passes of a LOCA step: the whole reference without gradient, all queries with, and an update."""
+    """Make the passes of a LOCA step: the reference without gradients, all queries with them, and an update."""
     views, side = variant.params.views, variant.params.views.reference_size
     shown = images[:, :, :side, :side].float() / 255
     _, kept = choose_patches(variant, (side // encoder.spec.stride) ** 2, 0)

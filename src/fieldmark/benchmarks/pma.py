@@ -1,4 +1,4 @@
-"""A training step of PMA beside the bare backbone's, and beside one of vision alone."""
+"""PMA's training step compared with that of its backbone alone, and with that of PMA on vision alone."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from fieldmark.texts.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 6
-PHRASES, WORDS = 17, 150  # as many as a picture and a vocabulary of the default world have
+PHRASES, WORDS = 17, 150  # about as many as a picture and the vocabulary of the default world have
 
 
 def run(configuration: Configuration, folder: Path) -> str:
@@ -56,7 +56,7 @@ def _stepper(params: PmaParams, task: Task, name: TrainedName) -> Stepper:
 
 
 def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
-    """In the precision of the other steps."""
+    """Make a step of the backbone alone, in the precision of the other steps."""
     with stepper.fabric.autocast():
         loss = backbone(images).feature_map.float().square().mean()
     loss.backward()

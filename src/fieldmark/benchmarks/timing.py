@@ -1,4 +1,4 @@
-"""Timing in turn: A B A B ..., so that a machine whose speed drifts slows both alike."""
+"""Timing actions in turn, A B A B ...: when the speed of the machine changes, it changes for all of them."""
 
 import statistics
 import time

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 
 import torch
+from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from fieldmark.datasets.data.batches.loading import mix
+from fieldmark.engine.precision import full_precision
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.distributed import gather
 from fieldmark.towers.clip import Clip
@@ -22,7 +24,7 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
     `scale` is the inverse temperature. A. Radford et al. 2021, arXiv 2103.00020, figure 3. Rows of all processes are
     gathered, so that two processes with half a batch each give the loss of one process with the whole batch.
     """
-    pictures, sentences = (normalize(gather(rows.float()), dim=1) for rows in (images, texts))
+    pictures, sentences = (normalize(gather(full_precision(rows)), dim=1) for rows in (images, texts))
     logits = scale * pictures @ sentences.T
     pairs = torch.arange(len(logits), device=logits.device)
     return 0.5 * (cross_entropy(logits, pairs) + cross_entropy(logits.T, pairs))
@@ -69,7 +71,9 @@ class ContrastiveClip(Trainable):
         They depend on seed, step and picture only, not on what else is in the batch.
         """
         generator = torch.Generator().manual_seed(mix(self.seed, self.step))
-        fractions = torch.rand(len(self.counts), generator=generator).to(indices.device)[indices]
+        drawn = torch.rand(len(self.counts), generator=generator)
+        # Plain `to` would wait for the device.
+        fractions: Tensor = move_data_to_device(drawn, indices.device)[indices]
         return self.first[indices] + (fractions * self.counts[indices]).long()
 
     def after_step(self, step: int) -> None:

@@ -66,6 +66,18 @@ class Configuration:
         if name not in known:
             raise UserError(f"{where}: {section} has no '{name}'{nearest(name, known) if known else ''}")
 
+    def require_split(self, split: str, dataset: str, where: str) -> None:
+        """Raise UserError, naming `where` it is asked for, unless `split` is an item of `splits:` and of `dataset`."""
+        known = list(self.section("splits"))
+        if split not in known:
+            raise UserError(
+                f"{where}.split: there is no split '{split}'{nearest(split, known) if known else ''}"
+            )
+        item = self.raw_item("splits", split)
+        owner = item.get("dataset") if isinstance(item, dict) else None
+        if owner != dataset:
+            raise UserError(f"{where}.dataset is '{dataset}', but split '{split}' is of data set '{owner}'")
+
     def _read(self, schema: type[B], mapping: Any, where: str) -> B:
         key = (where, schema)
         if key not in self._parsed:

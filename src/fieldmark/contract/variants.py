@@ -2,19 +2,22 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import write_json
+from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.contract.registry import load_method
 from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
+from fieldmark.runtime.distributed import first_process
 
 DESCRIPTION = "model.json"
 SNAPSHOTS = "snapshots"  # the folder, in a model's own, of its earlier states
@@ -99,3 +102,14 @@ def load_variants(name: str, params: MethodParams, folder: Path) -> dict[str, An
 def load_students(folder: Path) -> dict[str, AnyMethod]:
     """Read every student below `folder` by name; none where there is no such folder."""
     return {path.parent.name: load_model(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))}
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to write to: for the first process it becomes `path`, for the others it is thrown away."""
+    if first_process():
+        with atomic_folder(path) as folder:
+            yield folder
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            yield Path(scratch)

@@ -60,7 +60,9 @@ def components_difference(
     if len(rows[0]) != len(rows[1]) or len(np.unique(codes)) < 2:
         raise ValueError("a difference of components needs the same pictures and at least two clusters")
     groups = codes % JACKKNIFE_GROUPS
-    left_out = _left_out_components(rows[0], groups, fraction) - _left_out_components(rows[1], groups, fraction)
+    left_out = _left_out_components(rows[0], groups, fraction) - _left_out_components(
+        rows[1], groups, fraction
+    )
     half = 1.96 * float(np.sqrt((len(left_out) - 1) * np.var(left_out)))
     value = components_for(principal_energy(rows[0]), fraction) - components_for(
         principal_energy(rows[1]), fraction
@@ -69,7 +71,7 @@ def components_difference(
 
 
 def _left_out_components(rows: Tensor, groups: Array, fraction: float) -> Array:
-    """Return the (fractional) components for `fraction` of the energy of unit rows (N, D), without each group in turn."""
+    """Return the components for `fraction` of the energy of unit rows (N, D), leaving out each group in turn."""
     total, second = rows.sum(dim=0), rows.T @ rows
     components = []
     for group in range(int(groups.max()) + 1):

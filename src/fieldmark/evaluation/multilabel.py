@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fieldmark.base.frequency import HEAD, TAIL, frequency_masks
 from fieldmark.evaluation.arrays import Array, checked_scores
 from fieldmark.evaluation.bootstrap import LEVEL, Interval
+from fieldmark.longtail.frequency import HEAD, TAIL, frequency_masks
 
 RESAMPLES = 1000
 

@@ -20,7 +20,11 @@ def label_scores(scores: Any, targets: Any, thresholds: Any = 0.5) -> dict[str, 
     if limits.shape not in ((), (values.shape[1],)) or np.isnan(limits).any():
         raise ValueError(f"thresholds must be one number or ({values.shape[1]},) numbers, not {limits.shape}")
     predicted = values >= limits
-    hits, predicted_counts, present = (predicted & (truth > 0)).sum(axis=0), predicted.sum(axis=0), truth.sum(axis=0)
+    hits, predicted_counts, present = (
+        (predicted & (truth > 0)).sum(axis=0),
+        predicted.sum(axis=0),
+        truth.sum(axis=0),
+    )
     occurs = present > 0
     precision, recall = _ratio(hits, predicted_counts)[occurs], _ratio(hits, present)[occurs]
     overall = (float(_ratio(hits.sum(), predicted_counts.sum())), float(_ratio(hits.sum(), present.sum())))

@@ -1,4 +1,4 @@
-"""Charts: numbers in, an SVG file out. Each variant keeps its colour, dash and marker in all of them."""
+"""Charts: each function draws numbers into an SVG file. A variant has the same colour, dash and marker everywhere."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
@@ -19,11 +19,11 @@ from fieldmark.figures.style import COLOURS, DASHES, INK, MARKERS, MUTED, RC, ca
 
 P = ParamSpec("P")
 Curve = tuple[Sequence[float], Sequence[float]]
-SHOWN_CLASSES = 40
+SHOWN_CLASSES = 40  # in a chart with a row per class
 
 
 def chart(draw: Callable[P, Canvas]) -> Callable[Concatenate[Path, P], None]:
-    """Turn a function that draws a figure into one that writes it to a path, given first."""
+    """Turn a function that draws a figure into one that writes it to a path, its first argument."""
 
     @wraps(draw)
     def written(path: Path, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -34,14 +34,14 @@ def chart(draw: Callable[P, Canvas]) -> Callable[Concatenate[Path, P], None]:
 
 
 @chart
-def energy_curves(energies: Mapping[str, Array], share: float = 0.9) -> Canvas:
+def energy_curves(energies: Mapping[str, Array], fraction: float = 0.9) -> Canvas:
     """Draw the cumulative energy (D,) of each variant over the number of components, on a log2 axis."""
     figure = canvas()
     axes = figure.subplots()
-    axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+    axes.axhline(fraction, color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
     for index, (name, energy) in enumerate(energies.items()):
-        needed = components_for(energy, share)
-        label = f"{name}: {needed} for {share:.0%}"
+        needed = components_for(energy, fraction)
+        label = f"{name}: {needed} for {fraction:.0%}"
         axes.plot(np.arange(1, len(energy) + 1), energy, label=label, **_line(index))
         marker = MARKERS[index % len(MARKERS)]
         axes.plot([needed], [energy[needed - 1]], marker=marker, color=_colour(index), markersize=7)
@@ -55,23 +55,23 @@ def energy_curves(energies: Mapping[str, Array], share: float = 0.9) -> Canvas:
 
 @chart
 def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
-    """Draw the similarities of positive and of negative pairs, one panel a variant on a common axis."""
+    """Draw the similarities of positive and of negative pairs, one panel per variant on a common axis."""
     figure = canvas(5.2, 0.95 + 1.2 * len(histograms))
     panels = figure.subplots(len(histograms), sharex=True, squeeze=False)[:, 0]
-    for axes, (name, one) in zip(panels, histograms.items(), strict=True):
-        width = np.diff(one.edges)
+    for axes, (name, histogram) in zip(panels, histograms.items(), strict=True):
+        width = np.diff(histogram.edges)
         for counts, colour, label in (
-            (one.negative, COLOURS[2], "negative"),
-            (one.positive, COLOURS[1], "positive"),
+            (histogram.negative, COLOURS[2], "negative"),
+            (histogram.positive, COLOURS[1], "positive"),
         ):
             density = counts / max(counts.sum(), 1) / width
-            axes.stairs(density, one.edges, fill=True, color=colour, alpha=0.35)
-            axes.stairs(density, one.edges, color=colour, linewidth=1.4, label=f"{label} pairs")
-        axes.set_title(f"{name} · overlap {one.overlap:.0%}")
+            axes.stairs(density, histogram.edges, fill=True, color=colour, alpha=0.35)
+            axes.stairs(density, histogram.edges, color=colour, linewidth=1.4, label=f"{label} pairs")
+        axes.set_title(f"{name} · overlap {histogram.overlap:.0%}")
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", visible=False)
-    used = [np.flatnonzero(one.positive + one.negative) for one in histograms.values()]
+    used = [np.flatnonzero(histogram.positive + histogram.negative) for histogram in histograms.values()]
     first = min((bins.min() for bins in used if bins.size), default=0)
     edges = next(iter(histograms.values())).edges
     panels[-1].set(xlabel="cosine similarity", xlim=(edges[first], 1.0))
@@ -81,9 +81,10 @@ def similarity_panels(histograms: Mapping[str, SimilarityHistograms]) -> Canvas:
 
 @chart
 def loss_curves(losses: Mapping[str, Mapping[str, Curve]], order: Sequence[str] = ()) -> Canvas:
-    """Draw one panel a loss, one line a variant; a curve is (steps, values), faint raw and bold smoothed.
+    """Draw one panel per loss with one line per variant: `losses` is loss -> variant -> (steps, values).
 
-    `order` names the variants as the other charts have them, trained or not, so that colours agree.
+    A curve is drawn twice, faint as it is and bold when smoothed. `order` names the variants in the order of the other
+    charts, trained or not, so that colours agree.
     """
     figure = canvas(5.2, 0.9 + 1.45 * len(losses))
     panels = figure.subplots(len(losses), sharex=True, squeeze=False)[:, 0]
@@ -103,14 +104,13 @@ def loss_curves(losses: Mapping[str, Mapping[str, Curve]], order: Sequence[str] 
 def interval_curves(
     curves: Mapping[str, tuple[Sequence[float], Sequence[Interval]]], along: str, measure: str
 ) -> Canvas:
-    """Draw a share over what is named `along`, one line a variant, with the intervals of its points."""
+    """Draw a fraction over the numbers that `along` names, one line per variant, with the intervals of its points."""
     figure = canvas()
     axes = figure.subplots()
-    for index, (name, (places, found)) in enumerate(curves.items()):
-        heights = np.array([one.value for one in found])
-        errors = np.abs(np.array([[one.value - one.low, one.high - one.value] for one in found])).T
+    for index, (name, (numbers, intervals)) in enumerate(curves.items()):
+        heights, errors = _with_errors(intervals)
         marker = MARKERS[index % len(MARKERS)]
-        axes.errorbar(places, heights, yerr=errors, label=name, marker=marker, capsize=3, **_line(index))
+        axes.errorbar(numbers, heights, yerr=errors, label=name, marker=marker, capsize=3, **_line(index))
     axes.set(xlabel=along, ylabel=measure)
     _percent(axes)
     legend_above(figure)
@@ -119,22 +119,19 @@ def interval_curves(
 
 @chart
 def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Sequence[str]) -> Canvas:
-    """Draw grouped bars of the measures (shares) of each variant, with their intervals and values."""
+    """Draw grouped bars of the measures (fractions) of each variant, with their intervals and values."""
     figure = canvas(max(5.2, 0.3 * len(measures) * len(variants)), 3.2)
     axes = figure.subplots()
     width = 0.8 / len(variants)
-    for index, (name, found) in enumerate(variants.items()):
-        shown = [found[measure] for measure in measures]
-        heights = np.array([one.value for one in shown])
-        places = np.arange(len(measures)) + (index - (len(variants) - 1) / 2) * width
-        errors = np.abs(np.array([[one.value - one.low, one.high - one.value] for one in shown])).T
+    for index, (name, by_measure) in enumerate(variants.items()):
+        shown = [by_measure[measure] for measure in measures]
+        heights, errors = _with_errors(shown)
+        positions = np.arange(len(measures)) + (index - (len(variants) - 1) / 2) * width
         style: Any = {"ecolor": INK, "error_kw": {"linewidth": 1.1, "capsize": 2}}
-        axes.bar(places, heights, width * 0.9, yerr=errors, label=name, color=_colour(index), **style)
-        for place, one in zip(places, shown, strict=True):
-            axes.annotate(
-                f"{100 * one.value:.0f}", (place, one.high), (0, 3), textcoords="offset points", ha="center",
-                fontsize=7.5,
-            )  # fmt: skip
+        axes.bar(positions, heights, width * 0.9, yerr=errors, label=name, color=_colour(index), **style)
+        for position, interval in zip(positions, shown, strict=True):
+            text, top = f"{100 * interval.value:.0f}", (position, interval.high)
+            axes.annotate(text, top, (0, 3), textcoords="offset points", ha="center", fontsize=7.5)
     axes.set_xticks(range(len(measures)), list(measures))
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.12)
@@ -145,9 +142,9 @@ def measure_bars(variants: Mapping[str, Mapping[str, Interval]], measures: Seque
 
 @chart
 def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, str] | None = None) -> Canvas:
-    """Draw recall@1 per class, worst of the last variant on top: its bars, the other variants as markers.
+    """Draw recall@1 per class: the last variant as bars, its worst class on top, the other variants as markers.
 
-    `names` gives the name of a label; past 40 classes only the worst are drawn.
+    `names` gives the name of a label. Of more than 40 classes only the worst are drawn.
     """
     *others, (main_name, main) = variants.items()
     shown = min(len(main.labels), SHOWN_CLASSES)
@@ -156,15 +153,15 @@ def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, s
     axes = figure.subplots()
     rows = np.arange(shown)
     axes.barh(rows, main.recall[:shown], 0.66, color=_colour(len(others)), alpha=0.5, label=main_name)
-    for index, (name, one) in enumerate(others):
-        found = dict(zip(one.labels.tolist(), one.recall.tolist(), strict=True))
+    for index, (name, per_class) in enumerate(others):
+        recall = dict(zip(per_class.labels.tolist(), per_class.recall.tolist(), strict=True))
         marks: dict[str, Any] = {
             "linestyle": "none",
             "marker": MARKERS[index % len(MARKERS)],
             "markersize": 5,
             "markeredgecolor": "white",
         }
-        values = [found.get(label, np.nan) for label in labels]
+        values = [recall.get(label, np.nan) for label in labels]
         axes.plot(values, rows, color=_colour(index), label=name, **marks)
     axes.set_yticks(
         rows, [_shortened((names or {}).get(label, str(label))) for label in labels], fontsize=8.5
@@ -174,6 +171,13 @@ def class_recall_bars(variants: Mapping[str, ClassRecall], names: Mapping[Any, s
     axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_above(figure)
     return figure
+
+
+def _with_errors(intervals: Sequence[Interval]) -> tuple[Array, Array]:
+    """Return the values (n,) and how far the lower and the upper ends are from them, (2, n)."""
+    values = np.array([interval.value for interval in intervals])
+    ends = [[interval.value - interval.low, interval.high - interval.value] for interval in intervals]
+    return values, np.abs(np.array(ends)).T
 
 
 def _colour(index: int) -> str:
@@ -189,7 +193,7 @@ def _percent(axes: Axes) -> None:
 
 
 def _smoothed(values: Array) -> Array:
-    """Return a centred running mean over a fortieth of the curve; near the ends over what there is."""
+    """Return a centred running mean over a fortieth of the curve; near its ends, over the points that there are."""
     width = 2 * (len(values) // 80) + 1
     kernel = np.ones(width)
     smooth: Array = np.convolve(values, kernel, "same") / np.convolve(np.ones_like(values), kernel, "same")

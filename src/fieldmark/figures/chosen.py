@@ -1,7 +1,10 @@
-"""Which of many pictures a figure shows: chosen by a fixed rule, so that nobody picks what looks good."""
+"""Which of many pictures a figure shows: a fixed rule chooses them, so that nobody picks those that look good."""
 
 
 def evenly(count_available: int, wanted: int) -> list[int]:
-    """Return the indices of the middles of `wanted` equal parts of `count_available` things; of fewer, all indices."""
+    """Cut `count_available` things into `wanted` equal parts; return the index in the middle of each part.
+
+    Of fewer things than `wanted`, it returns all indices.
+    """
     parts = min(wanted, count_available)
     return [(2 * part + 1) * count_available // (2 * parts) for part in range(parts)]

@@ -1,4 +1,4 @@
-"""Charts of classifiers: reliability, and accuracy over a number."""
+"""Charts of classifiers: reliability, and accuracy over a whole number."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,20 +16,20 @@ PANEL = 2.3  # inches
 
 
 @chart
-def reliability_panels(found: Mapping[str, Reliability]) -> Canvas:
-    """Draw accuracy over confidence, one panel a variant; the bars' shade grows with their pictures."""
-    figure = canvas(max(5.2, PANEL * len(found)), 2.9)
-    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
-    for index, (axes, (name, one)) in enumerate(zip(panels, found.items(), strict=True)):
-        share = one.counts / max(one.counts.max(), 1)
+def reliability_panels(variants: Mapping[str, Reliability]) -> Canvas:
+    """Draw accuracy over confidence, one panel per variant; a bar is the darker the more pictures it stands for."""
+    figure = canvas(max(5.2, PANEL * len(variants)), 2.9)
+    panels = figure.subplots(1, len(variants), sharey=True, squeeze=False)[0]
+    for index, (axes, (name, bins)) in enumerate(zip(panels, variants.items(), strict=True)):
+        fraction = bins.counts / max(bins.counts.max(), 1)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
         for left, right, height, shade in zip(
-            one.edges[:-1], one.edges[1:], np.nan_to_num(one.accuracy), share, strict=True
+            bins.edges[:-1], bins.edges[1:], np.nan_to_num(bins.accuracy), fraction, strict=True
         ):
             axes.bar(
                 left, height, right - left, align="edge", color=_colour(index), alpha=0.15 + 0.75 * shade
             )
-        axes.set_title(f"{name} · error {one.error:.0%}")
+        axes.set_title(f"{name} · error {bins.error:.0%}")
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence")
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     panels[0].set_ylabel("accuracy")
@@ -38,14 +38,17 @@ def reliability_panels(found: Mapping[str, Reliability]) -> Canvas:
 
 
 @chart
-def accuracy_over(found: Mapping[int, Interval], levels: Mapping[str, float], label: str) -> Canvas:
-    """Draw accuracy with its interval over a whole number, and other models' accuracy as level lines."""
+def accuracy_over(intervals: Mapping[int, Interval], levels: Mapping[str, float], label: str) -> Canvas:
+    """Draw accuracy with its interval over a whole number, which `label` names.
+
+    `levels` are the accuracies of other models by name; they are drawn as horizontal lines.
+    """
     figure = canvas()
     axes = figure.subplots()
-    numbers = sorted(found)
-    values = np.array([found[number].value for number in numbers])
-    lows = np.array([found[number].low for number in numbers])
-    highs = np.array([found[number].high for number in numbers])
+    numbers = sorted(intervals)
+    values = np.array([intervals[number].value for number in numbers])
+    lows = np.array([intervals[number].low for number in numbers])
+    highs = np.array([intervals[number].high for number in numbers])
     style: dict[str, Any] = {"capsize": 3, "linewidth": 2, "ecolor": INK, "elinewidth": 1.1}
     axes.errorbar(numbers, values, (values - lows, highs - values), marker="o", color=COLOURS[1], **style)
     for index, (name, value) in enumerate(levels.items()):
@@ -59,6 +62,6 @@ def accuracy_over(found: Mapping[int, Interval], levels: Mapping[str, float], la
 
 
 def _colour(index: int) -> str:
-    """Skip the blue of the curve."""
-    others = [colour for place, colour in enumerate(COLOURS) if place != 1]
+    """Return the colours in turn, without the blue of the curve."""
+    others = [colour for number, colour in enumerate(COLOURS) if number != 1]
     return others[index % len(others)]

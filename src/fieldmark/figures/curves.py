@@ -1,4 +1,4 @@
-"""Training curves as the figures want them."""
+"""Reading training curves for the figures."""
 
 from collections.abc import Mapping
 from pathlib import Path

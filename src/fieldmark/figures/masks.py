@@ -1,4 +1,4 @@
-"""Masks in colour, their key, and boxes drawn on pictures."""
+"""Masks in colour with a key of the colours, and boxes drawn on pictures."""
 
 import colorsys
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from fieldmark.figures.sheets import Cell
 
-GOLDEN = 0.618033988749895  # neighbouring labels get hues far apart
+GOLDEN = 0.618033988749895  # steps of the golden ratio give neighbouring labels very different hues
 FIRST = (222, 224, 226)  # label 0, often the background
 UNLABELLED = (255, 255, 255)
 LABELS = 256
-KEY_SIDE = 24  # pixels of a colour in the key
-MOST_KEYS = 32
+KEY_SIDE = 24  # pixels of a coloured square in the key
+MAX_KEYS = 32
 
 Pixels = NDArray[np.uint8]
 Colour = tuple[int, int, int]
@@ -37,11 +37,11 @@ def coloured_labels(mask: NDArray[np.integer]) -> Pixels:
 
 
 def label_key(names: Sequence[str], columns: int) -> Iterator[list[Cell]]:
-    """Yield rows of cells that say what each colour means; past 32 labels only the first ones."""
+    """Yield rows of cells that say what each colour means; of more than 32 labels, only for the first ones."""
     colours = label_colours()
     cells = [
         Cell(np.broadcast_to(colours[label], (KEY_SIDE, KEY_SIDE, 3)), name)
-        for label, name in enumerate(names[:MOST_KEYS])
+        for label, name in enumerate(names[:MAX_KEYS])
     ]
     for start in range(0, len(cells), columns):
         yield cells[start : start + columns]
@@ -50,7 +50,7 @@ def label_key(names: Sequence[str], columns: int) -> Iterator[list[Cell]]:
 def framed(picture: Pixels, boxes: Mapping[Colour, Sequence[float]], width: int = 0) -> Pixels:
     """Return a copy of a picture (H, W, 3) with boxes (top, left, height, width) outlined, by colour.
 
-    `width` in pixels; 0: a sixty-fourth of the picture's longer side, at least one.
+    `width` is that of the lines in pixels; 0 means a sixty-fourth of the longer side of the picture, at least one.
     """
     drawn = np.array(picture)
     line = width or max(1, round(max(drawn.shape[:2]) / 64))

@@ -12,19 +12,19 @@ from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.charts import chart
 from fieldmark.figures.style import COLOURS, FAINT_RIGHT, GRID, INK, MARKERS, MUTED, canvas, legend_above
 
-DRAWN_NAMES = 50  # past so many categories their names are left out
-SHOWN = 5  # highest scores of a picture
+MAX_NAMES = 50  # with more categories, their names are left out
+SHOWN = 5  # how many of the highest scores of a picture are shown
 
 
 @chart
 def ap_by_frequency(
     variants: Mapping[str, Array], counts: Array, names: Sequence[str], edges: Sequence[int] = ()
 ) -> Canvas:
-    """Draw average precisions (C,) of each variant above the training pictures (C,), in the order given.
+    """Draw the average precisions (C,) of each variant, and below them the training pictures (C,), in the order given.
 
-    `edges` are the indices before which a group of categories begins.
+    `edges` are the indices of the categories with which a new group begins.
     """
-    figure = canvas(max(5.2, 0.24 * min(len(names), 3 * DRAWN_NAMES)), 4.6)
+    figure = canvas(max(5.2, 0.24 * min(len(names), 3 * MAX_NAMES)), 4.6)
     above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     columns = np.arange(len(names))
     for index, (name, ap) in enumerate(variants.items()):
@@ -42,7 +42,7 @@ def ap_by_frequency(
     below.set(ylabel="training\npictures", yscale="log", xlim=(-0.7, len(names) - 0.3))
     below.yaxis.set_major_formatter(StrMethodFormatter("{x:.0f}"))
     below.yaxis.set_minor_formatter(NullFormatter())
-    if len(names) <= DRAWN_NAMES:
+    if len(names) <= MAX_NAMES:
         below.set_xticks(columns, list(names), rotation=90, fontsize=8)
     legend_above(figure)
     return figure
@@ -59,7 +59,7 @@ class Shown:
 
 @chart
 def top_scores(pictures: Sequence[Shown], names: Sequence[str]) -> Canvas:
-    """Draw each picture and, beside it, every variant's highest scores; those of categories present in green."""
+    """Draw each picture and beside it the highest scores of every variant, green for categories that are present."""
     variants = list(pictures[0].scores)
     figure = canvas(1.5 + 2.5 * len(variants), 1.35 * len(pictures))
     ratios = (1, *[1.1] * len(variants))

@@ -1,4 +1,4 @@
-"""Sheets of what a retrieval found: queries with their neighbours, and what is confused with what."""
+"""Sheets of the results of a retrieval: queries with their neighbours, and classes that are confused."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -26,18 +26,19 @@ def neighbour_gallery(
 ) -> None:
     """Write queries (rows of `results`), each with its nearest neighbours and their similarity.
 
-    `picture(row)` gives a query's picture, `gallery_picture(row)` a neighbour's (the same by default);
-    `names` the name of a label. A frame is green and ticked where the label is right, red and crossed where not.
+    `picture(row)` returns the picture of a query, `gallery_picture(row)` that of a neighbour (the same by default).
+    `names` gives the name of a label. A neighbour has a green frame and a tick where its label is right, and a red
+    frame and a cross where it is wrong.
     """
     neighbour_picture = gallery_picture or picture
     rows = []
     for query in queries:
         row = [Cell(picture(query), _name(names, results.query_labels[query]), "query")]
-        for place in range(min(shown, results.neighbours.shape[1])):
-            found, correct = int(results.neighbours[query, place]), bool(results.correct[query, place])
-            detail = "" if correct else _name(names, results.gallery_labels[found])
-            similarity = f"{'✓' if correct else '✗'} {results.similarities[query, place]:.2f}"
-            row.append(Cell(neighbour_picture(found), similarity, detail, correct))
+        for rank in range(min(shown, results.neighbours.shape[1])):
+            neighbour, correct = int(results.neighbours[query, rank]), bool(results.correct[query, rank])
+            detail = "" if correct else _name(names, results.gallery_labels[neighbour])
+            similarity = f"{'✓' if correct else '✗'} {results.similarities[query, rank]:.2f}"
+            row.append(Cell(neighbour_picture(neighbour), similarity, detail, correct))
         rows.append(row)
     picture_sheet(path, rows, lead=True)
 
@@ -45,8 +46,8 @@ def neighbour_gallery(
 def representative_queries(results: RetrievalResults, count: int = 6) -> list[int]:
     """Choose queries of different classes evenly from the worst average precision to the best.
 
-    A fixed rule, so that nobody picks what looks good: valid queries sorted by average precision, cut into
-    `count` equal parts, the middle of each taken, or the next one of a class not yet shown.
+    A fixed rule chooses, so that nobody picks what looks good: the valid queries are sorted by average precision and
+    cut into `count` equal parts, and of each part the middle one is taken, or the next one of a class not yet shown.
     """
     valid = np.flatnonzero(results.valid)
     order = valid[np.argsort(results.ap[valid], kind="stable")]
@@ -71,14 +72,11 @@ def confusion_pairs(
     """Write the clearest case of each confusion side by side: the query, and what it was taken for."""
     neighbour_picture = gallery_picture or picture
     cells = []
-    for one in confusions:
-        share = f"{one.share:.0%} of queries:"
-        cells.append(Cell(picture(one.query), _name(names, one.label), share))
-        cells.append(
-            Cell(
-                neighbour_picture(one.neighbour), _name(names, one.taken_for), "taken for this", correct=False
-            )
-        )
+    for confusion in confusions:
+        fraction = f"{confusion.fraction:.0%} of queries:"
+        cells.append(Cell(picture(confusion.query), _name(names, confusion.label), fraction))
+        mistaken = neighbour_picture(confusion.neighbour), _name(names, confusion.taken_for)
+        cells.append(Cell(*mistaken, "taken for this", correct=False))
     step = 2 * pairs_in_a_row
     picture_sheet(path, [cells[start : start + step] for start in range(0, len(cells), step)])
 

@@ -1,4 +1,4 @@
-"""Sheets of pictures: SVG files of thumbnails in rows, with text below that stays text."""
+"""Sheets of pictures: SVG files with rows of thumbnails and with text below them that can be searched and copied."""
 
 import base64
 import io
@@ -22,11 +22,11 @@ WIDE_SIDE = 136  # where lines of text stand below the pictures
 STORED_SIDE = 144  # of a thumbnail in the file, longer side
 GAP, LINE = 12, 13
 BASELINE = 14  # of the caption, below its picture
-ROOM = GAP - 4  # that text may take beside its picture
+ROOM = GAP - 4  # by how much text may be wider than its picture
 LETTER, SMALL_LETTER = 7.4, 6.0  # mean width of a bold letter at 11 px, and of one at 10 px, in px
 WEBP_QUALITY = 78
 TINT = np.array([230, 57, 43])
-STRENGTH = 0.75  # of the tint where a map is greatest
+STRENGTH = 0.75  # of the tint where a map has its maximum
 
 
 @dataclass(frozen=True)
@@ -45,15 +45,15 @@ class Cell:
 
 
 def picture_sheet(path: Path, rows: Sequence[Sequence[Cell]], lead: bool = False) -> None:
-    """Write rows of cells as one SVG; `lead` sets the first column apart (a query and its answers).
+    """Write rows of cells as one SVG; with `lead`, there is a gap after the first column (a query and its answers).
 
-    Without rows the sheet says that there is nothing to show. A picture shown several times is stored once.
+    Without rows, the sheet says that there is nothing to show. A picture that is shown several times is stored once.
     """
     cells = [cell for row in rows for cell in row]
-    most = max((len(cell.lines) for cell in cells), default=0)
-    side = WIDE_SIDE if most else SIDE
+    max_lines = max((len(cell.lines) for cell in cells), default=0)
+    side = WIDE_SIDE if max_lines else SIDE
     columns = max((len(row) for row in rows), default=1)
-    text = 40 + most * LINE if any(cell.caption or cell.detail or cell.lines for cell in cells) else GAP
+    text = 40 + max_lines * LINE if any(cell.caption or cell.detail or cell.lines for cell in cells) else GAP
     extra = GAP if lead else 0
     width, height = GAP + columns * (side + GAP) + extra, GAP + max(len(rows), 1) * (side + text)
     stored = _Stored(side)
@@ -75,30 +75,30 @@ def picture_sheet(path: Path, rows: Sequence[Sequence[Cell]], lead: bool = False
 
 
 def tinted(picture: Array, values: Array) -> Array:
-    """Tint a picture (H, W, 3) by a map (h, w): not at its least, strongest at its greatest value."""
+    """Tint a picture (H, W, 3) by a map (h, w): not at all at its minimum, most strongly at its maximum."""
     spread = float(np.ptp(values))
-    share = (values - values.min()) / (spread or 1.0)
+    fraction = (values - values.min()) / (spread or 1.0)
     size = picture.shape[1], picture.shape[0]
-    fine = Image.fromarray(share.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    fine = Image.fromarray(fraction.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
     weight = np.asarray(fine)[..., None] * STRENGTH
     mixed: Array = np.rint((1 - weight) * picture + weight * TINT).astype(np.uint8)
     return mixed
 
 
 class _Stored:
-    """Pictures of one sheet, `side` px large: the first time a picture is an image, later a reference to it."""
+    """The pictures of one sheet, `side` px large; a picture that occurs again becomes a reference to the first one."""
 
     def __init__(self, side: int) -> None:
         self.side = side
-        self._places: dict[bytes, tuple[int, int, int]] = {}
+        self._positions: dict[bytes, tuple[int, int, int]] = {}
 
     def element(self, picture: Array, left: int, top: int) -> str:
         content = _webp(picture)
-        if content in self._places:
-            number, first_left, first_top = self._places[content]
+        if content in self._positions:
+            number, first_left, first_top = self._positions[content]
             return f'<use href="#p{number}" x="{left - first_left}" y="{top - first_top}"/>'
-        number = len(self._places)
-        self._places[content] = number, left, top
+        number = len(self._positions)
+        self._positions[content] = number, left, top
         uri = "data:image/webp;base64," + base64.b64encode(content).decode("ascii")
         return f'<image id="p{number}" {_square(left, top, self.side)} href="{uri}"/>'
 
@@ -126,17 +126,17 @@ def _cell(cell: Cell, left: int, top: int, stored: _Stored) -> str:
 
 
 def _box(box: tuple[float, float, float, float], shape: Sequence[int], left: int, top: int, side: int) -> str:
-    """Draw a box given in pixels of a picture that lies in the middle of a square, as large as it fits."""
+    """Draw a box that is given in pixels of a picture; the picture is scaled to fit into the middle of a square."""
     scale = side / max(shape[:2])
     across, down = left + (side - scale * shape[1]) / 2, top + (side - scale * shape[0]) / 2
     x, y, width, height = box
-    place = (
+    geometry = (
         f'x="{across + scale * x:.1f}" y="{down + scale * y:.1f}" '
         f'width="{scale * width:.1f}" height="{scale * height:.1f}" fill="none"'
     )
     return (
-        f'<rect {place} stroke="#ffffff" stroke-width="3.6"/>'
-        f'<rect {place} stroke="{WRONG}" stroke-width="1.8"/>'
+        f'<rect {geometry} stroke="#ffffff" stroke-width="3.6"/>'
+        f'<rect {geometry} stroke="{WRONG}" stroke-width="1.8"/>'
     )
 
 

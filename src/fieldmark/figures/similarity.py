@@ -1,4 +1,4 @@
-"""How alike things are that have names: a table of similarities as a picture."""
+"""A table of similarities between named things, drawn as a picture."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from fieldmark.figures.charts import chart
 from fieldmark.figures.style import canvas
 from fieldmark.results.figures import FigureFolder
 
-SHOWN = 60
+SHOWN = 60  # how many things are drawn at most
 
 
 @chart
@@ -31,7 +31,7 @@ def similarity_table(table: Array, names: Sequence[str]) -> Canvas:
 
 
 def similarity_figure(table: Array, names: Sequence[str], figures: FigureFolder) -> None:
-    """Draw how alike the class texts of a CLIP are."""
+    """Draw how similar the class texts of a CLIP are."""
     caption = "Cosine similarity of the text embeddings of the class names, in the order of their groups."
     path = figures.new("similarity.svg", "How alike the class names are to the CLIP", caption, wide=True)
     similarity_table(path, table, names)

@@ -1,4 +1,4 @@
-"""One look for all charts, and files that come out the same byte for byte."""
+"""The style of all charts, and saving them so that the same chart always gives the same bytes."""
 
 import re
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from matplotlib.figure import Figure as Canvas
 
 from fieldmark.base.files import atomic_path
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; the baseline comes first, in grey, a brown
-# stands in for their yellow, which white paper swallows.
+# The palette of Okabe and Ito, which colour-blind readers can tell apart. The baseline comes first, in grey. There is a
+# brown for their yellow, which is hard to see on white paper.
 COLOURS = ("#767b82", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a4a1e")
 DASHES = ("--", "-", "-", "-.", ":", (0, (5, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 RIGHT, WRONG = "#13804a", "#c8321f"
-FAINT_RIGHT = "#a9d8bd"  # below dark text
+FAINT_RIGHT = "#a9d8bd"  # behind dark text
 INK, MUTED, GRID = "#1f2429", "#68707a", "#e3e6e8"
 KEY_WIDTH, LETTER_WIDTH = 0.62, 0.082  # inches of a legend: a line with its gaps, and a letter
 FONTS = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -57,9 +57,9 @@ def canvas(width: float = 5.2, height: float = 3.2) -> Canvas:
 
 
 def legend_above(figure: Canvas, order: Sequence[str] = ()) -> None:
-    """Set the key of all panels above them, in as many columns as the longest name leaves room for.
+    """Put one key for all panels above them, with as many columns as the longest name leaves room for.
 
-    `order` names its entries, those not drawn included; without it they come as drawn.
+    `order` says in which order its entries come, and may name more than are drawn; without it they come as drawn.
     """
     drawn: dict[str, Any] = {}
     for axes in figure.axes:
@@ -73,7 +73,7 @@ def legend_above(figure: Canvas, order: Sequence[str] = ()) -> None:
 
 
 def save(figure: Canvas, path: Path) -> None:
-    """Write a chart as SVG without dates or hashed ids. Its text is text, in the reader's own font."""
+    """Write a chart as SVG without dates and hashed ids. Its text stays text, in a font of the reader."""
     with atomic_path(path) as temporary, mpl.rc_context(RC):
         figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
         drawn = temporary.read_text(encoding="utf-8")
@@ -87,4 +87,4 @@ def _numbered(drawn: str) -> str:
     """
     names = list(dict.fromkeys(re.findall(r'id="([a-z][0-9a-f]{10})"', drawn)))
     numbers = {name: f"{name[0]}{number}" for number, name in enumerate(names)}
-    return re.sub(r"[a-z][0-9a-f]{10}(?=[\")])", lambda found: numbers.get(found[0], found[0]), drawn)
+    return re.sub(r"[a-z][0-9a-f]{10}(?=[\")])", lambda match: numbers.get(match[0], match[0]), drawn)

@@ -1,4 +1,4 @@
-"""A measure against a setting: one panel a measure, one line a kind of model, with intervals."""
+"""Measures over a setting: one panel per measure, one line per kind of model, with intervals."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +14,10 @@ Point = tuple[float, Interval]  # the setting, and what was measured there
 
 @chart
 def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: str) -> Canvas:
-    """Draw shares against a setting; lines of one name look alike in all panels (title -> name -> points)."""
+    """Draw fractions over a setting: `panels` is title -> name of a line -> points.
+
+    Lines of the same name look the same in all panels.
+    """
     figure = canvas(max(5.2, 4.2 * len(panels)), 3.2)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
     for axes, (title, lines) in zip(
@@ -22,14 +25,14 @@ def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: s
     ):
         for name, points in lines.items():
             index = names.index(name) + 1  # the first colour is the baseline's
-            values = [one for _, one in points]
+            intervals = [interval for _, interval in points]
             spread = [
-                [one.value - one.low for one in values],
-                [one.high - one.value for one in values],
+                [interval.value - interval.low for interval in intervals],
+                [interval.high - interval.value for interval in intervals],
             ]
             axes.errorbar(
                 [at for at, _ in points],
-                [one.value for one in values],
+                [interval.value for interval in intervals],
                 yerr=spread,
                 label=name,
                 color=COLOURS[index % len(COLOURS)],

@@ -7,11 +7,11 @@ from fieldmark.base.blocks import nearest, now_called
 from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import DistillWiring, check_split, check_wiring, read_wiring, text_item
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.engine.wiring import DistillWiring, check_wiring, read_wiring, text_item
 from fieldmark.language.chunking import Chunker
 from fieldmark.language.schema import NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
@@ -71,10 +71,10 @@ def _check_data(configuration: Configuration) -> None:
 def _check_models(configuration: Configuration) -> None:
     for name in configuration.section("backbones"):
         backbone = configuration.item("backbones", name, BackboneParams)
-        check_split(configuration, backbone.split, backbone.dataset, f"backbones.{name}")
+        configuration.require_split(backbone.split, backbone.dataset, f"backbones.{name}")
     for name in configuration.section("clip_models"):
         clip = configuration.item("clip_models", name, ClipParams)
-        check_split(configuration, clip.split, clip.dataset, f"clip_models.{name}")
+        configuration.require_split(clip.split, clip.dataset, f"clip_models.{name}")
         if name == NO_CLIP:
             raise UserError(f"clip_models.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
 
@@ -86,7 +86,7 @@ def _check_texts(configuration: Configuration) -> None:
         configuration.require("clip_models", prompts.clip, f"prompts.{name}.clip")
     for name in configuration.section("phrases"):
         phrases = configuration.item("phrases", name, PhrasesParams)
-        check_split(configuration, phrases.split, phrases.dataset, f"phrases.{name}")
+        configuration.require_split(phrases.split, phrases.dataset, f"phrases.{name}")
         if phrases.clip != NO_CLIP:
             configuration.require("clip_models", phrases.clip, f"phrases.{name}.clip")
         Chunker(phrases.grammar)

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from fieldmark.base.files import atomic_path
 from fieldmark.engine.monitor import Point
+from fieldmark.engine.precision import full_precision
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.training import train_on
@@ -33,7 +34,7 @@ class Classifier(Trainable):
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy against the batch's labels."""
-        logits = self.logits(batch["images"]).float()
+        logits = full_precision(self.logits(batch["images"]))
         loss = cross_entropy(logits, batch["labels"], label_smoothing=self.label_smoothing)
         return {"cross_entropy": loss, "loss": loss}
 

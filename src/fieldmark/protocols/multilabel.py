@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.data.roles.multilabel import training_counts
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.arrays import Array
@@ -18,6 +17,7 @@ from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.multilabel import mean_intervals, multilabel_map, resampled_ap
 from fieldmark.evaluation.thresholds import label_scores
 from fieldmark.figures.chosen import evenly
+from fieldmark.longtail.frequency import frequency_masks
 from fieldmark.texts.prompts import Prompts
 
 INTERVALS = "Intervals resample test pictures and tell nothing of other training seeds."

@@ -1,17 +1,11 @@
 """Training in several processes: gathering rows from all of them, and which process writes the results."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
-
-from fieldmark.base.files import atomic_folder
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -36,14 +30,3 @@ def process_rank() -> int:
 def first_process() -> bool:
     """Tell whether this process writes the results; launchers number processes from 0."""
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
-
-
-@contextmanager
-def output_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to write to: for the first process it becomes `path`, for the others it is thrown away."""
-    if first_process():
-        with atomic_folder(path) as folder:
-            yield folder
-    else:
-        with tempfile.TemporaryDirectory() as scratch:
-            yield Path(scratch)

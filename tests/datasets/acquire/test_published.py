@@ -4,7 +4,6 @@ import pytest
 from support.pictures import SHARED
 from support.sources import refused
 
-from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.acquire.published import (
     COCO_LT,
     VOC_LT,
@@ -14,6 +13,7 @@ from fieldmark.datasets.acquire.published import (
     named,
     read_list,
 )
+from fieldmark.longtail.frequency import frequency_masks
 
 LISTS = SHARED / "longtail"  # the four lists of the LMPT repository, to be put there by hand
 VOC_HEAD, VOC_TAIL = [4, 6, 8, 10, 14, 15], [0, 2, 3, 5, 9, 12, 16, 18]

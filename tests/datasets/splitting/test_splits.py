@@ -5,8 +5,8 @@ from support.pictures import manifest
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.datasets.data.roles.splits import SplitParams, chance, read_split, write_split
-from fieldmark.datasets.splitting.splits import few_shot, make_split
+from fieldmark.datasets.data.roles.splits import SplitParams, chance, few_shot, read_split, write_split
+from fieldmark.datasets.splitting.splits import make_split
 
 CLASSES = {"a": 10, "b": 20, "c": 7, "d": 2}
 

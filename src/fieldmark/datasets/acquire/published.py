@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.acquire.download import download, download_folder
 from fieldmark.datasets.acquire.listing import existing_folder
 from fieldmark.datasets.acquire.tables import read_lines
+from fieldmark.longtail.frequency import frequency_masks
 
 COMMIT = "6a2dd5b53a624494df1bb2c8fe8459ac3860d22c"
 URL = f"https://raw.githubusercontent.com/richard-peng-xia/LMPT/{COMMIT}/data"

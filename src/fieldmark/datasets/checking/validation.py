@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.frequency import frequency_masks
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.checking.facts import (
     class_balance,
@@ -21,8 +20,8 @@ from fieldmark.datasets.checking.facts import (
 from fieldmark.datasets.data.packed.manifest import COLUMNS
 from fieldmark.datasets.data.roles.multilabel import label_names, training_counts
 from fieldmark.datasets.data.roles.splits import COLUMNS as SPLIT_COLUMNS
-from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.datasets.splitting.splits import ROLES
+from fieldmark.datasets.data.roles.splits import ROLES, SplitParams
+from fieldmark.longtail.frequency import frequency_masks
 
 # Both must be set before the import: then no connection is made, and the log is not filled with its remarks.
 os.environ["GX_ANALYTICS_ENABLED"] = "false"

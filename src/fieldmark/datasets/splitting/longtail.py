@@ -13,10 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from fieldmark.datasets.data.roles.multilabel import label_names, multi_hot
-from fieldmark.datasets.data.roles.splits import SplitParams, chance
+from fieldmark.datasets.data.roles.splits import SplitParams, chance, few_names
 from fieldmark.datasets.splitting.splits import (
     by_source,
-    few_names,
     in_columns,
     require_role,
     source_decides,

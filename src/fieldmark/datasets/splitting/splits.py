@@ -5,15 +5,12 @@ does not depend on the order of the rows.
 """
 
 import logging
-from typing import Any
 
 import pandas as pd
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.roles.splits import COLUMNS, SplitParams, chance
+from fieldmark.datasets.data.roles.splits import COLUMNS, ROLES, SplitParams, chance, few_names, few_shot
 
-# Of the copies of a picture in several roles, those of the first of these roles stay; the others are left out.
-ROLES = ("test", "query", "gallery", "val", "train")
 ANY_CLASS = "picture"  # the class of every picture in a dense split
 log = logging.getLogger(__name__)
 
@@ -35,24 +32,6 @@ def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     frame["role"] = by_source(frame) if source_decides(frame, params) else _by_images(frame, params)
     split = _finish_classification(without_leaks(frame))
     return split if params.shots is None else few_shot(split, params.shots, params.seed)
-
-
-def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
-    """Return `split` with `shots` training pictures per class, drawn with `seed`; other roles are unchanged.
-
-    More shots contain fewer: the pictures of 1 shot are among those of 5. Raises UserError when a class has
-    fewer than `shots` training pictures.
-    """
-    train = split[split["role"] == "train"]
-    counts = train["class_name"].value_counts()
-    short = sorted(counts.index[counts < shots])
-    if short:
-        raise UserError(
-            f"shots: {shots} is more than the training pictures of {len(short)} classes: {few_names(short)}"
-        )
-    order = train["id"].map(lambda key: chance(seed, key))
-    rank = order.groupby(train["class_name"]).rank(method="first")
-    return split.drop(index=train.index[rank > shots]).reset_index(drop=True)
 
 
 def _with_classes(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -185,9 +164,3 @@ def require_role(chosen: pd.Series, role: str, pictures: int) -> None:
 def in_columns(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with the columns of a split and a new index."""
     return frame[list(COLUMNS.names)].reset_index(drop=True)
-
-
-def few_names(names: Any) -> str:
-    """Return the first three names, as a message gives them."""
-    names = list(names)
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

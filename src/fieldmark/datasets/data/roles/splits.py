@@ -8,15 +8,16 @@ A split has one row per picture that takes part, in the order of the store, with
 
 import hashlib
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pyarrow as pa
 from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
-from fieldmark.base.frequency import HEAD, TAIL
+from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.packed.manifest import read_table, write_table
+from fieldmark.longtail.frequency import HEAD, TAIL
 
 COLUMNS = pa.schema(
     [
@@ -27,6 +28,8 @@ COLUMNS = pa.schema(
         pa.field("class_name", pa.string(), nullable=False),
     ]
 )
+# Of the copies of a picture in several roles, those of the first of these roles stay; the others are left out.
+ROLES = ("test", "query", "gallery", "val", "train")
 LONGTAIL = {"imbalance", "val_fraction", "head", "tail"}  # parameters of kind: longtail
 
 
@@ -99,3 +102,27 @@ def read_split(path: Path) -> pd.DataFrame:
     """Read a split. Raises UserError when it is absent or of another version."""
     frame: pd.DataFrame = read_table(path, COLUMNS, "run `split` first").to_pandas()
     return frame
+
+
+def few_shot(split: pd.DataFrame, shots: int, seed: int) -> pd.DataFrame:
+    """Return `split` with `shots` training pictures per class, drawn with `seed`; other roles are unchanged.
+
+    More shots contain fewer: the pictures of 1 shot are among those of 5. Raises UserError when a class has
+    fewer than `shots` training pictures.
+    """
+    train = split[split["role"] == "train"]
+    counts = train["class_name"].value_counts()
+    short = sorted(counts.index[counts < shots])
+    if short:
+        raise UserError(
+            f"shots: {shots} is more than the training pictures of {len(short)} classes: {few_names(short)}"
+        )
+    order = train["id"].map(lambda key: chance(seed, key))
+    rank = order.groupby(train["class_name"]).rank(method="first")
+    return split.drop(index=train.index[rank > shots]).reset_index(drop=True)
+
+
+def few_names(names: Any) -> str:
+    """Return the first three names, as a message gives them."""
+    names = list(names)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

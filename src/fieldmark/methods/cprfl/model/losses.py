@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from fieldmark.engine.precision import full_precision
+
 
 def asymmetric_loss(
     logits: Tensor, targets: Tensor, gamma_pos: float = 0.0, gamma_neg: float = 4.0, clip: float = 0.05
@@ -34,7 +36,7 @@ def asymmetric_loss(
         raise ValueError(f"logits {tuple(logits.shape)} and targets {tuple(targets.shape)} must agree")
     if min(gamma_pos, gamma_neg, clip) < 0:
         raise ValueError(f"gamma_pos {gamma_pos}, gamma_neg {gamma_neg} and clip {clip} must not be negative")
-    exact = _exact(logits)
+    exact = full_precision(logits)
     positive = targets.to(exact)
     absent = (exact.sigmoid().neg() + (1 + clip)).clamp(max=1)
     log_absent = absent.log() if clip else logsigmoid(-exact)
@@ -46,7 +48,7 @@ def asymmetric_loss(
 
 def focal_loss(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
     """Logits and targets (B, C) -> the mean of (1 - p_t)^gamma times the binary cross-entropy."""
-    exact = _exact(logits)
+    exact = full_precision(logits)
     entropy = binary_cross_entropy_with_logits(exact, targets.to(exact), reduction="none")
     return ((1 - torch.exp(-entropy)) ** gamma * entropy).mean()
 
@@ -84,7 +86,7 @@ class DistributionBalancedLoss(nn.Module):
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Logits and targets (B, C) -> a scalar."""
-        balance, exact = self.balance, _exact(logits)
+        balance, exact = self.balance, full_precision(logits)
         positive = targets.to(exact)
         shifted = exact + (self.prior * balance.init_bias / balance.neg_scale).to(exact)
         scale = positive + balance.neg_scale * (1 - positive)
@@ -98,11 +100,6 @@ class DistributionBalancedLoss(nn.Module):
         by_picture = (targets * by_class).sum(1, keepdim=True)
         rate = by_class / by_picture.clamp(min=torch.finfo(by_class.dtype).tiny)
         return self.balance.alpha + torch.sigmoid(self.balance.beta * (rate - self.balance.gamma))
-
-
-def _exact(logits: Tensor) -> Tensor:
-    """Return logits in float32 at least."""
-    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _focused(log_probability: Tensor, opposite: Tensor, gamma: float) -> Tensor:

@@ -14,7 +14,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Method, MethodParams
 from fieldmark.contract.variants import SNAPSHOTS
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.datasets.splitting.splits import few_shot
+from fieldmark.datasets.data.roles.splits import few_shot
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses
 from fieldmark.methods.frpt.model.head import build_head

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import grid_sample, interpolate
 
+from fieldmark.engine.precision import full_precision
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.sampler import SaliencySampler
 
@@ -49,7 +50,7 @@ def large_convolution(maps: Tensor, weight: Tensor) -> Tensor:
     By Fourier transform: with kernels as large as the map, `conv2d`'s gradient of the weights is far slower.
     """
     sides = [-(-(side + weight.shape[-1] - 1) // FFT_MULTIPLE) * FFT_MULTIPLE for side in maps.shape[-2:]]
-    exact = maps if maps.dtype == torch.float64 else maps.float()
+    exact = full_precision(maps)
     with torch.autocast(maps.device.type, enabled=False):
         spectrum = torch.fft.rfft2(exact, s=sides) * torch.fft.rfft2(weight, s=sides).conj()
         scores: Tensor = torch.fft.irfft2(spectrum.sum(1, keepdim=True), s=sides)

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from fieldmark.engine.precision import full_precision
+
 
 class SaliencySampler(nn.Module):
     """Maps (B, 1, h, w) of a fixed size -> grids; kernel and coordinates are buffers, nothing is trained."""
@@ -69,7 +71,7 @@ def saliency_grid(
     if bool((saliency < 0).any()):
         raise ValueError("a saliency map has no negative values")
     size = (output_size, output_size) if isinstance(output_size, int) else output_size
-    exact = saliency if saliency.dtype == torch.float64 else saliency.float()
+    exact = full_precision(saliency)
     rows, columns = (max(2, count) for count in exact.shape[2:])  # one cell is as good as two alike
     spread = exact.expand(-1, -1, rows if exact.shape[2] == 1 else -1, columns if exact.shape[3] == 1 else -1)
     with torch.autocast(saliency.device.type, enabled=False):

@@ -8,6 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fieldmark.engine.precision import full_precision
+
 Reduction = Literal["sum", "mean"]
 SAME_PICTURE = 1.0 - 1e-5  # a memory entry this similar, of the same class, is the query itself
 
@@ -46,7 +48,7 @@ def contrastive_loss(
     if len(embeddings) == 0:
         return embeddings.sum()
     with torch.autocast(embeddings.device.type, enabled=False):
-        similarity = _full(embeddings) @ _full(others).T
+        similarity = full_precision(embeddings) @ full_precision(others).T
     same = labels[:, None] == other_labels[None, :]
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device) if reference is None else None
     positive = same & ~itself if itself is not None else same & (similarity.detach() <= SAME_PICTURE)
@@ -74,7 +76,7 @@ def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
     if len(embeddings) < 2:
         return embeddings.sum() * 0.0
     with torch.autocast(embeddings.device.type, enabled=False):
-        rows = torch.nn.functional.normalize(_full(embeddings), dim=1, eps=eps)
+        rows = torch.nn.functional.normalize(full_precision(embeddings), dim=1, eps=eps)
         with torch.no_grad():
             similarity = rows @ rows.T
             similarity.fill_diagonal_(-torch.inf)
@@ -86,8 +88,3 @@ def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
 def _mean_of_costly(costs: Tensor) -> Tensor:
     """Mean of the costs above 0, and 0 without any."""
     return costs.sum() / (costs.detach() > 0).sum().clamp(min=1)
-
-
-def _full(values: Tensor) -> Tensor:
-    """Raise half precision to float32; float64 stays."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

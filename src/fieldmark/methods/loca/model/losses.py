@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, log_softmax
 
+from fieldmark.engine.precision import full_precision
 from fieldmark.runtime.distributed import gather
 
 FLOOR = 1e-8  # beside the number of valid patches: none at all gives loss 0
@@ -30,7 +31,7 @@ def sinkhorn(scores: Tensor, iterations: int = 3) -> Tensor:
     tensor([[0.7101, 0.2899],
             [0.2899, 0.7101]])
     """
-    full = _full(scores)
+    full = full_precision(scores)
     if scores.ndim != 2 or bool((full < 0).any()) or bool((full.sum(1) <= 0).any()):
         raise ValueError("sinkhorn needs a matrix of non-negative scores with mass in every row")
     return balance(full, iterations)
@@ -39,7 +40,7 @@ def sinkhorn(scores: Tensor, iterations: int = 3) -> Tensor:
 @torch.no_grad()
 def balance(scores: Tensor, iterations: int) -> Tensor:
     """Do what `sinkhorn` does for scores (N, K) that are known to fit: to check them is to wait for the device."""
-    balanced = _full(scores)
+    balanced = full_precision(scores)
     for _ in range(iterations):
         columns = _total(balanced.sum(0))
         balanced = balanced / torch.where(columns > 0, columns, 1.0)
@@ -61,7 +62,7 @@ def position_loss(logits: Tensor, targets: Tensor) -> Tensor:
     >>> position_loss(torch.zeros(1, 3, 4), torch.tensor([[0, 3, -1]]))  # log 4: four positions, none preferred
     tensor(1.3863)
     """
-    rows, wanted = _full(logits).flatten(0, -2), targets.flatten()
+    rows, wanted = full_precision(logits).flatten(0, -2), targets.flatten()
     summed = cross_entropy(rows, wanted, ignore_index=-1, reduction="sum")
     return _pooled(summed, (wanted >= 0).sum())
 
@@ -81,7 +82,7 @@ def feature_loss(scores: Tensor, targets: Tensor, valid: Tensor, temperature: fl
     >>> feature_loss(scores, targets, torch.tensor([True, False]), temperature=0.1)  # log 4 and -log 4
     (tensor(1.3863), tensor(-1.3863))
     """
-    predicted = log_softmax(_full(scores) / temperature, dim=1)
+    predicted = log_softmax(full_precision(scores) / temperature, dim=1)
     summed = -(targets.to(predicted.dtype) * predicted).sum(1).mul(valid).sum()
     patches = _total(predicted.new_full((1,), float(len(predicted))))
     mean = _total(predicted.exp().sum(0)) / patches
@@ -96,8 +97,3 @@ def _pooled(summed: Tensor, count: Tensor) -> Tensor:
 def _total(values: Tensor) -> Tensor:
     """Add a vector over all processes; gradients flow back."""
     return gather(values[None]).sum(0)
-
-
-def _full(values: Tensor) -> Tensor:
-    """Raise half precision to float32; float64 stays."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values

@@ -18,6 +18,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.method import WEIGHTS, Method, MethodParams, save_weights
 from fieldmark.engine.ema import move_towards
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.precision import full_precision
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, ParameterGroup
 from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
@@ -169,7 +170,7 @@ class Loca(Method[LocaParams, Parts]):
         if self.network.position is None:
             raise RuntimeError(f"variant {self.variant.name} has no position classifier")
         logits: Tensor = self.network.position(queries, reference)
-        return logits.float() if logits.dtype == torch.bfloat16 else logits
+        return full_precision(logits)
 
     def _first(self, size: int) -> int:
         """Return the index in the global batch of the next `size` pictures of this process."""
@@ -287,7 +288,7 @@ def _projected(network: Network, features: Tensor) -> Tensor:
     if network.projection is None:
         raise RuntimeError("a mode without feature loss has no prototypes")
     scores: Tensor = network.projection(features)
-    return scores.float() if scores.dtype == torch.bfloat16 else scores
+    return full_precision(scores)
 
 
 def _measured(logits: Tensor, targets: Tensor, features: Tensor) -> dict[str, Tensor]:

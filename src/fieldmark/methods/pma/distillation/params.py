@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.configuration.wiring import DistillWiring
 from fieldmark.contract.method import Recipe, each_once
+from fieldmark.engine.wiring import DistillWiring
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName
 

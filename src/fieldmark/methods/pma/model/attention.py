@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fieldmark.engine.precision import full_precision
+
 Relation = Literal["one", "two"]
 TIE = 1e-5  # weights that differ from the threshold by rounding alone are at it, not above
 
@@ -79,7 +81,7 @@ def masked_softmax(scores: Tensor, allowed: Tensor) -> Tensor:
 
     What is not allowed weighs exactly 0; a row that allows nothing is all zeros. No gradient is NaN.
     """
-    exact = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    exact = full_precision(scores)
     some = allowed.any(-1, keepdim=True)
     weights = exact.masked_fill(~allowed & some, -torch.inf).softmax(-1)
     return weights.masked_fill(~allowed, 0.0)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fieldmark.base.blocks import Block, nearest, pick
+from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
 
@@ -42,20 +42,9 @@ def check_wiring(configuration: Configuration, wiring: Wiring, where: str) -> No
 
     `where` is the dotted name of the wiring, for messages.
     """
-    check_split(configuration, wiring.split, wiring.dataset, where)
+    configuration.require_split(wiring.split, wiring.dataset, where)
     _check_backbone(configuration, wiring.backbone, where)
     _check_text(configuration, wiring.text, where)
-
-
-def check_split(configuration: Configuration, split: str, dataset: str, where: str) -> None:
-    """Raise UserError unless `split` is an item of `splits:` and belongs to `dataset`."""
-    known = list(configuration.section("splits"))
-    if split not in known:
-        raise UserError(f"{where}.split: there is no split '{split}'{nearest(split, known) if known else ''}")
-    item = configuration.raw_item("splits", split)
-    owner = item.get("dataset") if isinstance(item, dict) else None
-    if owner != dataset:
-        raise UserError(f"{where}.dataset is '{dataset}', but split '{split}' is of data set '{owner}'")
 
 
 def text_item(configuration: Configuration, text: str) -> dict[str, Any]:

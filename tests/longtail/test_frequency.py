@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fieldmark.base.frequency import frequency_masks
+from fieldmark.longtail.frequency import frequency_masks
 
 
 def names(counts: object, **limits: int) -> list[str]:

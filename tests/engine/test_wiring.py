@@ -6,7 +6,7 @@ import pytest
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.configuration.wiring import check_split, read_wiring, text_item
+from fieldmark.engine.wiring import read_wiring, text_item
 
 IRT = {"dataset": "birds", "split": "retrieval", "backbone": "backbones/vit", "text": "none"}
 CONTENT = {
@@ -53,7 +53,7 @@ def test_what_is_not_there_is_refused_in_one_line(changes: dict[str, Any], messa
 
 def test_a_split_that_is_no_mapping_is_of_no_data_set() -> None:
     with pytest.raises(UserError, match="split 'own' is of data set 'None'"):
-        check_split(Configuration({"splits": {"own": 3}}), "own", "birds", "here")
+        Configuration({"splits": {"own": 3}}).require_split("own", "birds", "here")
 
 
 def test_the_item_of_a_text_is_as_it_is_written_and_none_is_empty() -> None:

@@ -1,0 +1,1 @@
+"""Head, medium and tail of a long-tailed set of classes."""
