@@ -14,17 +14,17 @@ from .imports import FIELDMARK, SRC, STAGES, TOP, imported, late
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"base", "datasets.world", "longtail"}),
-    frozenset({"configuration", "datasets.data.packed", "evaluation", "towers", "vision"}),
+    frozenset({"configuration", "datasets.data.packed", "evaluation", "vision"}),
     frozenset(
-        {"datasets.acquire", "datasets.data.batches", "datasets.data.roles", "results", "textcache", "texts"}
+        {"datasets.acquire", "datasets.data.batches", "datasets.data.roles", "results", "texts", "towers"}
     ),
     frozenset(
         {
             *("datasets.preparing", "datasets.sources", "datasets.splitting"),
-            *("figures", "language", "reporting", "runtime"),
+            *("figures", "reporting", "runtime", "textcache"),
         }
     ),
-    frozenset({"datasets.checking", "datasets.describing", "engine", "prompting"}),
+    frozenset({"datasets.checking", "datasets.describing", "engine", "language", "prompting"}),
     frozenset({"clip", "contract", "pretraining", "protocols"}),
     frozenset({"methods.model", "preflight", "scoring", "trained"}),
     frozenset({"methods", "methods.distillation", "methods.evaluation", "benchmarks", "fieldmark", "stages"}),

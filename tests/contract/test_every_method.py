@@ -73,7 +73,8 @@ def test_an_unknown_variant_is_refused_with_the_nearest(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "parameter"), [(name, parameter) for name in METHODS for parameter in CONFIGURATION.content[name]]
+    ("name", "parameter"),
+    [(name, parameter) for name in METHODS for parameter in CONFIGURATION.content[name]],
 )
 def test_a_misspelt_parameter_is_refused_with_the_right_one(name: str, parameter: str) -> None:
     written = dict(CONFIGURATION.content[name])

@@ -1,6 +1,8 @@
 """All that is trained, by name: "irt/R" for a variant of a method, "backbones/vit" for an item of another section."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import read_wiring
@@ -20,6 +22,16 @@ TRAINED = [
     *(f"{method}/{variant.name}" for method, variant in all_variants() if variant.trained),
     *other_names(),
 ]
+
+
+def block_of(name: str) -> Mapping[str, Any]:
+    """Return the block or item of params.yaml that a training follows, as it is written."""
+    section, _, item = name.partition("/")
+    if section in METHODS:
+        return dict(CONFIGURATION.content[section])
+    if name == FINE_TUNING:
+        return dict(CONFIGURATION.content["loca"]["dense"])
+    return dict(CONFIGURATION.raw_item(section, "pma" if section == "distill" else item))
 
 
 class Everything:

@@ -27,22 +27,20 @@ def changes(block: Mapping[str, Any]) -> dict[str, Any]:
 
 def train_all(folder: Path, processes: int) -> None:
     """Train everything; the first process writes each final state to `folder`."""
-    from support.everything import TRAINED, Everything, block_of
-
     from fieldmark.runtime.distributed import first_process
     from fieldmark.runtime.params import RuntimeParams
+    from support.everything import TRAINED, Everything, block_of
 
     runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000)
     scratch = folder / ("first" if first_process() else "second")
     everything = Everything(scratch / "data")
     for name in TRAINED:
         made = everything.make(name, changes(block_of(name)))
-        before = made.build().state_dict() if False else {}
         model, _ = made.fit(replace(made.within(scratch / "states" / name), runtime=runtime))
         if first_process():
             path = folder / f"{name}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save({**before, **model.state_dict()}, path)
+            torch.save(model.state_dict(), path)
 
 
 if __name__ == "__main__":

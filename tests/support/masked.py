@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from fieldmark.base.files import write_json
-from fieldmark.datasets.data.packed.store import MASK_NAMES, ImageStore, StoreWriter, encode
+from fieldmark.datasets.data.packed.store import MASK_NAMES, NO_LABEL, ImageStore, StoreWriter, encode
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
@@ -19,8 +19,13 @@ CLASSES = len(NAMES)
 RED = 60  # per label
 
 
-def masked_task(folder: Path, pictures: int = 30, sides: tuple[int, ...] = (32,)) -> Task:
-    """Three fifths of the pictures for training; sides follow one another. A random ViT stands by."""
+def masked_task(
+    folder: Path, pictures: int = 30, sides: tuple[int, ...] = (32,), unlabelled_rows: int = 0
+) -> Task:
+    """Three fifths of the pictures for training; sides follow one another. A random ViT stands by.
+
+    In every third mask the first `unlabelled_rows` have no label.
+    """
     rng = np.random.default_rng(0)
     data = folder / "data"
     data.mkdir(parents=True)
@@ -30,6 +35,8 @@ def masked_task(folder: Path, pictures: int = 30, sides: tuple[int, ...] = (32,)
             mask = _mask(rng, sides[number % len(sides)])
             noise = rng.integers(0, 60, (*mask.shape, 3))
             noise[..., 0] = RED * mask
+            if number % 3 == 0:
+                mask[:unlabelled_rows] = NO_LABEL
             rows.append(
                 {
                     "id": f"picture {number}",

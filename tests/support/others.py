@@ -174,7 +174,7 @@ def fine_tuning(item: str, folder: Path, changes: Changes) -> Training:
         merged(short(dense.finetune.model_dump()), changes.get("train", {}))
     )
     images = dense.images.model_copy(update={"side": SIDE})
-    task, run = masked_task(folder), "evaluate-loca/LOCA"
+    task, run = masked_task(folder, unlabelled_rows=SIDE // 2), "evaluate-loca/LOCA"
 
     def fit(where: Task) -> Fitted:
         pairs = Pairs.of(where, "train")

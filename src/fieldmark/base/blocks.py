@@ -52,8 +52,9 @@ def parse(block_class: type[B], mapping: Any, where: str) -> B:
     try:
         return block_class.model_validate(mapping, strict=None)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(_explain(block_class, first, where)) from None
+        # An unknown name first: the parameter that it was meant to be is reported as missing before it.
+        errors = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+        raise UserError(_explain(block_class, errors[0], where)) from None
 
 
 def pick(mapping: dict[str, Any], key: str, where: str) -> Any:

@@ -24,6 +24,7 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.evaluation.segmentation import Overlaps, confusion_matrix
 from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
 from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import Backbone
 
 SCORED_AT_ONCE = 2**25  # scores at full size in memory
@@ -91,11 +92,13 @@ def strided(masks: Tensor, stride: int) -> Tensor:
 def pixel_loss(scores: Tensor, masks: Tensor) -> Tensor:
     """Cross-entropy of scores (B, C, h, w), brought to the size of `masks` (B, H, W), over labelled pixels.
 
-    255 is no label; without any labelled pixel the loss is 0.
+    The mean is over the pixels of all processes. 255 is no label; without any labelled pixel the loss is 0.
     """
     fine = interpolate(scores.float(), masks.shape[-2:], mode="bilinear", align_corners=False)
     summed = cross_entropy(fine, masks.long(), ignore_index=NO_LABEL, reduction="sum")
-    return summed / (masks != NO_LABEL).sum().clamp(min=1)
+    labelled = (masks != NO_LABEL).sum()
+    # Over all processes: the mean of their means would depend on how a batch is cut.
+    return gather(summed[None]).sum() / gather(labelled[None]).sum().clamp(min=1)
 
 
 def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) -> LinearDecoder:

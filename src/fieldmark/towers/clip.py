@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from fieldmark.base.blocks import nearest
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_text
+from fieldmark.vision.normalising import normalised
 
 CONFIG, WEIGHTS = (
     "open_clip_config.json",
@@ -78,8 +79,7 @@ class Clip(nn.Module):
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), uint8 or float in [0, 1] -> features (B, m)."""
-        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
-        pixels = ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pixels = normalised(images, self.mean, self.std)
         out: Tensor = self.network.encode_image(pixels)  # type: ignore[operator]
         return out
 

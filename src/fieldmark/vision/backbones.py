@@ -15,6 +15,7 @@ from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
+from fieldmark.vision.normalising import normalised
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
 LIBRARY_WEIGHTS = "library"
@@ -71,8 +72,7 @@ class Backbone(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Normalise uint8 or [0, 1] pictures by the mean and std that the network was trained with."""
-        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
-        return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.mean, self.std)
 
 
 def create_backbone(params: NetworkParams, size: int) -> Backbone:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure as Canvas
 
 from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.charts import chart
-from fieldmark.figures.multilabel import DRAWN_NAMES
+from fieldmark.figures.multilabel import MAX_NAMES
 from fieldmark.figures.style import canvas
 
 
@@ -16,7 +16,7 @@ def similarity_matrices(panels: Mapping[str, Array], names: Sequence[str]) -> Ca
     """Draw cosine similarities (C, C) side by side on one scale."""
     figure = canvas(1.4 + 3.3 * len(panels), 4.0)
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    ticks = range(len(names)) if len(names) <= DRAWN_NAMES else []
+    ticks = range(len(names)) if len(names) <= MAX_NAMES else []
     for panel, (title, similarity) in zip(axes, panels.items(), strict=True):
         drawn = panel.imshow(similarity, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
         panel.set_title(f"{title} · mean {_off_diagonal(similarity):.2f}")

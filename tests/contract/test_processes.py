@@ -1,0 +1,53 @@
+"""Two processes with half of each batch end where one process with all of it ends: every training, every variant."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from support import in_parts
+from support.everything import TRAINED
+from support.trainings import Training
+from torch import Tensor
+
+Make = Callable[[str], Training]
+TOLERANCE = 2e-5  # sums over halves are rounded in another way
+
+
+@pytest.fixture(scope="module")
+def trained(here: Path) -> Path:
+    """A folder with all final states, below 1 of one process and below 2 of two. One start serves all: it is slow."""
+    in_parts.train_all(here / "1", 1)
+    command = [sys.executable, str(in_parts.__file__), str(here / "2"), "2"]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return here
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> None:
+    one, two = (torch.load(trained / f"{count}/{name}.pt", weights_only=True) for count in (1, 2))
+    assert one.keys() == two.keys()
+    assert moved(training(name), one)
+    for key, value in one.items():
+        if not isinstance(value, Tensor):
+            assert two[key] == value
+            continue
+        torch.testing.assert_close(
+            two[key], value, atol=TOLERANCE, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+        )
+
+
+def moved(made: Training, state: dict[str, Tensor]) -> bool:
+    """Tell whether training changed any weight by far more than two runs may differ."""
+    first = {
+        key.removeprefix("student.").removeprefix("clip."): value
+        for key, value in made.build().state_dict().items()
+    }
+    return any(
+        float((value - first[key]).abs().max()) > 10 * TOLERANCE
+        for key, value in state.items()
+        if key in first and isinstance(value, Tensor) and value.is_floating_point()
+    )
