@@ -33,10 +33,10 @@ def test_the_numbers_have_their_place():
     assert "\nhere\n" in update_readme(README, "here")
 
 
-def test_the_numbers_are_those_of_the_committed_metrics():
-    status = ["git", "status", "--porcelain", "reports/metrics", "params.yaml", "README.md"]
+def test_the_numbers_are_those_of_the_committed_results():
+    status = ["git", "status", "--porcelain", "reports/results", "params.yaml", "README.md"]
     changed = subprocess.run(status, cwd=ROOT, capture_output=True, text=True)
     if changed.returncode or changed.stdout:
-        pytest.skip("an experiment has changed the metrics; `make report` writes them into README.md")
+        pytest.skip("an experiment has changed the results; `make report` writes them into README.md")
     block = build_readme_block(ROOT / "reports", read_yaml(ROOT / "params.yaml"))
     assert update_readme(README, block) == README, "run `make report` and commit README.md"
