@@ -16,8 +16,14 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="module")
-def training(here: Path) -> Callable[[str], Training]:
-    """Returns the training of a name, made once."""
-    everything = Everything(here / "data")
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Training]:
+    """Returns the training of a name; each is made once."""
+    everything = Everything(tmp_path_factory.mktemp("data"))
     return cache(everything.make)
+
+
+@pytest.fixture
+def training(here: Path, made: Callable[[str], Training]) -> Callable[[str], Training]:
+    """The same for tests that train: live curves go to the folder of the file."""
+    return made

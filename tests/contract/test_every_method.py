@@ -1,15 +1,21 @@
 """Every method of params.yaml says its variants and its parameters in the same way."""
 
+import copy
+import functools
 import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.wired import CONFIGURATION, METHODS, tiny
+from support.wired import CONFIGURATION, METHODS, tiny, wired_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import MethodParams, Variant
 from fieldmark.contract.registry import known_methods, load_method
+from fieldmark.contract.variants import load_variants, train_variants
+from fieldmark.engine.wiring import read_wiring
 
 AnyVariant = Variant[Any, Any]
 
@@ -60,9 +66,9 @@ def test_the_block_of_a_variant_asks_for_that_variant_again(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_what_differs_has_another_title(name: str) -> None:
     for block in blocks(name):
-        for one, other in itertools.combinations(load_method(name).variants(block), 2):
-            same = one.title == other.title
-            assert not same or (one.params, one.parts) == (other.params, other.parts)
+        for variant, other in itertools.combinations(load_method(name).variants(block), 2):
+            if variant.title == other.title:
+                assert (variant.params, variant.parts) == (other.params, other.parts)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -72,14 +78,40 @@ def test_an_unknown_variant_is_refused_with_the_nearest(name: str) -> None:
         load_method(name).named(real(name), f"{known}s")
 
 
-@pytest.mark.parametrize(
-    ("name", "parameter"),
-    [(name, parameter) for name in METHODS for parameter in CONFIGURATION.content[name]],
-)
-def test_a_misspelt_parameter_is_refused_with_the_right_one(name: str, parameter: str) -> None:
-    written = dict(CONFIGURATION.content[name])
-    wrong = parameter + parameter[-1]
-    written[wrong] = written.pop(parameter)
-    with pytest.raises(UserError) as caught:
-        parse(load_method(name).Params, written, name)
-    assert str(caught.value) == f"unknown parameter {name}.{wrong}; did you mean '{parameter}'?"
+def parameters(block: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every parameter of a block that the schema knows; `options` are a library's own."""
+    for key, value in block.items():
+        yield (key,)
+        if isinstance(value, dict) and key != "options":
+            yield from ((key, *path) for path in parameters(value))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_misspelt_parameter_is_refused_with_the_right_one(name: str) -> None:
+    for *path, right in parameters(CONFIGURATION.content[name]):
+        written = copy.deepcopy(dict(CONFIGURATION.content[name]))
+        block = functools.reduce(dict.__getitem__, path, written)
+        wrong = right + right[-1]
+        block[wrong] = block.pop(right)
+        with pytest.raises(UserError) as caught:
+            parse(load_method(name).Params, written, name)
+        dotted = ".".join([name, *path, wrong])
+        assert str(caught.value) == f"unknown parameter {dotted}; did you mean '{right}'?"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_all_variants_of_a_block_are_trained_saved_and_loaded(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = {
+        "train": {"steps": 1},
+        **({"shot_steps": 1} if "shot_steps" in CONFIGURATION.content[name] else {}),
+    }
+    block, task = tiny(name, short), wired_task(tmp_path / "data", read_wiring(CONFIGURATION, name))
+    asked = load_method(name).variants(block)
+    curves = train_variants(name, block, task, tmp_path / "models")
+    assert list(curves) == [variant.name for variant in asked if variant.trained]
+    loaded = load_variants(name, block, tmp_path / "models")
+    assert [(key, model.variant) for key, model in loaded.items()] == [(v.name, v) for v in asked]
+    assert not any(model.training for model in loaded.values())

@@ -13,6 +13,7 @@ from support.everything import FINE_TUNING, NAMES, TRAINED
 from support.trainings import Training
 from torch import Tensor, nn
 
+from fieldmark.contract.method import Method
 from fieldmark.engine import loop
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.trainable import Trainable
@@ -66,6 +67,8 @@ def test_saved_and_loaded_it_says_the_same(
     assert made.kept is not None
     saved, loaded = made.kept(model, tmp_path / "saved")
     assert saved is not loaded
+    if isinstance(saved, Method) and isinstance(loaded, Method):
+        assert loaded.variant == saved.variant
     with torch.no_grad():
         said, again = made.outputs(saved, made.batch), made.outputs(loaded, made.batch)
     assert len(said) == len(again) > 0

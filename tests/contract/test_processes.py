@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from support import in_parts
-from support.everything import TRAINED
+from support.everything import FINE_TUNING, TRAINED
 from support.trainings import Training
 from torch import Tensor
 
 Make = Callable[[str], Training]
 TOLERANCE = 2e-5  # sums over halves are rounded in another way
+LOOK_ACROSS = ("irt/", "loca/", "clip_models/", FINE_TUNING)  # each process has the loss of the whole batch
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +30,17 @@ def trained(here: Path) -> Path:
 @pytest.mark.parametrize("name", TRAINED)
 def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> None:
     one, two = (torch.load(trained / f"{count}/{name}.pt", weights_only=True) for count in (1, 2))
-    assert one.keys() == two.keys()
-    assert moved(training(name), one)
-    for key, value in one.items():
+    assert one["state"].keys() == two["state"].keys()
+    assert moved(training(name), one["state"])
+    for key, value in one["state"].items():
         if not isinstance(value, Tensor):
-            assert two[key] == value
+            assert two["state"][key] == value
             continue
         torch.testing.assert_close(
-            two[key], value, atol=TOLERANCE, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
+            two["state"][key], value, atol=TOLERANCE, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
         )
+    if name.startswith(LOOK_ACROSS):
+        assert two["point"]["loss"] == pytest.approx(one["point"]["loss"], rel=1e-4)
 
 
 def moved(made: Training, state: dict[str, Tensor]) -> bool:

@@ -26,7 +26,7 @@ def changes(block: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def train_all(folder: Path, processes: int) -> None:
-    """Train everything; the first process writes each final state to `folder`."""
+    """Train everything; the first process writes each final state, and the curve's last point, to `folder`."""
     from fieldmark.runtime.distributed import first_process
     from fieldmark.runtime.params import RuntimeParams
     from support.everything import TRAINED, Everything, block_of
@@ -36,11 +36,11 @@ def train_all(folder: Path, processes: int) -> None:
     everything = Everything(scratch / "data")
     for name in TRAINED:
         made = everything.make(name, changes(block_of(name)))
-        model, _ = made.fit(replace(made.within(scratch / "states" / name), runtime=runtime))
+        model, curve = made.fit(replace(made.within(scratch / "states" / name), runtime=runtime))
         if first_process():
             path = folder / f"{name}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(model.state_dict(), path)
+            torch.save({"state": model.state_dict(), "point": curve[-1]}, path)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fieldmark.contract.method import Embeds, Method, Variant
+from fieldmark.contract.method import Classifies, Embeds, Method, Variant
 from fieldmark.contract.registry import load_method
 from fieldmark.contract.variants import load_model, save_model
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, Slice
@@ -84,12 +84,14 @@ def method_outputs(method: nn.Module, batch: Batch) -> list[Tensor]:
     images = batch["images"]
     if isinstance(method, Pma):
         return [method.logits(images, batch.get("tokens"))]
-    if not isinstance(method, Embeds):
-        return [method.probabilities(images)]  # type: ignore[operator]
-    if not isinstance(method, Loca) or not method.has_pretext:
+    if isinstance(method, Loca) and method.has_pretext:
+        pretext = method.pretext(images, 5)
+        return [method.embed(images), pretext.predicted, pretext.correct]
+    if isinstance(method, Embeds):
         return [method.embed(images)]
-    pretext = method.pretext(images, 5)
-    return [method.embed(images), pretext.predicted, pretext.correct]
+    assert isinstance(method, Classifies)
+    said = method.probabilities(images)
+    return [said] if method.thresholds is None else [said, method.thresholds]
 
 
 def _text_of(method: Method[Any, Any], task: Task, indices: Tensor) -> Batch:

@@ -251,7 +251,7 @@ def test_wrong_parameters_are_refused(params: Make, changes: dict[str, Any], mes
 def test_defaults_are_those_of_the_ambiguity_table() -> None:
     block = PmaParams.model_validate({"images": {}, "train": {"steps": 1, "lr": 1e-3}})
     assert (block.stages, block.qrm, block.qrm_scale, block.part_proj) == (3, "one", False, "conv1x1")
-    assert (block.text_mask_most, block.text_mask_threshold) == (3, "uniform")
+    assert (block.text_mask_max, block.text_mask_threshold) == (3, "uniform")
     assert (block.reduction.vision, block.reduction.language, block.sam_bias) == (16, 4, True)
     assert (block.share_stage_params, block.stage_activation, block.aux_stage_loss) == (False, False, 0)
     assert (block.word_dim, block.phrase_dim, block.stage_dim, block.dropout) == (300, 512, 512, 0.5)

@@ -1,7 +1,7 @@
 """The `pma:` block of `params.yaml`."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -34,6 +34,8 @@ class Reduction(Block):
 class PmaParams(MethodParams):
     """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the likeliest reading."""
 
+    renamed: ClassVar[Mapping[str, str]] = {"text_mask_most": "text_mask_max"}
+
     variants: tuple[VariantName, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
     teacher: TrainedName | None = None  # of a student and its twin, whose block distill.pma makes; else None
     stages: int = Field(3, ge=1, le=MAX_STAGES)  # T of variants vision and PMA
@@ -46,7 +48,7 @@ class PmaParams(MethodParams):
     qrm: Relation = "one"  # one matrix, or two projections
     qrm_scale: bool = False
     part_proj: PartProjection = "conv1x1"
-    text_mask_most: int = Field(3, ge=0)  # phrases that may leave in a stage
+    text_mask_max: int = Field(3, ge=0)  # phrases that a stage may mask, at most
     text_mask_threshold: Literal["uniform"] | float = "uniform"  # tau; uniform: one over the phrases' number
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the FC that all stages share
@@ -93,7 +95,7 @@ class PmaParams(MethodParams):
             qrm=self.qrm,
             qrm_scale=self.qrm_scale,
             part_proj=self.part_proj,
-            mask_max=self.text_mask_most,
+            mask_max=self.text_mask_max,
             mask_threshold=None if tau == "uniform" else tau,
             share_stage_params=self.share_stage_params,
             stage_activation=self.stage_activation,
