@@ -53,6 +53,8 @@ def test_json_is_sorted_rounded_and_refuses_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(path, {"a": float("nan")})
     assert json.loads(path.read_text())["b"] == 0.333333
+    write_json(path, {"b": 1 / 3}, exact=True)
+    assert json.loads(path.read_text())["b"] == 1 / 3
 
 
 def test_rounding_keeps_six_digits() -> None:

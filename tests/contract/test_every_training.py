@@ -32,9 +32,9 @@ def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def practised(training: Make) -> Practised:
+def practised(made: Make) -> Practised:
     """Returns a model after a few dozen steps on one batch, and the losses on the way."""
-    return cache(lambda name: practise(training(name)))
+    return cache(lambda name: practise(made(name)))
 
 
 def practise(made: Training) -> tuple[Trainable, list[float]]:

@@ -47,9 +47,13 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write sorted, indented JSON with floats at six significant digits. Raises ValueError on NaN."""
-    write_text(path, json.dumps(rounded(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
+def write_json(path: Path, value: Any, exact: bool = False) -> None:
+    """Write sorted, indented JSON with floats at six significant digits. Raises ValueError on NaN.
+
+    `exact` keeps every digit: for what a model is built from again.
+    """
+    kept = value if exact else rounded(value)
+    write_text(path, json.dumps(kept, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 
 def rounded(value: Any) -> Any:

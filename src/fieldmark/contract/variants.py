@@ -79,7 +79,7 @@ def save_model(method: AnyMethod, folder: Path) -> None:
         "params": method.params.model_dump(mode="json", by_alias=True),
         "description": method.description(),
     }
-    write_json(folder / DESCRIPTION, content)
+    write_json(folder / DESCRIPTION, content, exact=True)
 
 
 def load_model(folder: Path) -> AnyMethod:

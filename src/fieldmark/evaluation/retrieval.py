@@ -17,9 +17,8 @@ from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
 
-TIE = (
-    2.0**-40
-)  # more than the rounding errors of float64, far less than the differences that float32 can hold
+# More than the rounding errors of float64, far less than the differences that float32 can hold.
+TIE = 2.0**-40
 BLOCK_ELEMENTS = 2**22  # similarities held at once; they take about ten times as many bytes
 
 

@@ -23,10 +23,8 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_text
 from fieldmark.vision.normalising import normalised
 
-CONFIG, WEIGHTS = (
-    "open_clip_config.json",
-    "open_clip_model.safetensors",
-)  # the names that open_clip gives them
+# The names that open_clip gives its files.
+CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -140,9 +138,8 @@ def save_clip(clip: Clip, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / WEIGHTS)
-        text = json.dumps(
-            clip.spec.as_open_clip(), indent=2, sort_keys=True
-        )  # not write_json, which rounds mean and std
+        # Not write_json, which rounds mean and std.
+        text = json.dumps(clip.spec.as_open_clip(), indent=2, sort_keys=True)
         write_text(temporary / CONFIG, text + "\n")
 
 

@@ -110,7 +110,7 @@ def save_backbone(backbone: Backbone, folder: Path) -> None:
     """Write weights and description to `folder`."""
     with atomic_path(folder / WEIGHTS) as temporary:
         save_file(contiguous(backbone.trunk.state_dict()), temporary)
-    write_json(folder / DESCRIPTION, asdict(backbone.spec))
+    write_json(folder / DESCRIPTION, asdict(backbone.spec), exact=True)
 
 
 def load_backbone(folder: Path) -> Backbone:

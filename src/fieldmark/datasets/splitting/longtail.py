@@ -23,10 +23,8 @@ from fieldmark.datasets.splitting.splits import (
 )
 
 Mask = NDArray[np.bool_]
-FACTOR, STEPS = (
-    1.1,
-    20,
-)  # each step of thinning multiplies the wanted imbalance by FACTOR; there are STEPS at most
+FACTOR = 1.1  # each step of thinning multiplies the wanted imbalance by it
+STEPS = 20  # at most
 log = logging.getLogger(__name__)
 
 

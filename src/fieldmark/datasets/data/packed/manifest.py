@@ -20,9 +20,7 @@ COLUMNS = pa.schema(
         pa.field("labels", pa.list_(pa.string())),
         pa.field("captions", pa.list_(pa.string())),
         pa.field("box", pa.list_(pa.float64())),  # x, y, width, height in pixels of the stored picture
-        pa.field(
-            "mask_row", pa.int64(), nullable=False
-        ),  # index among the masks of the store, -1 without a mask
+        pa.field("mask_row", pa.int64(), nullable=False),  # index among the masks of the store, -1 if none
         pa.field("attributes", pa.string(), nullable=False),  # a JSON object with sorted keys
         pa.field("width", pa.int64(), nullable=False),  # of the original picture, after EXIF rotation
         pa.field("height", pa.int64(), nullable=False),
