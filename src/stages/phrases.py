@@ -14,7 +14,7 @@ from fieldmark.language.schema import NO_CLIP, PhrasesParams
 from fieldmark.texts.phrases import Phrases, PhraseVectors, write_phrases, write_vectors
 
 NLTK_DATA = Path("data/nltk")
-CLIPS, CACHE = Path("models/clip_models"), Path("data/cache/phrases")
+CLIP_MODELS, CACHE = Path("models/clip_models"), Path("data/cache/phrases")
 
 
 def main(name: str, configuration: Configuration) -> None:
@@ -39,7 +39,7 @@ def _embedded(phrases: Phrases, clip: str) -> PhraseVectors:
     # torch takes seconds to import, and each process that extracts phrases imports this file.
     from fieldmark.language.embedding import embed_phrases
 
-    return embed_phrases(phrases.frame["phrases"], CLIPS / clip, CACHE)
+    return embed_phrases(phrases.frame["phrases"], CLIP_MODELS / clip, CACHE)
 
 
 if __name__ == "__main__":

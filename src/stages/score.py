@@ -16,7 +16,7 @@ from fieldmark.prompting.schema import PromptParams
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import NetworkResult
 from fieldmark.scoring.backbones import describe_backbone
-from fieldmark.scoring.clips import describe_clip
+from fieldmark.scoring.clip_models import describe_clip
 from fieldmark.scoring.prompts import describe_prompts
 from fieldmark.texts.prompts import read_prompts
 from fieldmark.towers.clip import load_clip

@@ -1,9 +1,6 @@
-"""Training a CLIP: the loss against loops, the drawing of captions, and several processes."""
+"""Training a CLIP: the loss against loops, and the drawing of captions."""
 
 import math
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +9,6 @@ from support.clips import tiny_clip
 from torch.nn.functional import normalize
 
 from fieldmark.clip.contrastive import MAX_LOG_SCALE, ContrastiveClip, contrastive_loss
-
-ROOT = Path(__file__).parents[2]
 
 
 def slow_loss(images, texts, scale):
@@ -82,50 +77,3 @@ def test_the_temperature_has_a_floor():
     model.clip.logit_scale.data.fill_(9.0)
     model.after_step(0)
     assert float(model.clip.logit_scale) == pytest.approx(MAX_LOG_SCALE)
-
-
-PROGRAM = """
-import sys
-sys.path[:0] = [{src!r}]
-import torch
-import torch.distributed as dist
-from fieldmark.clip.contrastive import contrastive_loss
-
-here, rank = sys.argv[1], int(sys.argv[2])
-dist.init_process_group("gloo", init_method=f"file://{{here}}/meeting", rank=rank, world_size=2)
-images, texts, weight, scale = torch.load(f"{{here}}/rows.pt", weights_only=True)
-weight.requires_grad_(), scale.requires_grad_()
-half = slice(3 * rank, 3 * rank + 3)
-loss = contrastive_loss(images[half] @ weight, texts[half] @ weight, scale)
-loss.backward()
-for gradient in (weight.grad, scale.grad):  # as training in several processes averages them
-    dist.all_reduce(gradient)
-    gradient /= 2
-torch.save([loss.detach(), weight.grad, scale.grad], f"{{here}}/{{rank}}.pt")
-"""
-
-
-def test_two_processes_with_half_a_batch_equal_one_with_all_of_it(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    images, texts, weight = torch.randn(6, 5), torch.randn(6, 5), torch.randn(5, 4)
-    scale = torch.tensor(7.0)
-    torch.save([images, texts, weight, scale], tmp_path / "rows.pt")
-    (tmp_path / "program.py").write_text(PROGRAM.format(src=str(ROOT / "src")))
-    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
-    both = [
-        subprocess.Popen([*command, str(rank)], stderr=subprocess.PIPE, text=True, cwd=tmp_path)
-        for rank in range(2)
-    ]
-    for process in both:
-        _, errors = process.communicate(timeout=240)
-        assert process.returncode == 0, errors[-2000:]
-    weight.requires_grad_()
-    scale.requires_grad_()
-    loss = contrastive_loss(images @ weight, texts @ weight, scale)
-    loss.backward()
-    for rank in range(2):
-        loaded = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        for value, expected in zip(loaded, [loss.detach(), weight.grad, scale.grad], strict=True):
-            torch.testing.assert_close(value, expected)
-    assert weight.grad is not None
-    assert weight.grad.abs().max() > 1e-3

@@ -1,4 +1,4 @@
-"""Where CLIPs come from: trained on captions, the same after a kill, or taken with their weights."""
+"""Where CLIPs come from: trained on captions, or taken with their weights."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from support.colours import clip_params, colour_task, silent
 
 from fieldmark.base.errors import UserError
 from fieldmark.clip.training import make_clip, sentences_of
-from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.task import Task
 
 
@@ -24,28 +23,6 @@ def test_training_lowers_the_loss_and_freezes_the_clip(task: Task) -> None:
     assert curve[-1]["loss"] < curve[0]["loss"]
     assert not clip.training
     assert not any(weight.requires_grad for weight in clip.parameters())
-
-
-def test_the_same_seed_gives_the_same_clip_and_a_kill_changes_nothing(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    params = clip_params(train={"steps": 20, "batch_size": 8, "lr": 1e-3})
-    whole, curve = make_clip(params, task, "a")
-    save = CheckpointFolder.save
-
-    def save_once(folder: CheckpointFolder, state: dict[str, object]) -> None:
-        save(folder, state)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(CheckpointFolder, "save", save_once)
-    with pytest.raises(KeyboardInterrupt):
-        make_clip(params, task, "b")
-    monkeypatch.undo()
-    assert task.checkpoints("b").load()["step"] == 10  # type: ignore[index]
-    resumed, again = make_clip(params, task, "b")
-    assert again == curve
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value), name
 
 
 def test_sentences_hold_where_the_annotations_have_all_that_they_name(task: Task) -> None:

@@ -3,12 +3,12 @@
 import torch
 from torch import nn
 
-from fieldmark.engine.ema import AveragedWeights, move_towards
+from fieldmark.engine.ema import EmaWeights, move_towards
 
 
 def test_average_equals_a_slow_loop() -> None:
     model = nn.Linear(2, 1)
-    average, expected = AveragedWeights(model, 0.9), model.weight.detach().clone()
+    average, expected = EmaWeights(model, 0.9), model.weight.detach().clone()
     for _ in range(5):
         with torch.no_grad():
             model.weight.add_(torch.randn_like(model.weight))
@@ -20,7 +20,7 @@ def test_average_equals_a_slow_loop() -> None:
 
 def test_batch_statistics_are_averaged_like_weights() -> None:
     model = nn.BatchNorm1d(2)
-    average, expected = AveragedWeights(model, 0.9), model.running_var.clone()  # type: ignore[union-attr]
+    average, expected = EmaWeights(model, 0.9), model.running_var.clone()  # type: ignore[union-attr]
     for _ in range(5):
         model(torch.randn(8, 2))
         average.update()

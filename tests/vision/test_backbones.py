@@ -76,6 +76,15 @@ def test_mean_and_std_can_be_given() -> None:
     torch.testing.assert_close(create_backbone(params, 32).normalise(picture), picture)
 
 
+def test_mean_and_std_are_saved_with_every_digit(tmp_path: Path) -> None:
+    mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+    saved = create_backbone(NetworkParams(arch="resnet10t", options=RESNET, mean=mean, std=std), 32)
+    save_backbone(saved, tmp_path)
+    loaded = load_backbone(tmp_path)
+    assert torch.equal(loaded.mean, saved.mean)
+    assert torch.equal(loaded.std, saved.std)
+
+
 @pytest.mark.parametrize("case", [0, 1, 2])
 def test_save_and_load_give_the_same_features(case: int, tmp_path: Path) -> None:
     params, size, *_ = CASES[case]

@@ -40,12 +40,15 @@ class MethodParams(Recipe):
         return self
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
-        """Say in one line why the text of its wiring, with the parameters `item`, will not do; None when it will."""
+        """Return in one line why the method cannot work with the text of its wiring; None when it can.
+
+        `item` has the parameters of that text.
+        """
         return None
 
 
 def each_once(names: Sequence[str], what: str) -> None:
-    """Raise ValueError for a list of names that is empty or repeats itself."""
+    """Raise ValueError for a list of names that is empty or names one twice."""
     if not names or len(set(names)) < len(names):
         raise ValueError(f"{what} must name at least one, each once")
 
@@ -58,8 +61,8 @@ Q = TypeVar("Q")
 class Variant(Generic[P, Q]):
     """One model that a method's block asks for.
 
-    `name` is its folder and its row in every table, `title` says what it is. `params` is the block with what is
-    different in this variant, `parts` what the model is made of (None where all variants have the same parts).
+    `name` is its folder and its row in every table, `title` says what it is. `params` is the block with the values
+    of this variant, `parts` says what the model is made of (None where all variants have the same parts).
     """
 
     name: str
@@ -69,7 +72,7 @@ class Variant(Generic[P, Q]):
 
     @property
     def trained(self) -> bool:
-        """Whether it makes any step."""
+        """Whether training makes any step."""
         return self.params.train.steps > 0
 
 
@@ -97,13 +100,13 @@ class Method(Trainable, Generic[P, Q]):
 
     `fieldmark.methods.<name>.model.method` names the class METHOD; `fieldmark.methods.<name>.evaluation` has
     `evaluate(models, params, task, figures)`, which scores the trained variants, draws figures and returns an
-    `Evaluation`. The two are apart so that a new figure retrains nothing.
+    `Evaluation`. The two are separate so that a new figure does not retrain anything.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     Params: ClassVar[type[MethodParams]]
-    unsaved: ClassVar[tuple[str, ...]] = ()  # beginnings of the names of weights that inference does without
+    unsaved: ClassVar[tuple[str, ...]] = ()  # prefixes of the names of weights that inference does not need
 
     def __init__(self, variant: Variant[P, Q]) -> None:
         super().__init__()
@@ -116,15 +119,15 @@ class Method(Trainable, Generic[P, Q]):
 
     @property
     def loaded(self) -> ImageParams:
-        """How pictures are loaded: as the network takes them, unless the method makes those from finer ones."""
+        """How pictures are loaded: as the network takes them, unless the method makes these from finer pictures."""
         return self.params.images
 
     @classmethod
     @abstractmethod
     def variants(cls, params: P) -> Sequence[Variant[P, Q]]:
-        """Return the variants that a block asks for, in its order. What has no steps is not trained.
+        """Return the variants that a block asks for, in its order. A variant without steps is not trained.
 
-        The block of a variant asks for that variant again, and for the same: a model is saved with it.
+        A model is saved with the params of its variant. These params must ask for the same variant again.
         """
 
     @classmethod
@@ -142,7 +145,7 @@ class Method(Trainable, Generic[P, Q]):
     @classmethod
     @abstractmethod
     def build(cls, variant: Variant[P, Q], task: Task) -> Self:
-        """Build the model that training starts from. Raises UserError for what does not go together."""
+        """Build the model that training starts from. Raises UserError for parameters that do not fit the task."""
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -154,7 +157,7 @@ class Method(Trainable, Generic[P, Q]):
 
     @property
     def trained_weights(self) -> int:
-        """How many weights training moves."""
+        """How many weights training changes."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad) if self.variant.trained else 0
 
     def description(self) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class Method(Trainable, Generic[P, Q]):
     def rebuild(
         cls, variant: Variant[P, Q], description: Mapping[str, Any], weights: Mapping[str, Tensor]
     ) -> Self:
-        """Build the network that `description` says; its weights are taken up afterwards."""
+        """Build the network that `description` describes; its weights are loaded afterwards."""
 
     def save(self, folder: Path) -> None:
         """Write the weights that inference needs into an existing folder."""
@@ -182,7 +185,7 @@ class Method(Trainable, Generic[P, Q]):
         return method
 
     def take_up(self, weights: Mapping[str, Tensor], folder: Path) -> None:
-        """Load saved weights. Raises UserError when any other than the unsaved ones are absent, or one is unknown."""
+        """Load saved weights. Raises UserError for a weight that is unknown, or absent though it is saved."""
         absent, unknown = self.load_state_dict(dict(weights), strict=False)
         if unknown or any(not name.startswith(self.unsaved) for name in absent):
             raise UserError(f"the weights in {folder} do not fit its model.json; train the variant again")

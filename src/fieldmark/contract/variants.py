@@ -20,7 +20,7 @@ from fieldmark.engine.training import train_on
 from fieldmark.runtime.distributed import first_process
 
 DESCRIPTION = "model.json"
-SNAPSHOTS = "snapshots"  # the folder, in a model's own, of its earlier states
+SNAPSHOTS = "snapshots"  # the folder of a model's earlier states, below the folder of the model
 AnyMethod = Method[Any, Any]
 AnyVariant = Variant[Any, Any]
 
@@ -43,15 +43,15 @@ def _train_variant(
     method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path
 ) -> list[Point]:
     """Build, train, finish and save one variant; return its curve, which is empty where nothing is trained."""
-    own = variant.params
-    torch.manual_seed(own.train.seed)
+    params = variant.params
+    torch.manual_seed(params.train.seed)
     narrowed = method_class.training_task(variant, task)
     method = method_class.build(variant, narrowed)
     run = f"{method_class.name}/{variant.name}"
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
     curve = []
     if variant.trained:
-        curve = train_on(method, method.loaded, own.train, narrowed, run, keep=_snapshots(method, earlier))
+        curve = train_on(method, method.loaded, params.train, narrowed, run, keep=_snapshots(method, earlier))
     method.finish(narrowed)
     save_model(method, folder)
     if earlier.exists():
@@ -60,7 +60,7 @@ def _train_variant(
 
 
 def _snapshots(method: AnyMethod, folder: Path) -> Callable[[int], None]:
-    """Return what keeps a copy of the model in `folder/<steps done>` when its time has come."""
+    """Return a function that saves a copy of the model to `folder/<steps done>` at the steps the method names."""
 
     def keep(done: int) -> None:
         if done in method.snapshot_steps:
@@ -106,7 +106,7 @@ def load_students(folder: Path) -> dict[str, AnyMethod]:
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to write to: for the first process it becomes `path`, for the others it is thrown away."""
+    """Yield a folder to write to: for the first process it becomes `path`, for the others it is deleted."""
     if first_process():
         with atomic_folder(path) as folder:
             yield folder

@@ -33,7 +33,7 @@ class StateKey:
     files: tuple[Path, ...] = ()
 
     def folder(self, run: str, depends: Sequence[Any] = ()) -> "CheckpointFolder":
-        """Return the folder of one run; `depends` is what else it follows from."""
+        """Return the folder of one run; `depends` is what else its result depends on."""
         return CheckpointFolder(self.root, run, fingerprint([self.params, list(depends)], self.files))
 
 
@@ -49,7 +49,7 @@ class CheckpointFolder:
         return self.folder / "state.pt"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a state; a kill in the middle leaves the previous one."""
+        """Write a state; a process that is killed meanwhile leaves the previous state."""
         with atomic_path(self.path) as temporary:
             torch.save(state, temporary)
 
@@ -61,5 +61,5 @@ class CheckpointFolder:
         return state
 
     def clear(self) -> None:
-        """Forget every state of this run, those of other fingerprints too."""
+        """Delete every state of this run, those of other fingerprints too."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)

@@ -15,10 +15,10 @@ def move_towards(target: nn.Module, source: nn.Module, decay: float) -> None:
         kept.copy_(current)
 
 
-class AveragedWeights:
-    """The moving average of a module's trainable parameters and of its floating-point buffers.
+class EmaWeights:
+    """The exponential moving average (ema) of a module's trainable parameters and floating-point buffers.
 
-    Buffers too, so that averaged weights meet the BatchNorm statistics of the same steps.
+    Buffers belong to it so that the ema of the weights meets the BatchNorm statistics of the same steps.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -31,21 +31,21 @@ class AveragedWeights:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the average by one step."""
+        """Move the ema by one step."""
         for name, value in self._moving():
             self.shadow[name].lerp_(value.detach(), 1.0 - self.decay)
 
     @torch.no_grad()
     def copy_to_module(self) -> None:
-        """Replace the module's parameters and buffers by their averages."""
+        """Replace the module's parameters and buffers by their ema."""
         for name, value in self._moving():
             value.copy_(self.shadow[name])
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the averages by name."""
+        """Return the ema of each parameter and buffer by name."""
         return dict(self.shadow)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore averages saved by `state_dict`."""
+        """Restore what `state_dict` returned."""
         for name, value in state.items():
             self.shadow[name].copy_(value)

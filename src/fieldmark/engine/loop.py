@@ -18,7 +18,7 @@ from fieldmark.base.progress import progress
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader, mix
 from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.checkpoint import CheckpointFolder
-from fieldmark.engine.ema import AveragedWeights
+from fieldmark.engine.ema import EmaWeights
 from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
@@ -37,26 +37,26 @@ class Run:
 
     method: Trainable
     optimizer: Optimizer
-    averaged: AveragedWeights | None
+    ema: EmaWeights | None
     step: int
     history: list[Point]
 
     def state(self) -> dict[str, Any]:
-        """Return the state to save: model with its buffers, optimiser, averages, step, curve."""
+        """Return the state to save: model with its buffers, optimiser, ema, step, curve."""
         return {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "averaged": self.averaged.state_dict() if self.averaged else {},
+            "ema": self.ema.state_dict() if self.ema else {},
             "step": self.step,
             "history": self.history,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
+        """Continue from a saved state."""
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.averaged:
-            self.averaged.load_state_dict(state["averaged"])
+        if self.ema:
+            self.ema.load_state_dict(state["ema"])
         self.step, self.history[:] = state["step"], state["history"]
 
 
@@ -114,7 +114,7 @@ def train(
     process with the number of steps done. Raises UserError when a loss turns NaN or explodes.
     """
     stepper = Stepper(method, params, runtime)
-    state = Run(method, stepper.optimizer, AveragedWeights(method, params.ema) if params.ema else None, 0, [])
+    state = Run(method, stepper.optimizer, EmaWeights(method, params.ema) if params.ema else None, 0, [])
     if saved := checkpoints.load():
         state.restore(saved)
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
@@ -125,8 +125,8 @@ def train(
             method.before_step(state.step)
             torch.manual_seed(mix(params.seed, state.step, stepper.fabric.global_rank))
             watch.add(state.step, stepper.step(batches))
-            if state.averaged:
-                state.averaged.update()
+            if state.ema:
+                state.ema.update()
             method.after_step(state.step)
             state.step += 1
             bar.update(params.batch_size)
@@ -141,13 +141,13 @@ def train(
                 if stepper.fabric.is_global_zero:
                     checkpoints.save(state.state())
                 last_save = time.monotonic()
-    if state.averaged:
-        state.averaged.copy_to_module()
+    if state.ema:
+        state.ema.copy_to_module()
     return state.history
 
 
 def pick_precision(params: TrainParams, device: str) -> Literal["bf16-mixed", "32-true"]:
-    """Return the precision to train in: fp32 in place of bf16 on a processor that would have to emulate it."""
+    """Return the precision to train in: fp32 instead of bf16 on a processor that would have to emulate bf16."""
     if params.precision == "fp32":
         return "32-true"
     processor = torch.backends.cpu.get_cpu_capability()
@@ -159,7 +159,7 @@ def pick_precision(params: TrainParams, device: str) -> Literal["bf16-mixed", "3
 
 @cache
 def _say_fp32(processor: str) -> None:
-    """Once per process, whatever it trains."""
+    """Say it once per process, however many models it trains."""
     print(
         f"precision bf16 would be emulated on this processor ({processor}): training in fp32", file=sys.stderr
     )

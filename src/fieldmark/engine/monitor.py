@@ -14,13 +14,13 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder
 
 WINDOW = 10  # steps per point of the training curve
-EXPLOSION = 1e3  # a loss this many times its first level has exploded
+EXPLOSION = 1e3  # a loss this many times its first value has exploded
 
 Point = dict[str, float]
 
 
 class LossMonitor:
-    """Collects each step's losses on the device and reads them once per window, so as not to wait for it."""
+    """Collects each step's losses on the device and reads them once per window: to read is to wait for the device."""
 
     def __init__(self, module: nn.Module, history: list[Point]) -> None:
         self.module, self.history = module, history
@@ -31,7 +31,7 @@ class LossMonitor:
         self.pending.append((step, {name: value.detach().float() for name, value in losses.items()}))
 
     def read(self, lr: float) -> Point:
-        """Check all pending losses and append their mean to the history. Raises UserError on a bad one."""
+        """Check all pending losses and append their mean to the history. Raises UserError for NaN or an explosion."""
         names = list(self.pending[0][1])
         table = torch.stack([torch.stack([losses[n] for n in names]) for _, losses in self.pending]).cpu()
         for (step, _), row in zip(self.pending, table.tolist(), strict=True):

@@ -25,7 +25,7 @@ class TrainParams(Block):
     warmup_steps: int = Field(0, ge=0)
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
-    ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the averaged weights; None: off
+    ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the weights' moving average; None: off
     precision: Literal["fp32", "bf16"] = "fp32"  # bf16 on a processor without it (x86 before AVX512): fp32
     freeze_batchnorm: bool = False
     seed: int = Field(0, ge=0)

@@ -1,4 +1,4 @@
-"""What a stage hands to whatever is trained or scored: opened data, and where the rest lies."""
+"""What a stage hands to whatever is trained or scored: opened data, and where everything else lies."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -56,7 +56,7 @@ class Task:
     split: pd.DataFrame
     split_params: SplitParams
     backbone: Path
-    text: Path  # phrases or prompts that the stage before made; meaningless for a method of pictures alone
+    text: Path  # phrases or prompts that an earlier stage made; not read by a method of pictures alone
     history: Path  # training curves, for evaluation
     runtime: RuntimeParams
     states: StateKey  # what mid-training states belong to
@@ -66,7 +66,7 @@ class Task:
         return Subset(self.split[self.split["role"].isin(roles)].reset_index(drop=True))
 
     def with_split(self, split: pd.DataFrame) -> "Task":
-        """Return the same task with other pictures, or others in other roles."""
+        """Return the same task with another split: other pictures, or other roles for them."""
         return replace(self, split=split)
 
     def targets(self, subset: Subset, classes: Sequence[str]) -> NDArray[np.float32]:
@@ -78,9 +78,9 @@ class Task:
         return load_backbone(self.backbone)
 
     def checkpoints(self, run: str, *depends: Any) -> CheckpointFolder:
-        """Return where the states of `run` lie; those of other parameters, data or code are not taken up.
+        """Return where the states of `run` lie; a state of other parameters, data or code is not used.
 
-        `depends` is what else the run follows from, beside the parameters and files that the stage named.
+        `depends` is what else its result depends on, beside the parameters and files that the stage named.
         """
         return self.states.folder(run, depends)
 
@@ -106,7 +106,7 @@ class Task:
         images: ImageParams,
         desc: str,
     ) -> Tensor:
-        """Apply `function` to every batch of `subset` in order; its rows, joined, come back float32 on the CPU.
+        """Apply `function` to every batch of `subset` in order; return its rows, joined, as float32 on the CPU.
 
         A batch holds `images`, `labels` and `indices` (positions within `subset`) on the task's device.
         """

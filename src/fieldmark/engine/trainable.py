@@ -1,4 +1,4 @@
-"""The contract between what is trained and the loop: what the loop may ask, and all that it knows."""
+"""The contract between what is trained and the loop: what the loop may ask for, and all that it knows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

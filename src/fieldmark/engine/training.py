@@ -1,4 +1,4 @@
-"""Training on the pictures of a task: the right batches, and a state that a killed run goes on from."""
+"""Training on the pictures of a task: the right batches, and a state from which a killed run continues."""
 
 import shutil
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def train_on(
 
 
 def make_sampler(subset: Subset, params: TrainParams) -> Sampler:
-    """Return the sampler that the training parameters ask for. Raises UserError when it cannot be."""
+    """Return the sampler that the training parameters ask for. Raises UserError when the pictures do not allow it."""
     try:
         if params.images_per_class is None:
             return ShuffledSampler(len(subset), params.batch_size, params.seed)
@@ -41,5 +41,5 @@ def make_sampler(subset: Subset, params: TrainParams) -> Sampler:
 
 
 def clear_states(run: str, root: Path) -> None:
-    """Forget the mid-training states of a run, or of all the runs of a method, whose outputs are complete."""
+    """Delete the mid-training states of a run, or of all the runs of a method, whose outputs are complete."""
     shutil.rmtree(root / run, ignore_errors=True)

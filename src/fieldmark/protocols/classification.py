@@ -51,7 +51,7 @@ class Classified:
 
     @property
     def guesses(self) -> Array:
-        """The label of each picture's likeliest class, (N,)."""
+        """The label of the class that each picture most likely shows, (N,)."""
         guesses: Array = self.logits.argmax(1).numpy()
         return guesses
 
@@ -127,7 +127,7 @@ def top_difference(first: Classified, second: Classified, k: int = 1) -> Interva
 
 
 def evenly_by_probability(classified: Classified, count: int = 6) -> list[int]:
-    """Choose test pictures evenly from the least to the greatest probability of their class."""
+    """Choose test pictures evenly from the lowest to the highest probability of their class."""
     order = np.argsort(classified.true_probabilities, kind="stable")
     return [int(order[index]) for index in evenly(len(order), count)]
 
@@ -144,7 +144,7 @@ def counted(classified: Classified, task: Task) -> dict[str, int]:
 
 
 def detailed(classified: Classified, parts: NDArray[np.str_]) -> dict[str, Any]:
-    """Return top-1 accuracy and the number of pictures per part, for who looks a class or a group up."""
+    """Return top-1 accuracy and the number of pictures per part, for readers who look up a class or a group."""
     return {
         part.name: {**asdict(part.accuracy), "pictures": part.count} for part in classified.by_part(parts)
     }

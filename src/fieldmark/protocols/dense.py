@@ -35,8 +35,8 @@ UNSEEN = -1e4  # score of a label that no training mask holds
 class LinearDecoder(nn.Module):
     """Features (B, D, h, w) -> scores (B, C, h, w); features are standardised by channel first.
 
-    `seen` (C,) says which labels any training mask holds: the others are never predicted, since nothing could
-    teach when.
+    `seen` (C,) says which labels any training mask holds: the others are never predicted, since no training
+    mask shows where they belong.
     """
 
     mean: Tensor
@@ -52,15 +52,15 @@ class LinearDecoder(nn.Module):
         self.register_buffer("std", torch.ones(dim, 1, 1))
         self.register_buffer("penalty", torch.where(seen, 0.0, UNSEEN))
 
-    def standardise_by(self, maps: Tensor) -> None:
+    def standardise_by(self, features: Tensor) -> None:
         """Take mean and std of the channels from features (N, D, h, w)."""
-        std, mean = torch.std_mean(maps, dim=(0, 2, 3), correction=0)
+        std, mean = torch.std_mean(features, dim=(0, 2, 3), correction=0)
         self.mean.copy_(mean[:, None, None])
         self.std.copy_(std.clamp(min=STD_FLOOR)[:, None, None])
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """(B, D, h, w) -> (B, C, h, w)."""
-        patches = ((maps - self.mean) / self.std).permute(0, 2, 3, 1)
+        patches = ((features - self.mean) / self.std).permute(0, 2, 3, 1)
         out: Tensor = (self.head(patches) + self.penalty).permute(0, 3, 1, 2)
         return out
 
@@ -101,22 +101,22 @@ def pixel_loss(scores: Tensor, masks: Tensor) -> Tensor:
     return gather(summed[None]).sum() / gather(labelled[None]).sum().clamp(min=1)
 
 
-def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) -> LinearDecoder:
+def fit_probe(features: Tensor, masks: Tensor, classes: int, params: TrainParams) -> LinearDecoder:
     """Train a linear decoder on features (N, D, h, w) with masks (N, H, W); batch n follows from the seed.
 
     The result lies on the device of the features.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(params.seed)
-        decoder = LinearDecoder(maps.shape[1], labels_in(masks, classes).cpu()).to(maps.device)
-    decoder.standardise_by(maps)
-    sampler = ShuffledSampler(len(maps), min(params.batch_size, len(maps)), params.seed)
+        decoder = LinearDecoder(features.shape[1], labels_in(masks, classes).cpu()).to(features.device)
+    decoder.standardise_by(features)
+    sampler = ShuffledSampler(len(features), min(params.batch_size, len(features)), params.seed)
     optimizer = torch.optim.AdamW(decoder.parameters(), lr=params.lr, weight_decay=params.weight_decay)
     for step in range(params.steps):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(params, step)
-        chosen = torch.from_numpy(sampler.batch(step)).to(maps.device)
-        loss = pixel_loss(decoder(maps[chosen]), masks[chosen])
+        chosen = torch.from_numpy(sampler.batch(step)).to(features.device)
+        loss = pixel_loss(decoder(features[chosen]), masks[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -125,8 +125,8 @@ def fit_probe(maps: Tensor, masks: Tensor, classes: int, params: TrainParams) ->
 
 def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: str) -> Tensor:
     """Return the features of whole pictures by a frozen backbone, (N, D, h, w) on the task's device."""
-    maps = pairs.task.run(backbone, lambda x: backbone(x).feature_map, pairs.subset, images, desc)
-    return maps.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
+    features = pairs.task.run(backbone, lambda x: backbone(x).feature_map, pairs.subset, images, desc)
+    return features.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
 
 
 def fine_tune(
@@ -140,8 +140,8 @@ def fine_tune(
 ) -> tuple[Segmenter, list[Point]]:
     """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve.
 
-    The loss looks at every `loss_stride`-th pixel. `run` names the training; it goes on from the state in
-    `checkpoints`, when there is one.
+    The loss looks at every `loss_stride`-th pixel. `run` names the training; it continues from the state
+    in `checkpoints`, when there is one.
     """
     task = pairs.task
     with torch.random.fork_rng(devices=[]):
@@ -157,9 +157,9 @@ def fine_tune(
 @torch.inference_mode()
 def predict(scores: Tensor, shape: tuple[int, int]) -> Tensor:
     """Bring scores (B, C, h, w) to (H, W) and take the best class of each pixel: (B, H, W) on the CPU."""
-    # With the classes last the largest is found several times faster.
-    last = scores.float().contiguous(memory_format=torch.channels_last)
-    fine = interpolate(last, shape, mode="bilinear", align_corners=False)
+    # With the classes as the last axis argmax is several times faster.
+    classes_last = scores.float().contiguous(memory_format=torch.channels_last)
+    fine = interpolate(classes_last, shape, mode="bilinear", align_corners=False)
     return fine.permute(0, 2, 3, 1).argmax(-1).cpu()
 
 

@@ -51,7 +51,10 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one variant says: `ranks` (N, C) order the pictures, `scores` (N, C) meet the `thresholds` (C,), if any."""
+    """What one variant says of the N test pictures.
+
+    `ranks` (N, C) order the pictures; `scores` (N, C) are compared with `thresholds` (C,), where there are any.
+    """
 
     truth: Truth
     ranks: Array
@@ -60,7 +63,7 @@ class Scored:
 
     @cached_property
     def ap(self) -> Array:
-        """Average precision of each category, (C,), NaN where the test has no picture of it."""
+        """Average precision of each category, (C,), NaN where no test picture shows it."""
         ap: Array = multilabel_map(self.ranks, self.truth.targets)["ap"]
         return ap
 
@@ -76,7 +79,7 @@ class Scored:
 
     @cached_property
     def decisions(self) -> dict[str, float]:
-        """Overall and per-category precision, recall and F1 under the thresholds; nothing without any."""
+        """Overall and per-category precision, recall and F1 under the thresholds; empty without thresholds."""
         if self.thresholds is None:
             return {}
         return label_scores(self.scores, self.truth.targets, self.thresholds)
@@ -88,7 +91,7 @@ class Scored:
 
 
 def read_truth(task: Task, names: list[str]) -> Truth:
-    """Look up what the test pictures hold. Raises UserError when it is nothing."""
+    """Look up what the test pictures hold. Raises UserError when none of them has a label."""
     subset = task.subset("test")
     targets = task.targets(subset, names)
     if not targets.any():
@@ -158,8 +161,9 @@ def by_category(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
 def pictures_by_rule(scored: Scored, count: int) -> list[int]:
     """Choose test pictures with a label evenly from the worst ranked to the best.
 
-    A fixed rule, so that nobody picks what looks good: pictures with two labels or more (all that have any, when
-    there are too few) by how early their categories come among all; the middle of each of `count` equal parts.
+    A fixed rule, so that nobody picks what looks good. Pictures with two labels or more (with any label, when there
+    are too few of these) are ordered by how high their categories rank; of each of `count` equal parts the middle
+    one is taken.
     """
     labels = scored.truth.targets.sum(axis=1)
     able = np.flatnonzero(labels >= 2) if (labels >= 2).sum() >= count else np.flatnonzero(labels)
@@ -186,5 +190,5 @@ def _of(subset: Subset, table: Tensor) -> Array:
 
 
 def _finite(value: float) -> float | None:
-    """Return a number as JSON has it: None for NaN."""
+    """Return a number as JSON can hold it: None for NaN."""
     return None if np.isnan(value) else float(value)

@@ -20,7 +20,7 @@ from fieldmark.engine.task import Subset, Task
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pictures that have a mask. `classes` is how many labels there are, 255 aside."""
+    """Pictures that have a mask. `classes` is the number of labels, 255 not counted."""
 
     task: Task
     subset: Subset
@@ -42,9 +42,9 @@ class Pairs:
         return len(self.mask_rows)
 
     def few(self, fraction: float, seed: int) -> NDArray[np.int64]:
-        """Draw a fraction of the pictures, at least one; a larger fraction holds the smaller one.
+        """Draw a fraction of the pictures, at least one; a larger fraction contains the smaller ones.
 
-        Returns their indices in rising order. The draw depends on the seed and on the ids alone.
+        Returns their indices in rising order. The draw depends only on the seed and on the ids.
         """
         order = np.argsort([chance(seed, str(key)) for key in self.subset.frame["id"]], kind="stable")
         chosen: NDArray[np.int64] = np.sort(order[: max(1, round(fraction * len(self)))])
@@ -109,6 +109,6 @@ class PairDataset(PictureDataset):
 
 
 def labels_in(masks: Tensor, classes: int) -> Tensor:
-    """Say of every label whether masks of any shape hold it, (C,) bool; 255 is none."""
+    """Say of every label whether masks of any shape hold it, (C,) bool; 255 is no label."""
     counts = torch.bincount(masks.flatten().long(), minlength=NO_LABEL + 1)
     return counts[:classes] > 0

@@ -22,7 +22,7 @@ from fieldmark.evaluation.geometry import (
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
 
 NEIGHBOURS = 10
-ENERGY_SHARE = 0.9
+ENERGY_FRACTION = 0.9
 INTERVALS = "Intervals resample classes and tell nothing of other training seeds."
 
 
@@ -59,14 +59,14 @@ class Scored:
 
     @cached_property
     def energy(self) -> NDArray[np.float64]:
-        """Cumulative share of the variance of the queries' descriptors, (D,)."""
+        """Cumulative fraction of the variance of the queries' descriptors, (D,)."""
         energy: NDArray[np.float64] = principal_energy(self.embeddings)
         return energy
 
     @property
     def components(self) -> int:
         """How many principal components hold 90 % of that variance."""
-        return components_for(self.energy, ENERGY_SHARE)
+        return components_for(self.energy, ENERGY_FRACTION)
 
     @property
     def histograms(self) -> SimilarityHistograms:

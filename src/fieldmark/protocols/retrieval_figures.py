@@ -16,7 +16,7 @@ def recall_figure(scored: Mapping[str, Scored], figures: FigureFolder, *, wide: 
     """Draw the recalls of every variant."""
     path = figures.new("recall.svg", "Recall@k", "With 95 % intervals over classes.", wide=wide)
     recalls = next(iter(scored.values())).recalls
-    measure_bars(path, {name: one.measures for name, one in scored.items()}, recalls)
+    measure_bars(path, {name: result.measures for name, result in scored.items()}, recalls)
 
 
 def neighbour_figure(name: str, scored: Scored, task: Task, figures: FigureFolder) -> None:
@@ -36,11 +36,11 @@ def similarity_figure(scored: Mapping[str, Scored], figures: FigureFolder) -> No
     """Draw the similarities of positive and of negative pairs."""
     caption = "The less the two overlap, the easier the search."
     path = figures.new("similarity.svg", "Similarity of pairs", caption)
-    similarity_panels(path, {name: one.histograms for name, one in scored.items()})
+    similarity_panels(path, {name: result.histograms for name, result in scored.items()})
 
 
 def class_figure(scored: Mapping[str, Scored], figures: FigureFolder) -> None:
     """Draw recall@1 of every class."""
     path = figures.new("classes.svg", "Recall@1 per class", "Worst first.")
     names = dict(enumerate(next(iter(scored.values())).queries.class_names))
-    class_recall_bars(path, {name: class_recall(one.results) for name, one in scored.items()}, names)
+    class_recall_bars(path, {name: class_recall(result.results) for name, result in scored.items()}, names)

@@ -35,7 +35,7 @@ class RoleView:
 
 @dataclass(frozen=True)
 class ClassBar:
-    """How often a class occurs among the training pictures: `percent` is of what the most frequent class has."""
+    """How often a class occurs among the training pictures: `percent` is relative to the most frequent class."""
 
     name: str
     group: str

@@ -18,7 +18,8 @@ def is_fraction(value: float | None) -> bool:
 def number(value: float | None, fraction: bool = False, sign: bool = False, decimals: int = 1) -> str:
     """Return a number for reading: a `fraction` in per cent (unit left out), integers whole.
 
-    `sign` forces +. `decimals` are those of a fraction; other numbers that are not whole have two digits more.
+    `sign` adds the sign + too. `decimals` counts those of a fraction; other numbers that are not whole have two more
+    digits.
     """
     if value is None:
         return MISSING
@@ -43,7 +44,7 @@ def claim_value(claim: Claim) -> tuple[str, str]:
     """Return the decided difference with its sign and unit, and its interval (either may be empty)."""
     if claim.value is None:
         return "", ""
-    # A difference of one component is no difference of 100 points: its interval reaches further than any fraction.
+    # A difference of 1 component must not read as 100 points: its interval reaches beyond -1 to 1, unlike a fraction's.
     fraction = all(is_fraction(side) for side in (claim.value, claim.low, claim.high) if side is not None)
     value = number(claim.value, fraction, sign=True) + (" points" if fraction else "")
     if claim.low is None or claim.high is None:

@@ -16,7 +16,7 @@ CLASSES = ("method", "class", "variant", "ap")
 def write_plots(methods: Sequence[MethodResult], history: Path, folder: Path) -> None:
     """Write `variants.csv`, `losses.csv` and `classes.csv` to `folder`, whole or not at all.
 
-    `history` has a folder per training with the curve of each variant. A table without any row has its head alone.
+    `history` has a folder per training with the curve of each variant. A table without any row has only its header.
     """
     tables = {
         "variants": (VARIANTS, _variants(methods)),
@@ -32,11 +32,11 @@ def write_plots(methods: Sequence[MethodResult], history: Path, folder: Path) ->
 def _variants(methods: Sequence[MethodResult]) -> Iterator[tuple[object, ...]]:
     """Yield the first headline measure of every variant, with its interval."""
     for result in methods:
-        measure = result.headline[0]
+        name = result.headline[0]
         for variant in result.variants:
-            if found := variant.measures.get(measure):
-                head = f"{result.method}: {measure}"
-                yield head, measure, variant.name, found.value, found.low, found.high
+            if measure := variant.measures.get(name):
+                head = f"{result.method}: {name}"
+                yield head, name, variant.name, measure.value, measure.low, measure.high
 
 
 def _losses(history: Path) -> Iterator[tuple[object, ...]]:

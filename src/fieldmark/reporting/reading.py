@@ -13,7 +13,7 @@ from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """What is known of a data set: `summary` of its preparation and `validation`, either may be empty."""
+    """What is known of a data set: `summary` of its preparation and `validation`; either may be empty."""
 
     name: str
     summary: Mapping[str, Any]

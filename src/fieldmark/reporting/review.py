@@ -30,7 +30,7 @@ def review(base: Revision, head: Revision) -> str:
 
 
 def render_review(old: Snapshot, new: Snapshot) -> str:
-    """Return what differs, and nothing that does not; one line when nothing does."""
+    """Return only what differs; a single line when nothing does."""
     span = f"from {markdown(old.title)} to {markdown(new.title)}"
     unread = [_unread(snapshot) for snapshot in (old, new) if snapshot.unread]
     compared = [] if unread else [_claims(old, new), _measures(old, new)]
@@ -99,7 +99,7 @@ def _values(old: Measure | None, new: Measure | None) -> list[str]:
 
 
 def _shows(old: Measure, new: Measure, fraction: bool, decimals: int) -> bool:
-    """Say whether a change is to be seen with so many decimals."""
+    """Say whether a change is visible with this many decimals."""
     before, after, difference = (
         number(value, fraction, decimals=decimals) for value in (old.value, new.value, new.value - old.value)
     )
@@ -144,7 +144,7 @@ def _literal(value: Any) -> str:
 
 
 def _pairs(old: Mapping[K, V], new: Mapping[K, V]) -> Iterator[tuple[K, V | None, V | None]]:
-    """Yield every key with its two values; what went comes last."""
+    """Yield every key with its two values; keys that were removed come last."""
     for key in {**new, **old}:
         yield key, old.get(key), new.get(key)
 

@@ -78,7 +78,7 @@ class Commit:
 
     @property
     def title(self) -> str:
-        """The name it was asked for by, and which commit that was."""
+        """The name that was asked for, and its commit."""
         short = self.commit[:SHORT]
         return short if self.commit.startswith(self.name) else f"{self.name} ({short})"
 

@@ -15,17 +15,18 @@ from fieldmark.results.schema import Claim, Measure, MethodResult, MetricValues,
 
 PARAMS, RESULTS, METRICS = "params.yaml", "reports/results", "reports/metrics"
 Result = MethodResult | NetworkResult
-# folder below reports/results: what its files hold; other folders hold no measures with intervals
+# By folder below reports/results, what its files hold; other folders hold no measures with intervals.
 SCHEMAS: Mapping[str, type[Result]] = {
     "": MethodResult,
     "backbones": NetworkResult,
     "clip_models": NetworkResult,
     "prompts": NetworkResult,
 }
+# By folder, the block of params.yaml that names its files, where the two names differ.
 BLOCKS = {
     "": "methods",
     "difficulty": "datasets",
-}  # folder: block of params.yaml that names its files, if not alike
+}
 
 
 class MeasureKey(NamedTuple):
@@ -36,7 +37,7 @@ class MeasureKey(NamedTuple):
 
 
 class ClaimKey(NamedTuple):
-    """A claim of a method; `copy` counts those that say the same."""
+    """A claim of a method; `copy` numbers the claims that say the same."""
 
     method: str
     claim: str

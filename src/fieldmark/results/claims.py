@@ -5,7 +5,7 @@ from typing import Literal
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.results.schema import Claim, Verdict
 
-NEGLIGIBLE = 0.005  # half a point: an effect this small is none
+NEGLIGIBLE = 0.005  # half a percentage point: a smaller effect counts as none
 
 
 def claim_difference(
@@ -19,7 +19,7 @@ def claim_difference(
 ) -> Claim:
     """Decide a claim that a difference is above (or below) zero, by `verdict`.
 
-    With a `margin` the claim is that it is no further than that on the other side: as good, but for so much.
+    With a `margin` the claim is that the difference lies above `-margin` (or below `margin`): not worse by more.
     """
     shift = margin if claimed == "above" else -margin
     shifted = Interval(difference.value + shift, difference.low + shift, difference.high + shift)

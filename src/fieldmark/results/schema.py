@@ -14,9 +14,9 @@ class _Checked(BaseModel):
 
 
 class Measure(_Checked):
-    """A number, with its 95 % interval where one was computed; an `Interval` has the same attributes and will do."""
+    """A number, with its 95 % interval where one was computed; an `Interval` has the same attributes and fits."""
 
-    # By its attributes and not by its class, whose import brings torch: the report takes a second without it.
+    # An `Interval` is known by its attributes: to import its class is to import torch, which takes seconds.
     model_config = ConfigDict(from_attributes=True)
 
     value: Number
@@ -60,8 +60,8 @@ class Evaluation(_Checked):
     """What the evaluation of a method returns; the figures stand in a folder of their own.
 
     `headline` are the measures that the report's first table shows, `metrics` those that DVC shows and compares:
-    few, for every value is a row of `dvc metrics diff`. `details` is what a reader of the file may look up by
-    class or picture; the report does not show it.
+    only a few, because every value is a row of `dvc metrics diff`. `details` is what a reader of the file may look
+    up per class or picture; the report does not show it.
     """
 
     title: str
@@ -77,15 +77,15 @@ class Evaluation(_Checked):
 
     @model_validator(mode="after")
     def _named_measures_exist(self) -> Self:
-        for place in ("headline", "metrics"):
-            for position, name in enumerate(getattr(self, place)):
+        for field in ("headline", "metrics"):
+            for index, name in enumerate(getattr(self, field)):
                 if not any(name in variant.measures for variant in self.variants):
-                    raise ValueError(f"{place}.{position} names '{name}', which no variant has")
+                    raise ValueError(f"{field}.{index} names '{name}', which no variant has")
         return self
 
     @property
     def others(self) -> list[str]:
-        """Names of the measures that are no headline, in alphabetical order."""
+        """Names of the measures that are not in the headline, in alphabetical order."""
         known = {name for variant in self.variants for name in variant.measures}
         return sorted(known - set(self.headline))
 
@@ -118,7 +118,7 @@ class MethodResult(Evaluation):
 class NetworkResult(_Checked):
     """`reports/results/backbones/<name>.json`: where a network comes from and what it can do by itself.
 
-    CLIPs and prompts alike. `metrics` are the measures that DVC shows and compares.
+    A CLIP and a set of prompts have the same file. `metrics` are the measures that DVC shows and compares.
     """
 
     name: str

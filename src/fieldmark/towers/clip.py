@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from fieldmark.base.blocks import nearest
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_folder, sha256_file, write_text
+from fieldmark.base.files import atomic_folder, sha256_file, write_json
 from fieldmark.vision.normalising import normalised
 
 # The names that open_clip gives its files.
@@ -138,9 +138,7 @@ def save_clip(clip: Clip, folder: Path) -> None:
     }
     with atomic_folder(folder) as temporary:
         save_file(state, temporary / WEIGHTS)
-        # Not write_json, which rounds mean and std.
-        text = json.dumps(clip.spec.as_open_clip(), indent=2, sort_keys=True)
-        write_text(temporary / CONFIG, text + "\n")
+        write_json(temporary / CONFIG, clip.spec.as_open_clip(), exact=True)
 
 
 def load_clip(folder: Path) -> Clip:

@@ -1,4 +1,4 @@
-"""IRT as a whole: losses, variants, momentum encoder, PCA, saving and loading."""
+"""IRT as a whole: losses, variants, momentum encoder, PCA."""
 
 from pathlib import Path
 
@@ -8,9 +8,7 @@ from support.tiny import SIDE, make_task
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.task import Task
-from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
@@ -72,17 +70,6 @@ def test_variants() -> None:
     ]
 
 
-def test_training_lowers_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    task = make_task(tmp_path / "task")
-    own = params(
-        **{"lambda": 0.0, "train": {"steps": 40, "batch_size": 6, "images_per_class": 2, "lr": 3e-3}}
-    )
-    method = build(own, task)
-    curve = train_on(method, own.images, own.train, task, "irt/R")
-    assert curve[-1]["contrastive"] < 0.6 * curve[0]["contrastive"]
-
-
 def test_momentum_encoder_starts_equal_moves_a_fraction_and_gets_no_gradient(tmp_path: Path) -> None:
     task = make_task(tmp_path)
     method = build(params(memory={"momentum": 0.9}), task)
@@ -130,24 +117,6 @@ def test_projection_agrees_with_sklearn() -> None:
     expected = torch.from_numpy(PCA(3).fit_transform(data.double().numpy())).float()
     got = projection(data)
     torch.testing.assert_close(got.abs(), expected.abs(), atol=1e-4, rtol=1e-4)
-
-
-def test_save_and_load_give_the_same_embeddings(tmp_path: Path) -> None:
-    task = make_task(tmp_path)
-    own = params(dim=4)
-    method = build(own, task).eval()
-    save_model(method, tmp_path / "model")
-    images = batch(task)["images"]
-    with torch.no_grad():
-        assert torch.equal(method.embed(images), load_model(tmp_path / "model").embed(images))
-
-
-def test_all_variants_train_save_and_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    own = params()
-    curves = train_variants("irt", own, make_task(tmp_path / "t"), tmp_path / "m")
-    assert set(curves) == {"L", "R"}
-    assert set(load_variants("irt", own, tmp_path / "m")) == {"O", "L", "R"}
 
 
 @pytest.mark.parametrize(

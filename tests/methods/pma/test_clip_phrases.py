@@ -134,7 +134,7 @@ def test_a_phrase_that_the_table_lacks_is_unknown(params: Make, embedded: Task) 
     }
     assert tokens.pop("small bill") == 1
     assert min(tokens.values()) > 1
-    assert predicted.own.logits.isfinite().all()
+    assert predicted.with_own_text.logits.isfinite().all()
 
 
 @pytest.mark.parametrize("captions", ["all", 1])

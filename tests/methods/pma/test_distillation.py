@@ -1,7 +1,6 @@
 """Distillation: the loss by hand, a teacher that stays as it is, answers kept where pictures stay the same."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.registry import load_distillation
 from fieldmark.contract.variants import load_students, train_variants
-from fieldmark.engine import loop
-from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation import DistillParams, distil
@@ -181,32 +178,6 @@ def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     assert student.attention is None
     assert student.encoder is None
     assert not torch.equal(student.classifier.weight, twin.classifier.weight)
-
-
-def test_a_killed_student_ends_as_an_uninterrupted_one(
-    made: Make, task: Task, teachers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    params = made(students=["student"], train={"steps": 20, "batch_size": 4, "lr": 1e-2})
-
-    def run(folder: str) -> None:
-        distil(params, replace(task, states=StateKey(Path(folder, "states"))), teachers, Path(folder))
-
-    run("whole")
-    read, seen = loop.LossMonitor.read, []
-
-    def killed(self, lr):
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(lr)
-        return read(self, lr)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.LossMonitor, "read", killed)
-        with pytest.raises(KeyboardInterrupt):
-            run("again")
-    run("again")
-    whole, again = (load_students(Path(name))["student"].state_dict() for name in ("whole", "again"))
-    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_a_teacher_of_other_classes_is_refused(made: Make, task: Task, teachers: Path) -> None:

@@ -187,7 +187,7 @@ def test_missing_text_is_that_of_a_picture_without_phrases(task: Task, params: M
     model = models(task, params, teacher=None)["PMA"]
     predicted = predict(model, model.params.images, task, "test")
     silent = [index for index, texts in enumerate(predicted.phrases.texts) if not texts]
-    missing, whole = predicted.by_text["missing"].logits, predicted.own.logits
+    missing, whole = predicted.by_text["missing"].logits, predicted.with_own_text.logits
     for index in silent:
         torch.testing.assert_close(missing[index], whole[index])
     assert not torch.allclose(missing, whole)

@@ -51,7 +51,7 @@ STATEMENTS = (
 
 
 def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
-    """Return the claims for which both variants were scored, on categories that there are."""
+    """Return the claims for which both variants were scored and categories exist."""
     claims = []
     for statement in STATEMENTS:
         if {MAIN, statement.than} <= set(scored):

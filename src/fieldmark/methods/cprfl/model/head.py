@@ -13,7 +13,7 @@ from fieldmark.methods.cprfl.model.interaction import VisualSemanticInteraction
 
 @dataclass(frozen=True)
 class Widths:
-    """The sizes of CPRFL's parts; `prompt` is the prompt network's hidden width, 0 for a linear one."""
+    """The sizes of CPRFL's parts; `prompt` is the prompt network's hidden width, 0 for a linear layer."""
 
     dim: int
     prompt: int
@@ -25,7 +25,7 @@ class Widths:
 
 
 def prompt_network(width: int, hidden: int, dim: int) -> nn.Module:
-    """Eq. 2 (PI): vectors (C, width) -> prompts (C, dim); hidden 0: one linear map, as baseline."""
+    """Eq. 2 (PI): vectors (C, width) -> prompts (C, dim); hidden 0: a linear layer, as baseline."""
     if not hidden:
         return nn.Linear(width, dim)
     return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, dim))
@@ -56,7 +56,7 @@ class PromptHead(nn.Module):
         self.interaction = VisualSemanticInteraction(
             widths.dim, widths.heads, widths.head_dim, widths.mlp_dim, widths.depth, widths.dropout
         )
-        # What no gradient reaches is not trained, and several processes do not wait for it.
+        # Modules without a gradient are marked as such, so that distributed training does not wait for their gradient.
         if no_feature_grad:
             self.projection.requires_grad_(False)
             self.interaction.requires_grad_(False)
@@ -85,7 +85,7 @@ class PromptHead(nn.Module):
         return looks
 
     def _tokens(self, feature_map: Tensor, prompts: Tensor) -> Tensor:
-        """Z = [F; P], (B, h w + C, dim): the map's positions row by row, then the prompts."""
+        """Z = [F; P], (B, h w + C, dim): the feature map's positions row by row, then the prompts."""
         features = self.projection(feature_map.flatten(2).mT)
         shared = prompts.to(features.dtype).expand(len(features), -1, -1)
         return torch.cat([features, shared], dim=1)

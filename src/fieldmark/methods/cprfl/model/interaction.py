@@ -1,6 +1,6 @@
 """The visual-semantic interaction (VSI): one encoder in which category prompts look at a picture.
 
-Source: Yan et al., arXiv 2408.08125, eq. 3 to 5. The norm before each part and the linear map after the attention
+Source: Yan et al., arXiv 2408.08125, eq. 3 to 5. The norm before each part and the linear layer after the attention
 are in the authors' code only. Neither the equations nor the code have residual connections.
 """
 
@@ -20,7 +20,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor, last: int) -> Tensor:
-        """(B, n, dim) -> (B, last, dim): what the last tokens find among all."""
+        """(B, n, dim) -> (B, last, dim): what the last tokens read from all."""
         query, key, value = self._projected(tokens, last)
         attended = scaled_dot_product_attention(query, key, value)
         out: Tensor = self.dropout(self.to_out(attended.transpose(1, 2).flatten(2)))
@@ -58,7 +58,7 @@ class FeedForward(nn.Sequential):
 class VisualSemanticInteraction(nn.Module):
     """Eq. 3 to 5 of CPRFL: attention, then feed-forward, `depth` times; no residual connections.
 
-    Yan et al., arXiv 2408.08125. Tokens (B, v + c, dim), the v places of a picture and then its c category
+    Yan et al., arXiv 2408.08125. Tokens (B, v + c, dim), the v positions of a picture and then its c category
     prompts, -> the same shape. There are `heads` heads of width `head_dim`; `mlp_dim` is the hidden width of the
     feed-forward. Raises ValueError for a dimension, a number of heads or a depth below 1; `forward` raises
     RuntimeError for tokens of another width.
@@ -66,10 +66,10 @@ class VisualSemanticInteraction(nn.Module):
     >>> import torch
     >>> from fieldmark.methods.cprfl import VisualSemanticInteraction
     >>> interaction = VisualSemanticInteraction(dim=8, heads=2, head_dim=4, mlp_dim=16)
-    >>> tokens = torch.rand(1, 6 + 3, 8)  # 6 places, 3 classes
+    >>> tokens = torch.rand(1, 6 + 3, 8)  # 6 positions, 3 classes
     >>> interaction(tokens).shape
     torch.Size([1, 9, 8])
-    >>> interaction(tokens, last=3).shape  # what the prompts found
+    >>> interaction(tokens, last=3).shape  # what the prompts read
     torch.Size([1, 3, 8])
     """
 

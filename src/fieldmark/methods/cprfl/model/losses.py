@@ -20,7 +20,7 @@ def asymmetric_loss(
 
     Yan et al., arXiv 2408.08125; the loss is that of Ridnik et al., arXiv 2009.14119. The mean over pictures and
     classes of -(1 - p)^gamma_pos log p for positives and -q^gamma_neg log(1 - q) for negatives, where p is a
-    probability and q is what p is above `clip`. The focusing weights are detached. Logarithms are taken of logits,
+    probability and q = max(p - clip, 0). The focusing weights are detached. Logarithms are taken of logits,
     so a positive far below zero keeps its gradient. Half precision is computed in float32 and returned so. Raises
     ValueError for shapes that differ, and for a negative exponent or clip.
 
@@ -58,18 +58,18 @@ class Balance:
     """Constants of the distribution-balanced loss, by the names of its paper's code."""
 
     alpha: float = 0.1  # min of the weights
-    beta: float = 10.0  # slope and
-    gamma: float = 0.2  # position of the weight's rise
+    beta: float = 10.0  # slope of their rise
+    gamma: float = 0.2  # position of their rise
     neg_scale: float = 2.0  # lambda: negatives' logits times this, their loss divided by it
     init_bias: float = 0.05  # kappa: how far a class's prior shifts its logit
     focal: float = 2.0  # exponent of the focal factor
-    factor: float = 2.0  # of the whole
+    factor: float = 2.0  # of the whole loss
 
 
 class DistributionBalancedLoss(nn.Module):
-    """Weighs an entry by how much of its picture's sampling its class accounts for, and tolerates negatives.
+    """Weighs an entry by the fraction of its picture's sampling that its class accounts for; tolerates negatives.
 
-    There is a focal factor per picture and class, as published; CPRFL's own copy takes one for the whole batch.
+    There is a focal factor per picture and class, as published; CPRFL's code takes one for the whole batch.
     """
 
     counts: Tensor
@@ -79,7 +79,7 @@ class DistributionBalancedLoss(nn.Module):
         """`counts` (C,) are the training pictures of each class, among `pictures`."""
         super().__init__()
         self.balance = balance
-        # A class in no picture or in all has no finite prior: it counts as in half of one, or in all but that.
+        # A class in no picture, or in all, has an infinite prior: it counts as in half a picture, or in all but half.
         present = counts.double().clamp(0.5, pictures - 0.5)
         self.register_buffer("counts", present, persistent=False)
         self.register_buffer("prior", -torch.log(pictures / present - 1), persistent=False)
@@ -95,7 +95,7 @@ class DistributionBalancedLoss(nn.Module):
         return balance.factor * ((1 - torch.exp(-entropy)) ** balance.focal * weight * entropy).mean()
 
     def weights(self, targets: Tensor) -> Tensor:
-        """Targets (B, C) -> weights (B, C); in a picture without any class every weight is greatest."""
+        """Targets (B, C) -> weights (B, C); in a picture without any class every weight is at its max."""
         by_class = (1 / self.counts).to(targets)
         by_picture = (targets * by_class).sum(1, keepdim=True)
         rate = by_class / by_picture.clamp(min=torch.finfo(by_class.dtype).tiny)
@@ -103,5 +103,5 @@ class DistributionBalancedLoss(nn.Module):
 
 
 def _focused(log_probability: Tensor, opposite: Tensor, gamma: float) -> Tensor:
-    """Weigh by the probability of the `opposite` logits to the power of gamma, without a gradient of its own."""
+    """Weigh by the probability of the `opposite` logits to the power of gamma; the weight has no gradient."""
     return log_probability if gamma == 0 else opposite.detach().sigmoid() ** gamma * log_probability

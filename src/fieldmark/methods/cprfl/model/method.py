@@ -45,7 +45,7 @@ class Cprfl(Method[CprflParams, Parts]):
         vectors: Tensor | None = None,
         targets: Tensor | None = None,
     ) -> None:
-        """`vectors` (C, m) are what prompts are made of; `targets` (N, C) are those of the training pictures."""
+        """Prompts are made of `vectors` (C, m); `targets` (N, C) are those of the training pictures."""
         super().__init__(variant)
         self.backbone, self.class_names = backbone, class_names
         self.head = _build_head(variant, backbone.spec.dim, len(class_names), vectors)
@@ -74,7 +74,7 @@ class Cprfl(Method[CprflParams, Parts]):
         return cls(variant, backbone, prompts.names, vectors, torch.from_numpy(targets))
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
-        """Head and backbone at their own multiples of the learning rate."""
+        """Head and backbone, each at its multiple of the learning rate."""
         head = 1.0 if isinstance(self.head, PromptHead) else self.params.linear_lr
         return [(self.head, head), (self.backbone, self.params.backbone_lr)]
 

@@ -18,7 +18,7 @@ class AsymmetricParams(Block):
 
     gamma_pos: float = Field(0.0, ge=0.0)
     gamma_neg: float = Field(4.0, ge=0.0)
-    clip: float = Field(0.05, ge=0.0, lt=1.0)  # the paper gives none; its code's
+    clip: float = Field(0.05, ge=0.0, lt=1.0)  # the paper gives no value; this is its code's
 
 
 class BalanceParams(Block):
@@ -35,7 +35,8 @@ class CprflParams(MethodParams):
     """CPRFL (arXiv 2408.08125). Defaults are the paper's, or the released code's where it is silent."""
 
     variants: tuple[VariantName, ...] = get_args(VariantName)
-    length: float | None = Field(None, gt=0.0)  # of the category vectors, mean square; None: of CLIP's own
+    # Root mean square length of the category vectors; None: that of CLIP's embeddings.
+    length: float | None = Field(None, gt=0.0)
     dim: int = Field(2048, ge=1)  # d, the width in which tokens and prompts meet
     tau: float = Field(0.5, gt=0.0)  # hidden width of the prompt network as a multiple of dim
     heads: int = Field(8, ge=1)
@@ -47,10 +48,10 @@ class CprflParams(MethodParams):
     focal_gamma: float = Field(2.0, ge=0.0)
     balance: BalanceParams = BalanceParams()
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr for the backbone; 0: frozen, in eval mode
-    linear_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for a linear classifier, which wants more
+    linear_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for a linear classifier, which needs more
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
-        """Every variant wants prompts: the names of the categories come from them."""
+        """Every variant needs prompts: the names of the categories come from them."""
         if text.startswith("prompts/"):
             return None
         return f"cprfl reads category prompts, and methods.cprfl.text is '{text}'; name some such as prompts/scenes"

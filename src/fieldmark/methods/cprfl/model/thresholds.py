@@ -14,7 +14,8 @@ def choose_thresholds(scores: Any, targets: Array, min_positives: int = MIN_POSI
     """Return one threshold per category, (C,): a category is present where its score is no less.
 
     `scores` and `targets` are (N, C). A category with at least `min_positives` positives takes the threshold of
-    its greatest F1, any other the one of the greatest F1 over all entries. Raises ValueError without a positive.
+    its greatest F1, any other category the threshold of the greatest F1 over all entries. Raises ValueError
+    without a positive.
     """
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(targets) > 0
     common = best_threshold(values.ravel(), truth.ravel())

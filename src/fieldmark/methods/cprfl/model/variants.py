@@ -14,7 +14,7 @@ Loss = Literal["BCE", "focal", "DB", "ASL"]
 class Parts:
     """What a variant is made of; without `vectors` it is a linear classifier.
 
-    `no_feature_grad` cuts the gradient's path through the interaction, `no_cls_grad` the one to the prompts as
+    `no_feature_grad` cuts the gradient's path through the interaction, `no_cls_grad` its path to the prompts as
     classifiers.
     """
 

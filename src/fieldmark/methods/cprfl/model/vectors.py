@@ -9,11 +9,11 @@ Vectors = Literal["clip", "random", "one-hot"]
 
 
 def category_vectors(kind: Vectors, embeddings: Tensor, length: float | None, seed: int) -> Tensor:
-    """Return vectors (C, m) of a kind for categories with CLIP embeddings (C, m); one-hot ones are (C, C).
+    """Return vectors (C, m) of a kind for categories with CLIP embeddings (C, m); one-hot vectors are (C, C).
 
     All kinds have the same root mean square length, so that they differ in direction alone: `length`, or where
-    that is None that of the embeddings, which are then taken as they come. Vectors much shorter than the square
-    root of m say little beside the first bias of the prompt network, and the prompts begin all alike.
+    it is None that of the embeddings, which are then taken as they are. Vectors much shorter than the square root
+    of m count little beside the first bias of the prompt network: all prompts are then nearly equal at first.
     """
     clip_length = embeddings.float().square().sum(1).mean().sqrt()
     wanted = clip_length if length is None else torch.tensor(length)

@@ -55,7 +55,7 @@ FEW = {10: "CUB 63.1 to 66.6", 5: "CUB 59.7 to 62.8"}  # Table 4
 def make_claims(scored: Mapping[str, Scored], shots: Sequence[int] = (), finer: bool = False) -> list[Claim]:
     """Return the claims for which both variants were scored.
 
-    With `finer` pictures for the prompt alone, only `sampled` sees the same ones: nothing else tells what it learned.
+    With `finer` pictures only `sampled` sees the same pictures as the prompt: no other variant tells what it learned.
     """
     statements = (*(_SAMPLED if finer else STATEMENTS), *map(_with_few, shots))
     return [

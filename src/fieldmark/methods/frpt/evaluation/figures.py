@@ -26,7 +26,7 @@ def draw_figures(
     task: Task,
     figures: FigureFolder,
 ) -> None:
-    """Draw every figure; the variants with few pictures per class have one of their own."""
+    """Draw every figure; the variants with few pictures per class have a separate figure."""
     whole = {name: result for name, result in scored.items() if models[name].variant.parts.shots is None}
     prompted = [name for name in whole if models[name].prompt]
     last = list(whole)[-1]

@@ -1,4 +1,4 @@
-"""What a reader of FRPT's numbers must know, and differences that no paper makes a claim of."""
+"""What a reader of FRPT's numbers must know, and differences about which the paper claims nothing."""
 
 from collections.abc import Mapping
 
@@ -31,7 +31,7 @@ def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
             "Under average pooling attention and FRPT are one model: an instance-normalised channel has mean 0, "
             "so equation 7 leaves weight times mean. What differs between the two is rounding."
         )
-    width = max(model.map_width for model in models.values())
+    width = max(model.feature_map_width for model in models.values())
     if 2 * params.kernel_size < width:
         notes.append(
             f"kernel_size {params.kernel_size} is less than half of the map's {width} places; "
@@ -41,7 +41,7 @@ def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
 
 
 def _by_map(scored: Mapping[str, Scored]) -> list[str]:
-    """Say what FRPT gains by map@r: the claims are the paper's, and of recall."""
+    """Say what FRPT gains by map@r: the paper's claims are about recall."""
     if not {"FRPT", "frozen"} <= set(scored):
         return []
     gain = _points(scored, "FRPT", "frozen", "map@r")

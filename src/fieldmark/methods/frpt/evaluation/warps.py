@@ -30,7 +30,7 @@ def warp_figure(name: str, scored: Scored, model: Frpt, task: Task, figures: Fig
 
 
 def chosen_queries(results: RetrievalResults, of_each: int = OF_EACH) -> list[int]:
-    """Choose queries whose nearest neighbour is right, then wrong ones, evenly from low average precision to high.
+    """Choose queries whose nearest neighbour is right, then some where it is wrong; each evenly by average precision.
 
     A fixed rule, so that nobody picks what looks good: the middle of each of `of_each` equal parts.
     """

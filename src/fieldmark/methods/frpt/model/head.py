@@ -15,7 +15,7 @@ RELEASE_MOMENTUM = 0.01  # of the release's BatchNorms
 
 
 class ChannelAttention(nn.Module):
-    """Eq. 8: maps (B, C, h, w) -> weights of channels (B, C, 1, 1) in (0, 1)."""
+    """Eq. 8: feature maps (B, C, h, w) -> weights of channels (B, C, 1, 1) in (0, 1)."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -23,8 +23,8 @@ class ChannelAttention(nn.Module):
         self.squeeze = nn.Linear(channels, hidden, bias=False)
         self.excite = nn.Linear(hidden, channels, bias=False)
 
-    def forward(self, maps: Tensor) -> Tensor:
-        weights: Tensor = self.excite(torch.relu(self.squeeze(maps.mean((2, 3))))).sigmoid()
+    def forward(self, features: Tensor) -> Tensor:
+        weights: Tensor = self.excite(torch.relu(self.squeeze(features.mean((2, 3))))).sigmoid()
         return weights[:, :, None, None]
 
 
@@ -35,24 +35,24 @@ class AttentionHead(nn.Module):
         super().__init__()
         self.attention = ChannelAttention(channels, reduction)
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
-        out: Tensor = self.attention(maps) * maps
+        out: Tensor = self.attention(features) * features
         return out
 
 
 class AwarenessHead(AttentionHead):
     """Eq. 7: wanted channels pass, unwanted ones are normalised within the picture."""
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
-        return mix(maps, self.attention(maps))
+        return mix(features, self.attention(features))
 
 
 class ReleaseHead(AwarenessHead):
     """The head of the authors' code, which the paper does not describe: r = 1 and two more convolutions.
 
-    It holds 28 times the weights of eq. 8 at 2048 channels; what it gives says nothing of the paper's 2.9 M.
+    It holds 28 times the weights of eq. 8 at 2048 channels; its results say nothing about the paper's 2.9 M.
     """
 
     def __init__(self, channels: int) -> None:
@@ -67,25 +67,25 @@ class ReleaseHead(AwarenessHead):
             nn.ReLU(),
         )
 
-    def forward(self, maps: Tensor) -> Tensor:
+    def forward(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> the same shape."""
-        out: Tensor = self.refine(super().forward(maps))
+        out: Tensor = self.refine(super().forward(features))
         return out
 
 
-def mix(maps: Tensor, weights: Tensor) -> Tensor:
-    """Eq. 7: weights (B, C, 1, 1) keep a channel of maps (B, C, h, w), the rest of 1 normalises it."""
-    return weights * maps + (1 - weights) * instance_normalised(maps)
+def mix(features: Tensor, weights: Tensor) -> Tensor:
+    """Eq. 7: channels of feature maps (B, C, h, w) are kept by weights (B, C, 1, 1), normalised by 1 - weights."""
+    return weights * features + (1 - weights) * instance_normalised(features)
 
 
-def instance_normalised(maps: Tensor) -> Tensor:
-    """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant one to 0."""
-    centred = maps - maps.mean((2, 3), keepdim=True)
+def instance_normalised(features: Tensor) -> Tensor:
+    """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant channel to 0."""
+    centred = features - features.mean((2, 3), keepdim=True)
     return centred / (centred.square().mean((2, 3), keepdim=True) + EPS).sqrt()
 
 
 def build_head(kind: HeadKind, channels: int, reduction: int) -> nn.Module | None:
-    """Return the head of a variant, None for no head."""
+    """Return the head of a variant; None for kind "none"."""
     if kind == "none":
         return None
     if kind == "release":

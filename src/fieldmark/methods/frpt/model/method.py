@@ -42,11 +42,11 @@ class Frpt(Method[FrptParams, Parts]):
         super().__init__(variant)
         params, parts, dim = variant.params, variant.parts, backbone.spec.dim
         self.backbone = backbone
-        self.earlier: list[Path] = []  # folders of its own snapshots, by steps
-        self.map_width = 0  # of the map that the prompt looks at
+        self.earlier: list[Path] = []  # folders of the snapshots of this model, by steps
+        self.feature_map_width = 0  # of what the prompt looks at, in cells
         self.prompt: Prompt | None = None
         if parts.prompt:
-            _, channels, _, self.map_width = stage_shape(backbone, params)
+            _, channels, _, self.feature_map_width = stage_shape(backbone, params)
             self.prompt = Prompt(channels, params)
         self.head = build_head(parts.head, dim, params.reduction)
         self.classifier = nn.Linear(dim, classes, bias=False) if classes else None
@@ -64,7 +64,7 @@ class Frpt(Method[FrptParams, Parts]):
 
     @classmethod
     def training_task(cls, variant: FrptVariant, task: Task) -> Task:
-        """Keep so many training pictures per class. Raises UserError when a class has fewer."""
+        """Keep only the variant's number of training pictures per class. Raises UserError when a class has fewer."""
         shots = variant.parts.shots
         if shots is None:
             return task
@@ -74,7 +74,7 @@ class Frpt(Method[FrptParams, Parts]):
     def build(cls, variant: FrptVariant, task: Task) -> Self:
         """Start from the task's backbone. Raises UserError for a stage, stride or size that it does not have."""
         params, backbone = variant.params, task.load_backbone()
-        if params.output_stride and not variant.parts.own_stride:
+        if params.output_stride and not variant.parts.unchanged_stride:
             backbone = with_output_stride(backbone, params.output_stride)
         require_size(backbone, params.images.side)
         method = cls(variant, backbone, len(task.subset("train").class_names) if variant.trained else None)
@@ -87,13 +87,13 @@ class Frpt(Method[FrptParams, Parts]):
 
     @property
     def loaded(self) -> ImageParams:
-        """The finer pictures where there is a prompt to look into them."""
+        """The finer pictures, for a variant whose prompt looks into them."""
         params = self.params
         return params.source if params.source and self.variant.parts.prompt else params.images
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
-        """Evenly spaced on the way; the last is the model itself."""
+        """Evenly spaced over the training, without the last step, which gives the model itself."""
         parts, steps = self.params.snapshots + 1, self.params.train.steps
         return tuple(steps * part // parts for part in range(1, parts))
 
@@ -117,7 +117,7 @@ class Frpt(Method[FrptParams, Parts]):
     def prompted(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the prompt makes of images (B, 3, H, W): the saliency (B, 1, h, w), the warped images.
 
-        The warped ones have the size of `images`, or where there is a finer `source` the network's.
+        The warped images have the size of `images` or, with a finer `source`, the size that the network takes.
         """
         if self.prompt is None:
             raise RuntimeError("this variant has no prompt")
@@ -128,7 +128,7 @@ class Frpt(Method[FrptParams, Parts]):
         return saliency, self.prompt(shown, saliency)
 
     def _glance(self, images: Tensor) -> Tensor:
-        """Finer pictures at the network's size, for the look that finds what is salient."""
+        """Return finer pictures at the network's size, in which the prompt finds what is salient."""
         if self.params.source is None:
             return images
         side = self.params.images.side
@@ -137,8 +137,10 @@ class Frpt(Method[FrptParams, Parts]):
     def pooled(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> descriptors (B, D) of any length."""
         shown = images if self.prompt is None else self.prompted(images)[1]
-        maps = self.backbone(shown).feature_map.float()
-        return pool(Features(maps if self.head is None else self.head(maps)), self.params.pooling)
+        feature_map = self.backbone(shown).feature_map.float()
+        if self.head is not None:
+            feature_map = self.head(feature_map)
+        return pool(Features(feature_map), self.params.pooling)
 
     def embed(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> unit-length descriptors (B, D)."""
@@ -156,7 +158,7 @@ class Frpt(Method[FrptParams, Parts]):
 
     @property
     def trained_weights(self) -> int:
-        """Those kept for retrieval: the classifier is not counted."""
+        """The trained weights that retrieval uses: the classifier is not counted."""
         return sum(self.trainable.values())
 
     def description(self) -> dict[str, Any]:
@@ -167,7 +169,7 @@ class Frpt(Method[FrptParams, Parts]):
     def rebuild(
         cls, variant: FrptVariant, description: Mapping[str, Any], weights: Mapping[str, Tensor]
     ) -> Self:
-        """Build prompt, backbone and head; the classifier is for training alone."""
+        """Build prompt, backbone and head; the classifier is needed in training only."""
         return cls(variant, backbone_from_spec(BackboneSpec(**description["backbone"])))
 
     @classmethod
@@ -180,7 +182,7 @@ class Frpt(Method[FrptParams, Parts]):
 
 @torch.no_grad()
 def stage_shape(backbone: Backbone, params: FrptParams) -> torch.Size:
-    """Return the shape (1, C, h, w) of the map that the prompt looks at. Raises UserError for no such stage."""
+    """Return the shape (1, C, h, w) of what the prompt looks at. Raises UserError when there is no such stage."""
     blank = torch.zeros(1, 3, params.images.side, params.images.side, device=backbone.mean.device)
     was_training = backbone.training
     try:

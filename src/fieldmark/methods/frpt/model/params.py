@@ -15,22 +15,24 @@ class FrptParams(MethodParams):
     """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
 
     variants: tuple[VariantName, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
-    stage: int = Field(1, ge=1)  # the prompt looks at the map after this block
-    kernel_size: int = Field(31, ge=1)  # of the content parsing; the paper: half the map's width or more
-    grid: int = Field(31, ge=2)  # cells of the sampling map along a side
+    stage: int = Field(1, ge=1)  # the prompt looks at the feature map after this block
+    # Of the content parsing; the paper: half the feature map's width or more.
+    kernel_size: int = Field(31, ge=1)
+    grid: int = Field(31, ge=2)  # cells of the saliency map along a side, before sampling
     fwhm: float = Field(13.0, gt=0.0)  # of the distance kernel, in cells
     padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
     reduction: int = Field(8, ge=1)  # r of the channel attention
     pooling: Pooling = "average"
-    output_stride: Literal[8, 16] | None = None  # pixels per place of the last map; None: the backbone's own
+    # Pixels per cell of the last feature map; None: as the backbone has it.
+    output_stride: Literal[8, 16] | None = None
     label_smoothing: float = Field(0.0, ge=0.0, lt=1.0)
     prompt_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the prompt
     backbone_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the backbone of variant finetune
-    # How finer pictures are loaded, of which the prompt makes those of `images`; None: `images` themselves.
+    # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
-    shots: tuple[int, ...] = ()  # finetune and FRPT again, with so many training pictures per class
-    shot_steps: int = Field(60, ge=1)  # of those
-    snapshots: int = Field(0, ge=0)  # how often on the way finetune and FRPT are kept, for recall over steps
+    shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
+    shot_steps: int = Field(60, ge=1)  # training steps of the variants that `shots` adds
+    snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")
     def _sound(self) -> "FrptParams":

@@ -1,11 +1,11 @@
-"""From a saliency map to a sampling grid: every place looks where saliency near it draws it.
+"""From a saliency map to a sampling grid: every position looks where the saliency near it draws it.
 
 Source: Wang et al., "Fine-grained Retrieval Prompt Tuning", arXiv 2207.14465, eq. 4 and 5; the constants
 (a Gaussian of 13 cells full width at half maximum on 31 cells, 30 replicated cells of padding) are those of
 Recasens et al., "Learning to Zoom", arXiv 1809.03355.
 
 The Gaussian is separable and so is the replicated border. Both sums of a quotient are therefore products of
-the map with one small matrix on each side, which hold kernel, border and coordinate.
+the saliency map with one small matrix on each side, which hold kernel, border and coordinate.
 """
 
 import math
@@ -18,7 +18,7 @@ from fieldmark.engine.precision import full_precision
 
 
 class SaliencySampler(nn.Module):
-    """Maps (B, 1, h, w) of a fixed size -> grids; kernel and coordinates are buffers, nothing is trained."""
+    """Saliency maps (B, 1, h, w) of a fixed size -> grids; kernel and coordinates are buffers, nothing is trained."""
 
     row_weights: Tensor
     row_moments: Tensor
@@ -34,7 +34,7 @@ class SaliencySampler(nn.Module):
 
     def forward(self, saliency: Tensor, output_size: tuple[int, int]) -> Tensor:
         """Return the grid (B, H, W, 2) for `grid_sample` with align_corners=True; x comes first."""
-        # What is nowhere salient is uniform; a map with any mass does not notice.
+        # A map of zeros becomes uniform; a map with any mass stays as it is.
         mass = saliency + torch.finfo(saliency.dtype).tiny
         total = self.row_weights @ mass @ self.column_weights.mT
         across = self.row_weights @ mass @ self.column_moments.mT / total
@@ -52,7 +52,7 @@ def saliency_grid(
     Wang et al., arXiv 2207.14465; the constants are those of Recasens et al., arXiv 1809.03355. `output_size` is
     H = W or (H, W) in pixels; `fwhm` (full width at half maximum of the Gaussian) and `padding` count cells of the
     map. The grid is for `grid_sample` with align_corners=True; x comes first. A uniform map is the identity, a
-    salient place is magnified. The scale of the map does not matter. The grid is float32, or float64 for a map of
+    salient region is magnified. The scale of the map does not matter. The grid is float32, or float64 for a map of
     float64. Raises ValueError for a map that has another shape or holds negative values, for a `fwhm` that is not
     positive and for a negative `padding`.
 
@@ -72,7 +72,7 @@ def saliency_grid(
         raise ValueError("a saliency map has no negative values")
     size = (output_size, output_size) if isinstance(output_size, int) else output_size
     exact = full_precision(saliency)
-    rows, columns = (max(2, count) for count in exact.shape[2:])  # one cell is as good as two alike
+    rows, columns = (max(2, count) for count in exact.shape[2:])  # a single cell acts as two equal cells
     spread = exact.expand(-1, -1, rows if exact.shape[2] == 1 else -1, columns if exact.shape[3] == 1 else -1)
     with torch.autocast(saliency.device.type, enabled=False):
         out: Tensor = SaliencySampler((rows, columns), fwhm, padding).to(spread)(spread, size)
@@ -86,11 +86,11 @@ def _axis(cells: int, fwhm: float, padding: int) -> tuple[Tensor, Tensor]:
     """
     if cells < 2 or fwhm <= 0 or padding < 0:
         raise ValueError(f"cannot sample {cells} cells with fwhm {fwhm} and padding {padding}")
-    places = torch.arange(-padding, cells + padding, dtype=torch.float64)
-    distance = places[None, :] - torch.arange(cells, dtype=torch.float64)[:, None]
+    indices = torch.arange(-padding, cells + padding, dtype=torch.float64)
+    distance = indices[None, :] - torch.arange(cells, dtype=torch.float64)[:, None]
     kernel = torch.exp(-4 * math.log(2) * distance**2 / fwhm**2) * (distance.abs() <= padding)
-    source = places.long().clamp(0, cells - 1)
+    source = indices.long().clamp(0, cells - 1)
     empty = torch.zeros(cells, cells, dtype=torch.float64)
     weights = empty.index_add(1, source, kernel)
-    moments = empty.index_add(1, source, kernel * places / (cells - 1))
+    moments = empty.index_add(1, source, kernel * indices / (cells - 1))
     return weights, moments

@@ -1,4 +1,4 @@
-"""A finer last map from the same weights: the released code keeps the stride of the last block at 1."""
+"""A finer last feature map from the same weights: the released code keeps the stride of the last block at 1."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from fieldmark.vision.backbones import Backbone, backbone_from_spec
 
 
 def with_output_stride(backbone: Backbone, stride: int) -> Backbone:
-    """Return a copy of `backbone` whose last map has one place per `stride` pixels.
+    """Return a copy of `backbone` whose last feature map has one cell per `stride` pixels.
 
     Later strides become dilations, so that every weight meets the neighbours it was trained on.
     Raises UserError for a network that cannot be built so.

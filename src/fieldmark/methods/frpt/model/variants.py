@@ -15,7 +15,9 @@ class Parts:
     prompt: bool = False
     head: HeadKind = "none"
     backbone: bool = False  # whether the backbone is trained
-    own_stride: bool = False  # whether the backbone keeps its own stride, whatever `output_stride` says
+    unchanged_stride: bool = (
+        False  # whether the backbone's stride stays as it is, whatever `output_stride` says
+    )
     shots: int | None = None  # training pictures per class; None: all
 
 
@@ -24,13 +26,13 @@ class Row(NamedTuple):
 
     title: str
     parts: Parts
-    trained: bool = True  # an untrained prompt looks evenly
-    followed: bool = False  # scored on the way as well, and trained again on few pictures
+    trained: bool = True  # an untrained prompt samples evenly
+    followed: bool = False  # scored during training as well, and trained again on few pictures
 
 
 TABLE: dict[VariantName, Row] = {
     "plain": Row(
-        "backbone as it comes, with its own stride, not trained", Parts(own_stride=True), trained=False
+        "backbone as it comes, with its own stride, not trained", Parts(unchanged_stride=True), trained=False
     ),
     "frozen": Row("frozen backbone, not trained", Parts(), trained=False),
     "sampled": Row(

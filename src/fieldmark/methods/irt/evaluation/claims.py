@@ -31,9 +31,8 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
                 recall_difference(scored, "R", "L"),
             )
         )
-    if {"L", "R"} <= set(scored) and len(
-        np.unique(scored["R"].queries.labels)
-    ) > 1:  # else nothing to resample
+    # With a single class there is nothing to resample.
+    if {"L", "R"} <= set(scored) and len(np.unique(scored["R"].queries.labels)) > 1:
         claims.append(
             claim_difference(
                 "KoLeo spreads the descriptors over more dimensions",

@@ -27,7 +27,7 @@ def draw_figures(scored: Mapping[str, Scored], task: Task, figures: FigureFolder
             "Cumulative energy of principal components",
             "The flatter, the more dimensions the test descriptors use; the mark is where 90 % is reached.",
         ),
-        {name: one.energy for name, one in scored.items()},
+        {name: result.energy for name, result in scored.items()},
     )
     similarity_figure(scored, figures)
     _pictures(scored, task, figures)

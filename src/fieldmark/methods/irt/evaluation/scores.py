@@ -19,13 +19,13 @@ def evaluate(models: Mapping[str, Irt], params: IrtParams, task: Task, figures: 
     scored = {name: score(name, model, params.images, task) for name, model in models.items()}
     draw_figures(scored, task, figures)
     first, recall = next(iter(scored.values())), f"recall@{task.split_params.ks[0]}"
-    results = [_result(models[name], one) for name, one in scored.items()]
-    for name, one in _both_tokens(models, params, task).items():
-        scored[name + BOTH] = one
-        results.append(_result(models[name], one, BOTH, ", class and distillation token"))
+    variants = [_result(models[name], result) for name, result in scored.items()]
+    for name, result in _both_tokens(models, params, task).items():
+        scored[name + BOTH] = result
+        variants.append(_result(models[name], result, BOTH, ", class and distillation token"))
     return Evaluation(
         title=Irt.title,
-        variants=tuple(results),
+        variants=tuple(variants),
         headline=(recall, "map@r", "r_precision", "components_90"),
         metrics=(recall, "map@r"),
         claims=tuple(make_claims(scored)),
@@ -46,15 +46,15 @@ def _both_tokens(models: Mapping[str, Irt], params: IrtParams, task: Task) -> di
 
     The paper does not say which token it reads, so both are reported; training uses the class token.
     """
-    found = {}
+    scored = {}
     for name, model in models.items():
         descriptor = model.descriptor
         distilled = descriptor.backbone.spec.has_distilled and descriptor.pooling == "cls"
         if distilled and not descriptor.projection:
             descriptor.pooling = "cls_distilled"
-            found[name] = score(name + BOTH, model, params.images, task)
+            scored[name] = score(name + BOTH, model, params.images, task)
             descriptor.pooling = "cls"
-    return found
+    return scored
 
 
 def _weights(models: Mapping[str, Irt]) -> int:

@@ -64,9 +64,9 @@ def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
 
     El-Nouby et al., arXiv 2102.05644; the Kozachenko-Leonenko estimator of entropy is due to Sablayrolles et al.,
     arXiv 1806.03198. `embeddings` (N, D) of any length -> a scalar, in float32 for half precision. Neighbours are
-    found within the batch whatever the label, without gradient; the distance to them has one. `eps` is added to
-    distances, so that equal rows have a finite loss. Fewer than two rows have no neighbour: the loss is 0.
-    Raises IndexError for one vector in place of a matrix.
+    searched within the batch whatever the label, without gradient; the distance to them has a gradient. `eps` is
+    added to distances, so that equal rows have a finite loss. Fewer than two rows have no neighbour: the loss is 0.
+    Raises IndexError for a vector instead of a matrix.
 
     >>> import torch
     >>> from fieldmark.methods.irt import koleo_loss

@@ -21,7 +21,7 @@ class MemoryBank(nn.Module):
     >>> from fieldmark.methods.irt import MemoryBank
     >>> memory = MemoryBank(size=2, dim=1)
     >>> memory.enqueue(torch.tensor([[0.1], [0.2]]), torch.tensor([0, 1]))
-    >>> memory.enqueue(torch.tensor([[0.3]]), torch.tensor([2]))  # takes the place of the oldest
+    >>> memory.enqueue(torch.tensor([[0.3]]), torch.tensor([2]))  # replaces the oldest
     >>> embeddings, labels = memory.get()
     >>> labels
     tensor([2, 1])
@@ -40,11 +40,11 @@ class MemoryBank(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Append rows (N, dim) with labels (N,); the oldest leave. Of more than `size` rows the last stay."""
+        """Append rows (N, dim) with labels (N,); the oldest are overwritten. Of more than `size` rows the last stay."""
         embeddings, labels = embeddings.detach()[-self.size :], labels[-self.size :]
-        places = (self.pointer + torch.arange(len(labels), device=labels.device)) % self.size
-        self.features[places] = embeddings.to(self.features.dtype)
-        self.labels[places] = labels
+        indices = (self.pointer + torch.arange(len(labels), device=labels.device)) % self.size
+        self.features[indices] = embeddings.to(self.features.dtype)
+        self.labels[indices] = labels
         self.pointer = (self.pointer + len(labels)) % self.size
         self.filled = min(self.size, self.filled + len(labels))
 

@@ -123,7 +123,7 @@ class Irt(Method[IrtParams, None]):
 
     @property
     def trained_weights(self) -> int:
-        """Those of the descriptor, where it is trained."""
+        """How many weights the descriptor has, where it is trained."""
         return sum(p.numel() for p in self.descriptor.parameters()) if self.variant.trained else 0
 
     def description(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Irt(Method[IrtParams, None]):
     def rebuild(
         cls, variant: IrtVariant, description: Mapping[str, Any], weights: Mapping[str, Tensor]
     ) -> Self:
-        """Build the descriptor; memory and momentum encoder are for training alone."""
+        """Build the descriptor; memory and momentum encoder are needed in training only."""
         backbone = backbone_from_spec(BackboneSpec(**description["backbone"]))
         return cls(variant, Descriptor(backbone, variant.params.pooling, variant.params.dim))
 

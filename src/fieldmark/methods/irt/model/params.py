@@ -17,9 +17,8 @@ class MemoryParams(Block):
 
     fraction: float = Field(1.0, ge=0.0, le=1.0)  # size as a fraction of the training set; 0: no memory
     start: int = Field(0, ge=0)  # first step whose loss looks into the memory
-    momentum: float | None = Field(
-        None, ge=0.0, lt=1.0
-    )  # entries from a momentum encoder; None: from the model
+    # Of the momentum encoder that makes the entries; None: the model makes them.
+    momentum: float | None = Field(None, ge=0.0, lt=1.0)
 
 
 class IrtParams(MethodParams):

@@ -91,12 +91,12 @@ def _masking(models: Mapping[str, Loca], positions: Mapping[str, Positions]) -> 
     by_eta = sorted((part.eta, name) for name, part in parts.items() if part.mode == MODES["LOCA"])
     if len({eta for eta, _ in by_eta}) < 2:
         return []
-    open_, hidden = by_eta[0][1], by_eta[-1][1]
+    smallest, largest = by_eta[0][1], by_eta[-1][1]
     return [
         claim_difference(
             "Hiding reference patches makes the pretext task harder",
             "Figure 3: almost solved without masking (numbers not at hand)",
-            f"mean position accuracy by picture, {open_} minus {hidden}",
-            accuracy_difference(positions[open_], positions[hidden]),
+            f"mean position accuracy by picture, {smallest} minus {largest}",
+            accuracy_difference(positions[smallest], positions[largest]),
         )
     ]

@@ -1,4 +1,4 @@
-"""The pretext task on pictures that were not trained on: how often a patch is put in its place."""
+"""The pretext task on pictures that were not trained on: how often a patch is put at its position."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Positions:
 
     @property
     def chance(self) -> float:
-        """The fraction of right answers of a blind guess."""
+        """The fraction of right answers when guessing blindly."""
         return 1 / self.patches
 
     @property

@@ -30,7 +30,7 @@ class Dense:
 
     probes: Mapping[float, Overlaps]  # by the fraction of the labels, rising
     tuned: Overlaps | None
-    maps: Tensor  # (S, D, h, w) features of the shown pictures
+    features: Tensor  # (S, D, h, w) of the shown pictures
     scores: Tensor  # (S, C, h, w) of the probe on all labels, or of the fine-tuned model where there is one
 
     @property
@@ -54,9 +54,11 @@ def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: P
     }
     dense = {}
     for name, model in models.items():
-        tests = feature_maps(model.backbone, test, params.images, f"{name} test")
-        maps = feature_maps(model.backbone, train.taken(largest), params.images, f"{name} train")
-        dense[name] = _judged(name, model.backbone, params, (train, test), (maps, masks, tests), chosen)
+        test_features = feature_maps(model.backbone, test, params.images, f"{name} test")
+        train_features = feature_maps(model.backbone, train.taken(largest), params.images, f"{name} train")
+        dense[name] = _judged(
+            name, model.backbone, params, (train, test), (train_features, masks, test_features), chosen
+        )
     return dense
 
 
@@ -73,31 +75,33 @@ def _judged(
     `features` are those of training pictures, their masks, and those of test pictures; `chosen` says which of the
     training pictures each fraction of the labels has.
     """
-    (train, test), (maps, masks, tests) = pairs, features
-    probes, scores = {}, tests
+    (train, test), (train_features, masks, test_features) = pairs, features
+    probes, scores = {}, test_features
     for fraction, indices in chosen.items():
-        few = torch.from_numpy(indices).to(maps.device)
-        decoder = fit_probe(maps[few], masks.to(maps.device)[few], train.classes, params.probe.recipe)
-        scores = _scores(decoder, tests)
+        few = torch.from_numpy(indices).to(train_features.device)
+        decoder = fit_probe(
+            train_features[few], masks.to(train_features.device)[few], train.classes, params.probe.recipe
+        )
+        scores = _scores(decoder, test_features)
         probes[fraction] = overlaps(scores, test)
     tuned = None
     if params.finetune and name in FINE_TUNED:
         scores = _tuned_scores(name, backbone, params, params.finetune, train, test)
         tuned = overlaps(scores, test)
     pictures = shown(test)
-    return Dense(probes, tuned, tests[pictures].cpu(), scores[pictures].cpu())
+    return Dense(probes, tuned, test_features[pictures].cpu(), scores[pictures].cpu())
 
 
 @torch.inference_mode()
-def _scores(decoder: LinearDecoder, maps: Tensor) -> Tensor:
-    scores: Tensor = decoder(maps)
+def _scores(decoder: LinearDecoder, features: Tensor) -> Tensor:
+    scores: Tensor = decoder(features)
     return scores
 
 
 def _tuned_scores(
     name: str, backbone: Backbone, params: DenseParams, recipe: TrainParams, train: Pairs, test: Pairs
 ) -> Tensor:
-    """Fine-tune a copy of the backbone; its scores of the test pictures. A killed run goes on where it was."""
+    """Fine-tune a copy of the backbone; return its scores of the test pictures. A killed run continues."""
     run = f"evaluate-loca/{name}"
     pictures = [sha256_file(path) for path in sorted(train.task.store.folder.glob("*.arrow"))]
     ids = [str(key) for key in train.subset.frame["id"]]

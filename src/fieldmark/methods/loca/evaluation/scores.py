@@ -74,7 +74,7 @@ def probe_name(fraction: float) -> str:
 
 
 def _headline(measures: Mapping[str, Measures]) -> tuple[str, ...]:
-    """The probe on the most labels, fine-tuning and pretext accuracy, whichever were measured."""
+    """The probe on the largest fraction of the labels, fine-tuning and pretext accuracy, whichever were measured."""
     known = list(dict.fromkeys(name for values in measures.values() for name in values))
     probes = [name for name in known if name.startswith("miou_probe")]
     others = [name for name in ("miou_finetune", "position_accuracy") if name in known]
@@ -97,7 +97,7 @@ def _weights(model: Loca) -> int:
 
 
 def _by_class(dense: Dense, test: Pairs) -> dict[str, dict[str, float | None]]:
-    """Return the IoU of each label by name; None for one that is nowhere."""
+    """Return the IoU of each label by name; None for a label that is nowhere."""
     names = test.task.store.mask_names
 
     def rows(overlaps: Overlaps) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Figures made of pictures: masks, features, and patches at their predicted places."""
+"""Figures made of pictures: masks, features, and patches at their predicted positions."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -43,7 +43,7 @@ def mask_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
 
 def feature_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
     """Write rows of picture and each variant's features in colour."""
-    drawn = {name: principal_colours(scored.maps) for name, scored in dense.items()}
+    drawn = {name: principal_colours(scored.features) for name, scored in dense.items()}
     rows = [
         [Cell(_picture(test, index), "picture"), *(Cell(drawn[name][number], name) for name in dense)]
         for number, index in enumerate(shown(test))
@@ -51,13 +51,13 @@ def feature_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
     picture_sheet(path, rows)
 
 
-def principal_colours(maps: Tensor) -> Pixels:
+def principal_colours(features: Tensor) -> Pixels:
     """Turn features (S, D, h, w) into pictures (S, 64, 64, 3): their first three components over all of them.
 
     Each component is stretched between its 2nd and 98th percentile; its largest weight is positive.
     """
-    count, dim, rows, columns = maps.shape
-    patches = maps.permute(0, 2, 3, 1).reshape(-1, dim).double()
+    count, dim, rows, columns = features.shape
+    patches = features.permute(0, 2, 3, 1).reshape(-1, dim).double()
     patches = patches - patches.mean(0)
     axes = torch.linalg.eigh(patches.T @ patches).eigenvectors.flip(1)[:, :3]
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
@@ -71,7 +71,7 @@ def principal_colours(maps: Tensor) -> Pixels:
 
 
 def position_sheet(path: Path, positions: Positions, model: Loca, task: Task) -> None:
-    """Write a row per picture: boxes, reference, query, its patches in their true places and where they were put."""
+    """Write a row per picture: boxes, reference, query, its patches at their true positions and where they were put."""
     patch = model.backbone.spec.stride
     rows = positions.rows[: min(PICTURES, len(positions.shown.correct))].tolist()
     pictures = [seen_picture(task, model.params.images, row) for row in rows]
@@ -100,18 +100,18 @@ def _position_cells(picture: Pixels, positions: Positions, index: int, patch: in
 
 
 def pasted(
-    reference: Pixels, query: Pixels, places: NDArray[np.int64], true: NDArray[np.int64], patch: int
+    reference: Pixels, query: Pixels, indices: NDArray[np.int64], true: NDArray[np.int64], patch: int
 ) -> Pixels:
-    """Paste the patches of a query (H, W, 3) onto the dimmed reference at `places` (rows, columns).
+    """Paste the patches of a query (H, W, 3) onto the dimmed reference at the patches `indices` (rows, columns).
 
-    Patches that lie outside the reference (-1 in `true`) are left out. A frame says whether the place is right.
+    Patches that lie outside the reference (-1 in `true`) are left out. A frame says whether the position is right.
     """
     sheet: Pixels = (reference * DIM).astype(np.uint8)
     across = reference.shape[1] // patch
     for row, column in np.argwhere(true >= 0):
-        top, left = (int(value) * patch for value in divmod(int(places[row, column]), across))
+        top, left = (int(value) * patch for value in divmod(int(indices[row, column]), across))
         piece = query[row * patch : (row + 1) * patch, column * patch : (column + 1) * patch]
-        colour = GREEN if places[row, column] == true[row, column] else RED
+        colour = GREEN if indices[row, column] == true[row, column] else RED
         sheet[top : top + patch, left : left + patch] = framed(
             piece, {colour: [0, 0, piece.shape[0], piece.shape[1]]}
         )
@@ -122,8 +122,8 @@ def _seen(reference: Pixels, visible: NDArray[np.int64], patch: int) -> Pixels:
     """Dim the patches of the reference that the position head could not look at."""
     sheet: Pixels = (reference * DIM).astype(np.uint8)
     across = reference.shape[1] // patch
-    for place in visible.tolist():
-        top, left = (value * patch for value in divmod(place, across))
+    for index in visible.tolist():
+        top, left = (value * patch for value in divmod(index, across))
         sheet[top : top + patch, left : left + patch] = reference[top : top + patch, left : left + patch]
     return sheet
 

@@ -36,7 +36,7 @@ def prototype_use(me_max: Tensor, prototypes: int) -> Tensor:
 
 
 def diagnosis(point: Mapping[str, float]) -> str | None:
-    """Say how a run has collapsed, from a point of its training curve; None for a healthy one.
+    """Say how a run has collapsed, from a point of its training curve; None for a healthy run.
 
     Looks at `prototypes`, `target_entropy` and `feature_std` where the point has them.
     """

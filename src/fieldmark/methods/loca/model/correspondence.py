@@ -21,13 +21,13 @@ def position_targets(
     """Return h(i) for each patch of the query: the index of the reference patch under its centre, -1 outside.
 
     The target of the position loss of LOCA (Caron et al., arXiv 2212.02400), in closed form.
-    `reference_crop` and `query_crop` are boxes (y, x, height, width) in the source picture, one (4,) or many
+    `reference_crop` and `query_crop` are boxes (y, x, height, width) in the source picture, a single box (4,) or many
     (..., 4). `grid` is (rows, columns) of the query's patches, `reference_grid` that of the reference (None:
-    the same). `flipped` says, for one or for each, whether the query was mirrored left to right after
+    the same). `flipped` says, for all boxes or for each, whether the query was mirrored left to right after
     cropping. Returns long (..., rows, columns) with values in {-1, 0 .. rows * columns of the reference - 1}.
 
     Whole-number boxes give what nearest resampling (half-pixel centres) of a mask of patch numbers gives: to the
-    reference crop, from the query crop to `query_size` pixels a side (None: straight to the grid), then to
+    reference crop, from the query crop to `query_size` pixels per side (None: straight to the grid), then to
     the grid. Boxes with fractions are continuous: nothing is rounded to pixels. Raises RuntimeError for boxes
     whose shapes do not broadcast.
 
@@ -43,14 +43,14 @@ def position_targets(
     reference, query = torch.as_tensor(reference_crop), torch.as_tensor(query_crop)
     device = torch.broadcast_tensors(reference, query)[0].device
     rows, columns = (grid, grid) if isinstance(grid, int) else grid
-    own = grid if reference_grid is None else reference_grid
-    own_rows, own_columns = (own, own) if isinstance(own, int) else own
-    row = _cells(reference[..., 0::2], query[..., 0::2], rows, own_rows, query_size)
-    column = _cells(reference[..., 1::2], query[..., 1::2], columns, own_columns, query_size)
+    cells = grid if reference_grid is None else reference_grid
+    reference_rows, reference_columns = (cells, cells) if isinstance(cells, int) else cells
+    row = _cells(reference[..., 0::2], query[..., 0::2], rows, reference_rows, query_size)
+    column = _cells(reference[..., 1::2], query[..., 1::2], columns, reference_columns, query_size)
     flip = torch.as_tensor(flipped, device=device)[..., None]
     column = torch.where(flip, column.flip(-1), column)
     covered = (row[..., :, None] != OUTSIDE) & (column[..., None, :] != OUTSIDE)
-    return torch.where(covered, row[..., :, None] * own_columns + column[..., None, :], OUTSIDE)
+    return torch.where(covered, row[..., :, None] * reference_columns + column[..., None, :], OUTSIDE)
 
 
 def _cells(reference: Tensor, query: Tensor, patches: int, cells: int, size: int | None) -> Tensor:

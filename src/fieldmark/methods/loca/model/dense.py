@@ -25,11 +25,12 @@ class ProbeParams(Block):
 class DenseParams(Block):
     """How backbones are judged by dense prediction.
 
-    `fractions` of the labelled training pictures train the probe, each less containing the fewer ones.
+    `fractions` of the labelled training pictures train the probe, each fraction containing the smaller ones.
     """
 
     images: ImageParams = ImageParams(scale=(0.5, 1.0))  # fine-tuning; the probe sees whole pictures
-    loss_stride: int = Field(8, ge=1)  # pixels from one the loss looks at to the next; scores look at all
+    # The loss looks at every `loss_stride`-th pixel along a side, scores look at all.
+    loss_stride: int = Field(8, ge=1)
     fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
     probe: ProbeParams = ProbeParams()
     finetune: TrainParams | None = None  # None: no fine-tuning

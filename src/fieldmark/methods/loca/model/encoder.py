@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
 from fieldmark.base.errors import UserError
-from fieldmark.methods.loca.model.params import OWN_OPTIONS, LocaParams
+from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec
 from fieldmark.vision.libraries import IMAGENET
 
@@ -22,7 +22,7 @@ def build_encoder(params: LocaParams) -> Backbone:
 
     Raises UserError for what is no plain vision transformer, or patches that do not divide the views.
     """
-    options = {**(params.options or {}), **OWN_OPTIONS, "img_size": params.views.reference_size}
+    options = {**(params.options or {}), **FIXED_OPTIONS, "img_size": params.views.reference_size}
     patch, dim = patch_and_dim(params, options)
     for name in ("reference_size", "focal_size"):
         if getattr(params.views, name) % patch:
@@ -37,7 +37,7 @@ def build_encoder(params: LocaParams) -> Backbone:
 
 def initialise(network: Any) -> None:
     """Draw the weights: Xavier for attention and MLP, LeCun for the patches, N(0, 1/d) for the positions."""
-    if not isinstance(network.patch_embed, HybridEmbed):  # a stem of convolutions keeps its own
+    if not isinstance(network.patch_embed, HybridEmbed):  # a stem of convolutions keeps timm's
         lecun(network.patch_embed.proj)
     nn.init.normal_(network.pos_embed, std=network.embed_dim**-0.5)
     for block in network.blocks:

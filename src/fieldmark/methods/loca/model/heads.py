@@ -1,4 +1,4 @@
-"""What stands on the encoder while it is pretrained: cross-attention, position classifier, clustering head."""
+"""What is on top of the encoder while it is pretrained: cross-attention, position classifier, clustering head."""
 
 from typing import Any
 

@@ -50,7 +50,7 @@ class Pretext:
     views: Views
     visible: Tensor  # (V,) reference patches that it could look at
     predicted: Tensor  # (n, B, rows, columns) long, of the focal queries; n = 0 for `zhai`
-    correct: Tensor  # (B,) patches of any query at their right place
+    correct: Tensor  # (B,) patches of any query put at the right position
     valid: Tensor  # (B,) patches of any query that lie within the reference
 
 
@@ -60,7 +60,7 @@ class Loca(Method[LocaParams, Parts]):
     name: ClassVar[str] = "loca"
     title: ClassVar[str] = "LOCA: location-aware self-supervised transformers"
     Params: ClassVar[type[MethodParams]] = LocaParams
-    # The encoder is a folder of its own; a teacher's heads are for training alone.
+    # The encoder is saved as a backbone; a teacher's heads are needed in training only.
     unsaved: ClassVar[tuple[str, ...]] = ("network.backbone.", "teacher.position.", "teacher.projection.")
 
     def __init__(self, variant: LocaVariant, backbone: Backbone) -> None:
@@ -121,7 +121,7 @@ class Loca(Method[LocaParams, Parts]):
         """Location only: logits, targets, reference features. The gradient reaches the reference, too.
 
         As in the release, hidden reference patches are dropped before the encoder and queries get no
-        position table. `zhai`: the reference's own patches, without table, of which the visible ones are looked at.
+        position table. `zhai`: the patches of the reference itself, without table; the visible ones are looked at.
         """
         single = self.mode.single
         seen = encode(
@@ -241,7 +241,7 @@ class Loca(Method[LocaParams, Parts]):
             )
 
     def finish(self, task: Task) -> None:
-        """Name a collapsed run."""
+        """Print how the run has collapsed, if it has."""
         collapsed = diagnosis({name: float(value) for name, value in self.measured.items()})
         if collapsed and first_process():
             print(f"loca {self.variant.name} has {collapsed}", file=sys.stderr)
@@ -292,7 +292,7 @@ def _projected(network: Network, features: Tensor) -> Tensor:
 
 
 def _measured(logits: Tensor, targets: Tensor, features: Tensor) -> dict[str, Tensor]:
-    """Return the fraction of valid patches put in the right place, and the spread of the reference's features."""
+    """Return the fraction of valid patches put at the right position, and the spread of the reference's features."""
     valid = targets >= 0
     correct = (logits.argmax(-1) == targets) & valid
     return {"accuracy": correct.sum() / valid.sum().clamp(min=1), "feature_std": feature_spread(features)}

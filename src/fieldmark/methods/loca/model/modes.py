@@ -1,4 +1,4 @@
-"""What LOCA can train: its modes, and how the name of a variant names one."""
+"""What LOCA can train: its modes, and how the name of a variant tells its mode."""
 
 import re
 from collections.abc import Mapping

@@ -43,7 +43,7 @@ class Network(nn.Module):
         patches = reference_patches(params, backbone)
         self.position = PositionHead(encoder, patches, not mode.single) if mode.located else None
         self.projection = ProjectionHead(backbone.spec.dim, params.head) if mode.clustered else None
-        if mode.single:  # its patches never learn where they are
+        if mode.single:  # its patches are never told where they are
             backbone.trunk.get_parameter("network.pos_embed").requires_grad_(False).zero_()
 
     def queries(self, views: Views, chosen: Chosen, positions: bool) -> Tensor:

@@ -9,7 +9,8 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.modes import parse_name
 
-OWN_OPTIONS = {  # of timm's vision transformers; what LOCA's encoder is
+# Options of timm's vision transformers that make LOCA's encoder.
+FIXED_OPTIONS = {
     "class_token": False,
     "global_pool": "",
     "act_layer": "gelu_tanh",
@@ -22,7 +23,7 @@ class ColourParams(Block):
     """Photometric changes of a view, in this order; defaults are the release's."""
 
     jitter: float = Field(0.8, ge=0.0, le=1.0)  # probability of the four changes below, in random order
-    brightness: float = Field(0.4, ge=0.0)  # added: up to so much
+    brightness: float = Field(0.4, ge=0.0)  # max that is added
     contrast: float = Field(0.4, ge=0.0, le=1.0)
     saturation: float = Field(0.2, ge=0.0, le=1.0)
     hue: float = Field(0.1, ge=0.0, le=0.5)  # turns of the colour circle
@@ -44,7 +45,7 @@ class ViewParams(Block):
 
     reference_size: int = Field(224, ge=8)
     reference_area: Range = (0.32, 1.0)
-    random_area: Range = (0.32, 1.0)  # of the one random query, as large as the reference
+    random_area: Range = (0.32, 1.0)  # of the random query, which has the reference's size
     random_tokens: int = Field(70, ge=1)  # patches of the random query that are kept
     focal_count: int = Field(9, ge=1)
     focal_size: int = Field(96, ge=4)
@@ -80,7 +81,7 @@ class LocaParams(MethodParams):
 
     variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")  # a mode, or mode-eta: LOCA-0.5
     arch: str = "vit_base_patch16_224"  # of timm's plain vision transformers
-    options: dict[str, Any] | None = None  # timm's own constructor arguments
+    options: dict[str, Any] | None = None  # arguments of timm's constructor
     eta: float = Field(0.8, ge=0.0, lt=1.0)  # hidden fraction of the reference patches
     masking: Literal["consecutive", "unstructured", "first"] = "consecutive"
     drop_path: float = Field(0.1, ge=0.0, lt=1.0)  # rate of stochastic depth in the last layer
@@ -99,7 +100,7 @@ class LocaParams(MethodParams):
     @field_validator("options")
     @classmethod
     def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
-        taken = sorted({*OWN_OPTIONS, "img_size", "num_classes"} & set(options or {}))
+        taken = sorted({*FIXED_OPTIONS, "img_size", "num_classes"} & set(options or {}))
         if taken:
             raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
         return options

@@ -5,7 +5,8 @@ picture. Here they are affine maps of RGB, which is fast on a GPU: saturation mi
 turns the chroma plane of YIQ, where the release goes through HSV.
 
 The random numbers lie on the CPU. What follows from them alone is computed there and moved without waiting for the
-device. Every picture is blurred and inverted, and kept where that was drawn: to pick out some would be to wait.
+device. Every picture is blurred and inverted, and the result is used where that was drawn: to select some pictures
+would be to wait.
 """
 
 import math
@@ -22,7 +23,7 @@ JITTER, ORDER, STRENGTHS, GREY = 0, slice(1, 5), slice(5, 9), 9  # whether, in w
 BLUR, SIGMA, SOLARIZE = 10, 11, 12  # whether, how much; whether
 LUMA = (0.299, 0.587, 0.114)
 YIQ = (LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
-SIDE_PER_TAP = 10  # a blur kernel spans a tenth of the side
+SIDE_PER_KERNEL = 10  # a blur kernel spans a tenth of the side
 
 
 def recoloured(images: Tensor, uniform: Tensor, params: ColourParams) -> Tensor:
@@ -32,8 +33,8 @@ def recoloured(images: Tensor, uniform: Tensor, params: ColourParams) -> Tensor:
     """
     pixels, numbers = images.flatten(0, -4).flatten(2), uniform.flatten(0, -2).to(images.dtype)
     changes = (*_ordered(_changes(numbers, params), numbers[:, ORDER].argsort(1)), _greys(numbers, params))
-    maps, offsets, pulls, greys = move_data_to_device(changes, pixels.device)
-    for rgb_map, offset, pull in zip(maps, offsets, pulls, strict=True):
+    rgb_maps, offsets, pulls, greys = move_data_to_device(changes, pixels.device)
+    for rgb_map, offset, pull in zip(rgb_maps, offsets, pulls, strict=True):
         mean = pixels.mean(2, keepdim=True)
         shift = offset[:, None, None] + pull[:, None, None] * mean
         pixels = torch.baddbmm(shift, rgb_map, pixels).clamp(0.0, 1.0)
@@ -44,8 +45,8 @@ def recoloured(images: Tensor, uniform: Tensor, params: ColourParams) -> Tensor:
 def _ordered(changes: Changes, order: Tensor) -> Changes:
     """Bring changes (M, 4, ...) into the order (M, 4) of each picture; the four come first: (4, M, ...)."""
     picture = torch.arange(len(order))
-    maps, offsets, pulls = (values[picture, order.T] for values in changes)
-    return maps, offsets, pulls
+    rgb_maps, offsets, pulls = (values[picture, order.T] for values in changes)
+    return rgb_maps, offsets, pulls
 
 
 def _greys(numbers: Tensor, params: ColourParams) -> Tensor:
@@ -61,7 +62,7 @@ def _changes(numbers: Tensor, params: ColourParams) -> Changes:
     signed = (2 * numbers[:, STRENGTHS] - 1) * limits * (numbers[:, JITTER] < params.jitter)[:, None]
     eye, luma = _constants(numbers)
     contrast, saturation = (1 + signed[:, n, None, None] for n in (1, 2))
-    maps = torch.stack(
+    rgb_maps = torch.stack(
         [
             eye.expand(len(numbers), 3, 3),
             contrast * eye,
@@ -73,14 +74,14 @@ def _changes(numbers: Tensor, params: ColourParams) -> Changes:
     nothing = torch.zeros_like(signed[:, 0])
     offsets = torch.stack([signed[:, 0], nothing, nothing, nothing], dim=1)
     pulls = torch.stack([nothing, -signed[:, 1], nothing, nothing], dim=1)
-    return maps, offsets, pulls
+    return rgb_maps, offsets, pulls
 
 
 def _hue_turn(angle: Tensor) -> Tensor:
     """Return the RGB maps (M, 3, 3) that turn the chroma plane by `angle` (M,) and keep the luma."""
     to_yiq = angle.new_tensor(YIQ)
-    sine, cosine, zero, one = angle.sin(), angle.cos(), torch.zeros_like(angle), torch.ones_like(angle)
-    turn = torch.stack([one, zero, zero, zero, cosine, -sine, zero, sine, cosine], dim=1).view(-1, 3, 3)
+    sine, cosine, zeros, ones = angle.sin(), angle.cos(), torch.zeros_like(angle), torch.ones_like(angle)
+    turn = torch.stack([ones, zeros, zeros, zeros, cosine, -sine, zeros, sine, cosine], dim=1).view(-1, 3, 3)
     to_rgb: Tensor = torch.linalg.inv(to_yiq)
     return to_rgb @ turn @ to_yiq
 
@@ -104,7 +105,7 @@ def _kernels(width: Tensor, side: int) -> Tensor:
     """Return for each `width` (M,) in pixels the matrix (M, side, side) that blurs the rows of a picture."""
     index = torch.arange(side, device=width.device)
     distance = (index[:, None] - index).abs()
-    near = distance <= side // SIDE_PER_TAP // 2
+    near = distance <= side // SIDE_PER_KERNEL // 2
     weights = torch.exp(-distance.square() / (2 * width[:, None, None].square())) * near
     return weights / weights.sum(2, keepdim=True)
 

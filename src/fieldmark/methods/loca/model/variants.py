@@ -1,4 +1,4 @@
-"""The variants of LOCA: a mode each, some with an eta of their own."""
+"""The variants of LOCA: each has a mode, and some set eta."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class Parts:
     """What a variant learns from, and the fraction of the reference's patches that is hidden from it."""
 
     mode: Mode
-    eta: float  # its own, or the block's
+    eta: float  # of the variant's name, or else the block's
 
 
 LocaVariant = Variant[LocaParams, Parts]

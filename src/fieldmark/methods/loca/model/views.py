@@ -1,7 +1,7 @@
 """Reference and query views, made on the device: cropped, resized, recoloured and blurred.
 
 A picture's views depend on the seed, the step and its index in the global batch alone: its random numbers are
-drawn on the CPU, from a generator of its own, and its boxes are computed there. No tensor's shape depends on a
+drawn on the CPU, from a separate generator, and its boxes are computed there. No tensor's shape depends on a
 number that was drawn, and what is moved to the device is not waited for.
 """
 
@@ -20,7 +20,7 @@ from fieldmark.methods.loca.model.photometry import blurred, recoloured, solariz
 
 ASPECT, HEIGHT, ROW, COLUMN, FLIP = range(5)
 GEOMETRY_NUMBERS = 5
-SALT = 1  # sets these numbers apart from those of the loader's own transforms
+SALT = 1  # makes these numbers differ from those of the loader's transforms
 NUMBERS = GEOMETRY_NUMBERS + COLOUR_NUMBERS  # uniform numbers per view
 
 

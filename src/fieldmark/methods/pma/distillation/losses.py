@@ -24,7 +24,7 @@ def distillation_losses(
 ) -> dict[str, Tensor]:
     """Return `soft`, `labels` where they have a weight, and their sum `loss`.
 
-    Without a label weight the labels are not looked at; with all the weight the teacher is not.
+    With a `label_weight` of 0 the labels are not looked at, with one of 1 the teacher is not.
     """
     losses = {}
     if label_weight < 1:

@@ -15,11 +15,11 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
-from fieldmark.methods.pma.model.method import Pma, check_map
+from fieldmark.methods.pma.model.method import Pma, check_feature_map
 
 
 class Teacher(nn.Module):
-    """A trained, frozen PMA with the phrases of the training pictures (N, n, w); None where it reads none."""
+    """A trained, frozen PMA with the phrases of the training pictures (N, n, w); None where it reads no text."""
 
     tokens: Tensor | None
 
@@ -51,14 +51,14 @@ class KeptAnswers(nn.Module):
 
 
 class Distillation(Trainable):
-    """The student with what it learns from: a teacher, or the answers that it gave once."""
+    """The student with what it learns from: a teacher, or the answers that a teacher gave once."""
 
     def __init__(self, student: Pma, params: DistillParams, teacher: Teacher | KeptAnswers) -> None:
         super().__init__()
         self.student, self.params, self.teacher = student, params, teacher
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
-        """Eq. 11, with a fraction of the labels where the parameters ask for it."""
+        """Eq. 11, mixed with cross-entropy on the labels where the parameters ask for it."""
         z, _ = self.student.attend(batch["images"])
         logits = self.student.classifier(dropout(z, self.params.dropout, self.training))
         target: Tensor = self.teacher(batch)
@@ -105,7 +105,7 @@ def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
             f"distill.pma: teacher {params.teacher} knows other classes than split {params.split}; train it on that"
         )
     if model.backbone and model.attention:
-        check_map(model.backbone, params.images.side, model.variant.parts.stages)
+        check_feature_map(model.backbone, params.images.side, model.variant.parts.stages)
     return Teacher(model, model.phrases_of(task, train).tokens if model.encoder else None)
 
 

@@ -43,7 +43,7 @@ def teacher_of(predicted: Mapping[str, Predicted]) -> str | None:
 
 def _difference(predicted: Mapping[str, Predicted], first: str, second: str, text: str = OWN) -> Interval:
     """Return top-1 accuracy of `first`, reading `text`, minus that of `second`, on the same pictures."""
-    return top_difference(predicted[first].by_text[text], predicted[second].own)
+    return top_difference(predicted[first].by_text[text], predicted[second].with_own_text)
 
 
 def _better(

@@ -28,8 +28,8 @@ def draw_figures(
     _texts(predicted, figures)
     _parts(predicted, models, task, figures)
     _mended(predicted, models, task, figures)
-    compared = {name: predicted[name].own for name in COMPARED if name in predicted}
-    compared = compared or {name: prediction.own for name, prediction in predicted.items()}
+    compared = {name: predicted[name].with_own_text for name in COMPARED if name in predicted}
+    compared = compared or {name: prediction.with_own_text for name, prediction in predicted.items()}
     _calibration(compared, figures)
     _groups(compared, figures)
     if curves := read_curves(task.history):
@@ -40,7 +40,7 @@ def draw_figures(
 def _accuracy(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
     path = figures.new("accuracy.svg", "Accuracy", "With 95 % intervals over classes.", wide=True)
     bars = {
-        name: {"top-1": prediction.own.accuracy(), "top-5": prediction.own.accuracy(5)}
+        name: {"top-1": prediction.with_own_text.accuracy(), "top-5": prediction.with_own_text.accuracy(5)}
         for name, prediction in predicted.items()
     }
     measure_bars(path, bars, ["top-1", "top-5"])
@@ -49,7 +49,7 @@ def _accuracy(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None
 def _stages(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
     """Top-1 accuracy over the number of stages of the bi-modal variants, where there are several."""
     bimodal = {
-        prediction.variant.parts.stages: prediction.own.accuracy()
+        prediction.variant.parts.stages: prediction.with_own_text.accuracy()
         for prediction in predicted.values()
         if prediction.variant.parts.stages and prediction.variant.parts.language
     }
@@ -59,7 +59,9 @@ def _stages(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
             "Stages",
             "Top-1 accuracy of the bi-modal model over its number of stages, and of the models it is built from.",
         )
-        levels = {name: predicted[name].own.accuracy().value for name in LEVELS if name in predicted}
+        levels = {
+            name: predicted[name].with_own_text.accuracy().value for name in LEVELS if name in predicted
+        }
         accuracy_over(path, bimodal, levels, "stages")
 
 
@@ -95,7 +97,7 @@ def _parts(
         "Pictures chosen by rule from the least to the greatest probability of their class.",
         wide=True,
     )
-    chosen = evenly_by_probability(predicted[name].own)
+    chosen = evenly_by_probability(predicted[name].with_own_text)
     picture_sheet(path, stage_rows(models[name], predicted[name], task, chosen))
 
 
@@ -114,7 +116,7 @@ def _mended(
         wide=True,
     )
     student, teacher = predicted["student"], predicted[name]
-    chosen = mended(student.own, teacher.own)
+    chosen = mended(student.with_own_text, teacher.with_own_text)
     picture_sheet(path, mended_rows(student, teacher, models[name], task, chosen))
 
 

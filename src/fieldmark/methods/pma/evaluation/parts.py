@@ -20,7 +20,7 @@ Line = tuple[str, Tone]
 
 
 def mended(student: Classified, teacher: Classified, count: int = 6) -> list[int]:
-    """Choose pictures that the student gets wrong and the teacher right, of different classes where there are.
+    """Choose pictures that the student gets wrong and the teacher right, of different classes as far as there are.
 
     First those for whose class the teacher's probability exceeds the student's most.
     """
@@ -36,7 +36,7 @@ def stage_rows(model: Pma, predicted: Predicted, task: Task, chosen: Sequence[in
     rows = []
     for index in chosen:
         picture, stages, grid = _attend(model, predicted, task, index)
-        name, guess = _names(predicted.own, index)
+        name, guess = _names(predicted.with_own_text, index)
         tone: Tone = "good" if name == guess else "bad"
         row = [Cell(picture, name, lines=((f"taken for {guess}", tone),))]
         for number, stage in enumerate(stages, 1):
@@ -50,11 +50,11 @@ def stage_rows(model: Pma, predicted: Predicted, task: Task, chosen: Sequence[in
 def mended_rows(
     student: Predicted, teacher: Predicted, model: Pma, task: Task, chosen: Sequence[int]
 ) -> list[list[Cell]]:
-    """Return cells, three a row: the picture, what the student took it for, and what the teacher read."""
+    """Return cells, three per row: the picture, what the student took it for, and what the teacher read."""
     cells = []
     for index in chosen:
         picture, stages, _ = _attend(model, teacher, task, index)
-        name, guess = _names(student.own, index)
+        name, guess = _names(student.with_own_text, index)
         wrong: Line = f"student: {guess}", "bad"
         cells.append(Cell(picture, name, lines=(wrong, *_phrase_lines(stages[0], teacher, index))))
     return [cells[start : start + CELLS_PER_ROW] for start in range(0, len(cells), CELLS_PER_ROW)]
@@ -68,7 +68,7 @@ def block_box(part: int, grid: tuple[int, int], side: int) -> tuple[float, float
 
 
 def _phrase_lines(stage: Stage, predicted: Predicted, index: int) -> tuple[Line, ...]:
-    """The phrases a stage called up with their weights: red and crossed those that it masked, grey the others."""
+    """The phrases a stage called up with their weights: those that it masked red and crossed, the others grey."""
     if stage.related is None or stage.dropped is None or predicted.phrases is None:
         return ()
     texts = predicted.phrases.texts[index]
@@ -88,14 +88,14 @@ def _attend(
     model: Pma, predicted: Predicted, task: Task, index: int
 ) -> tuple[NDArray[np.uint8], tuple[Stage, ...], tuple[int, int]]:
     """Return a test picture as the network sees it, its stages, and the grid (rows, columns) of blocks."""
-    picture = seen_picture(task, model.params.images, int(predicted.own.test.rows[index]))
+    picture = seen_picture(task, model.params.images, int(predicted.with_own_text.test.rows[index]))
     device = next(model.parameters()).device
     image = torch.from_numpy(picture).permute(2, 0, 1)
     tokens = None if predicted.phrases is None else predicted.phrases.tokens[index : index + 1].to(device)
     with torch.inference_mode():
         feature_map = model.eval().feature_map(image[None].to(device))
         assert feature_map is not None
-        _, stages = model.attend_map(feature_map, tokens)
+        _, stages = model.attend_feature_map(feature_map, tokens)
     return picture, stages, (feature_map.shape[2] // 2, feature_map.shape[3] // 2)
 
 

@@ -21,15 +21,15 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Predicted:
-    """What one model says of the test pictures under each text; one of pictures alone has only `own`."""
+    """What one model says of the test pictures with each text; a model that reads no text has only `OWN`."""
 
     variant: PmaVariant
     by_text: Mapping[str, Classified]
     phrases: PhraseTable | None
 
     @property
-    def own(self) -> Classified:
-        """With the pictures' own text."""
+    def with_own_text(self) -> Classified:
+        """What it says of each picture with the picture's own text; of the picture alone where it reads none."""
         return self.by_text[OWN]
 
 
@@ -46,7 +46,7 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
         answers = []
         for tokens in texts.values():
             read = None if tokens is None else tokens[indices].to(batch["images"].device)
-            answers.append(model.classifier(model.attend_map(feature_map, read)[0]))
+            answers.append(model.classifier(model.attend_feature_map(feature_map, read)[0]))
         return torch.stack(answers, 1)
 
     logits = task.run_batches(model, scored, test, images, desc).clone()
@@ -61,8 +61,8 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
 def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dict[str, Tensor]:
     """Return tokens (N, n, w) as they are, none at all, half of each picture's phrases, and another class's.
 
-    Half is rounded up and drawn at random; wrong text is that of a random picture of another class (the
-    picture's own where there is no other class).
+    Half is rounded up and drawn at random; wrong text is that of a random picture of another class (of
+    the picture itself where there is no other class).
     """
     rng = np.random.default_rng(seed)
     valid = tokens[..., 0].numpy() != 0
@@ -77,7 +77,7 @@ def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dic
 
 
 def strangers(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return for each of N labels the index of a random one that differs (its own where none does)."""
+    """Return for each of N labels the index of a random label that differs (the same index where none does)."""
     indices = np.arange(len(labels))
     for index, label in enumerate(labels):
         others = np.flatnonzero(labels != label)

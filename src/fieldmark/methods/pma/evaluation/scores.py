@@ -21,7 +21,7 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
     """Score every variant and student, and draw the figures."""
     predicted = {name: predict(model, model.params.images, task, name) for name, model in models.items()}
     draw_figures(predicted, models, task, figures)
-    first = next(iter(predicted.values())).own
+    first = next(iter(predicted.values())).with_own_text
     return Evaluation(
         title=Pma.title,
         variants=tuple(
@@ -45,12 +45,12 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
 def measured(predicted: Predicted) -> dict[str, Interval | float]:
     """Return a variant's measures; `top1_<text>` is its top-1 accuracy with that text."""
     others = {f"top1_{text}": read.accuracy() for text, read in predicted.by_text.items() if text != OWN}
-    return {**predicted.own.measures, **others}
+    return {**predicted.with_own_text.measures, **others}
 
 
 def _details(predicted: Mapping[str, Predicted]) -> dict[str, dict[str, object]]:
     """Top-1 accuracy per group of each variant, and per class of two."""
-    classified = {name: prediction.own for name, prediction in predicted.items()}
+    classified = {name: prediction.with_own_text for name, prediction in predicted.items()}
     return {
         "groups": {
             name: detailed(model, model.picture_groups)
@@ -70,7 +70,7 @@ def _weights(model: Pma) -> int:
 
 
 def _notes(predicted: Mapping[str, Predicted]) -> list[str]:
-    top1 = {name: prediction.own.accuracy() for name, prediction in predicted.items()}
+    top1 = {name: prediction.with_own_text.accuracy() for name, prediction in predicted.items()}
     notes = [INTERVALS, CALIBRATION]
     if "text" in top1:
         notes.append(

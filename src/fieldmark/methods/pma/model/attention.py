@@ -71,7 +71,7 @@ class QueryRelation(nn.Module):
         self.factor = common**-0.5 if scale else 1.0
 
     def forward(self, keys: Tensor, query: Tensor) -> Tensor:
-        """Keys (B, N, key_dim) and one query a sample (B, query_dim) -> scores (B, N)."""
+        """Keys (B, N, key_dim) and one query per sample (B, query_dim) -> scores (B, N)."""
         projected = keys if self.key is None else self.key(keys)
         return self.factor * torch.einsum("bnd,bd->bn", projected, self.query(query))
 
@@ -91,7 +91,7 @@ def called_up(weights: Tensor, valid: Tensor, max_count: int, threshold: float |
     """Return which phrases (B, N) a stage has used: among its `max_count` largest weights, and above a threshold.
 
     `threshold` None stands for 1 / n, n being the number of real phrases of that sample (`valid`): equal
-    weights then drop nothing, nor is a sample's only phrase ever dropped. Needs no gradient.
+    weights then drop nothing, and a sample's only phrase is never dropped. Needs no gradient.
     """
     count = valid.sum(1, keepdim=True).clamp(min=1)
     bound = torch.full_like(weights, threshold) if threshold is not None else (1.0 / count).expand_as(weights)

@@ -33,7 +33,7 @@ PmaVariant = Variant[PmaParams, Parts]
 
 
 class TextSummary(nn.Module):
-    """What variant text has in place of PMA: the phrases, weighed by SAM, through one layer."""
+    """What variant text has instead of PMA: the phrases, weighed by SAM, through one layer."""
 
     def __init__(self, phrase_dim: int, params: PmaParams) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Pma(Method[PmaParams, Parts]):
 
     class_names: list[str]
     thresholds: Tensor | None = None  # a picture has one class
-    tokens: Tensor  # of the training pictures, as `spoken`; both are there only while a variant that reads is trained
+    tokens: Tensor  # of the training pictures, as is `spoken`; both exist only while a variant that reads is trained
     spoken: Tensor
 
     def __init__(
@@ -67,7 +67,7 @@ class Pma(Method[PmaParams, Parts]):
         vocabulary: Sequence[str] = (),
         table: Tensor | None = None,
     ) -> None:
-        """`table` (len(vocabulary), m) has CLIP's vectors of the phrases of `vocabulary`; None: it has words."""
+        """`table` (len(vocabulary), m): CLIP's vectors of the phrases in `vocabulary`; None: `vocabulary` has words."""
         super().__init__(variant)
         params, parts = variant.params, variant.parts
         self.class_names, self.vocabulary = list(class_names), list(vocabulary)
@@ -92,7 +92,7 @@ class Pma(Method[PmaParams, Parts]):
 
     @classmethod
     def variants(cls, params: PmaParams) -> list[PmaVariant]:
-        """Every variant that is named, all with the same budget; of a student's block, the student."""
+        """Every variant that is named, all with the same budget; for a student's block, the student."""
         stages = params.stages
         return [
             PmaVariant(name, title_of(name, stages, params.teacher), params, parts_of(name, stages))
@@ -101,13 +101,13 @@ class Pma(Method[PmaParams, Parts]):
 
     @classmethod
     def build(cls, variant: PmaVariant, task: Task) -> Self:
-        """Start from the task's backbone and words. Raises UserError for a wrong size or a map without 2x2 blocks."""
+        """Start from the task's backbone and words. Raises UserError for sizes that do not fit."""
         train, params, parts = task.subset("train"), variant.params, variant.parts
         backbone = task.load_backbone() if parts.image else None
         if backbone:
             require_size(backbone, params.images.side)
         if backbone and parts.stages:
-            check_map(backbone, params.images.side, parts.stages)
+            check_feature_map(backbone, params.images.side, parts.stages)
         if not parts.language:
             return cls(variant, backbone, train.class_names)
         vocabulary, table = read_task_phrases(task).vocabulary, None
@@ -143,13 +143,13 @@ class Pma(Method[PmaParams, Parts]):
 
     def attend(self, images: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, tuple[Stage, ...]]:
         """Return z (B, D) before the classifier, and the stages (none without attention)."""
-        return self.attend_map(self.feature_map(images), tokens)
+        return self.attend_feature_map(self.feature_map(images), tokens)
 
     def feature_map(self, images: Tensor) -> Tensor | None:
         """Images (B, 3, H, W) -> the backbone's last feature map (B, C, h, w); None for variant text."""
         return None if self.backbone is None else self.backbone(images).feature_map.float()
 
-    def attend_map(
+    def attend_feature_map(
         self, feature_map: Tensor | None, tokens: Tensor | None
     ) -> tuple[Tensor, tuple[Stage, ...]]:
         """Return what `attend` does from a feature map, which several texts may share."""
@@ -185,7 +185,7 @@ class Pma(Method[PmaParams, Parts]):
         return tokens if count == "all" else some_captions(tokens, self.spoken[indices], count)
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
-        """Everything; the backbone at its own rate."""
+        """Everything; the backbone at its multiple of the learning rate."""
         return [
             (module, self.params.backbone_lr if module is self.backbone else 1.0)
             for module in self.children()
@@ -227,8 +227,8 @@ def _attention(params: PmaParams, parts: Parts, channels: int) -> ProgressiveMas
 
 
 @torch.no_grad()
-def check_map(backbone: Backbone, side: int, stages: int) -> None:
-    """Raise UserError when pictures of `side` px give a map that so many stages cannot work on."""
+def check_feature_map(backbone: Backbone, side: int, stages: int) -> None:
+    """Raise UserError when pictures of `side` px give a feature map that this many stages cannot work on."""
     was_training = backbone.training
     images = torch.zeros(1, 3, side, side, device=backbone.mean.device)
     height, width = backbone.eval()(images).feature_map.shape[-2:]

@@ -25,14 +25,14 @@ DISTILLED = "variants student and twin, and their teacher, are set by distill.pm
 
 
 class Reduction(Block):
-    """r of the self-attention scores: their inner layer is so many times narrower."""
+    """r of the self-attention scores: their inner layer is this many times narrower."""
 
     vision: int = Field(16, ge=1)
     language: int = Field(4, ge=1)
 
 
 class PmaParams(MethodParams):
-    """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the likeliest reading."""
+    """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the most likely reading."""
 
     renamed: ClassVar[Mapping[str, str]] = {"text_mask_most": "text_mask_max"}
 
@@ -49,14 +49,14 @@ class PmaParams(MethodParams):
     qrm_scale: bool = False
     part_proj: PartProjection = "conv1x1"
     text_mask_max: int = Field(3, ge=0)  # phrases that a stage may mask, at most
-    text_mask_threshold: Literal["uniform"] | float = "uniform"  # tau; uniform: one over the phrases' number
+    text_mask_threshold: Literal["uniform"] | float = "uniform"  # tau; uniform: 1 / number of phrases
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the FC that all stages share
     aux_stage_loss: float = Field(0.0, ge=0.0)  # weight of a classifier on each stage's vector
-    captions: Literal["all"] | int = (
-        "all"  # whose phrases are read in a training step: all, or so many at random
-    )
-    captions_given: int | None = Field(None, ge=1)  # only a picture's first so many exist, in the test too
+    # Captions whose phrases are read in a training step: all, or this many drawn at random.
+    captions: Literal["all"] | int = "all"
+    # Only this many captions of a picture exist, in the test too; None: all.
+    captions_given: int | None = Field(None, ge=1)
     dropout: float = Field(0.5, ge=0.0, lt=1.0)  # before the classifier
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr; 0: frozen, in eval mode
 
@@ -72,7 +72,7 @@ class PmaParams(MethodParams):
         return self
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
-        """Variants with language want phrases, and with `phrase_encoder: clip` their vectors too."""
+        """Variants with language need phrases, and with `phrase_encoder: clip` their vectors too."""
         if self.teacher is not None:
             return DISTILLED
         section, _, name = text.partition("/")
@@ -84,7 +84,7 @@ class PmaParams(MethodParams):
         return NO_VECTORS.format(name) if lacks_vectors else None
 
     def attention(self, stages: int) -> AttentionOptions:
-        """Return the options of so many stages."""
+        """Return the options of this many stages."""
         tau = self.text_mask_threshold
         return AttentionOptions(
             stages=stages,

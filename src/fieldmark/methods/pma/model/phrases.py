@@ -1,4 +1,4 @@
-"""Phrases as PMA reads them: word numbers per picture, and one vector a phrase."""
+"""Phrases as PMA reads them: word numbers per picture, and one vector per phrase."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,8 +102,8 @@ class PhraseEncoder(nn.Module):
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Word numbers (B, n, w) -> phrases (B, n, phrase_dim), zero where there is none, and `valid` (B, n)."""
-        # A device knows how many phrases differ only when all earlier work is done: every step would wait for the
-        # number. There each phrase of the batch is encoded, which costs little beside the backbone.
+        # On an accelerator the number of distinct phrases is known only when all earlier work is done: every step
+        # would wait for it. There each phrase of the batch is encoded, which costs little beside the backbone.
         encode_rows = self.encode_distinct if tokens.device.type == "cpu" else self.encode_all
         vectors = encode_rows(tokens.flatten(0, 1)).unflatten(0, tokens.shape[:2])
         valid = tokens[..., 0] != 0

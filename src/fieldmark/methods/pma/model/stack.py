@@ -35,7 +35,7 @@ class AttentionOptions:
     qrm_scale: bool = False
     part_proj: PartProjection = "conv1x1"  # f of the part feature
     mask_max: int = 3  # phrases that may leave in a stage
-    mask_threshold: float | None = None  # weight above which they do; None: one over their number
+    mask_threshold: float | None = None  # weight above which they leave; None: 1 / their number
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the shared FC
 
@@ -92,7 +92,7 @@ class ProgressiveMaskAttention(nn.Module):
     >>> attended = attention(torch.rand(2, 16, 4, 4), phrases, valid)
     >>> attended.vector.shape  # 16 + 3 * 512
     torch.Size([2, 1552])
-    >>> [stage.part.shape for stage in attended.stages]  # the 2x2 block that each stage found, per picture
+    >>> [stage.part.shape for stage in attended.stages]  # the 2x2 block that each stage located, per picture
     [torch.Size([2]), torch.Size([2]), torch.Size([2])]
     """
 
@@ -121,7 +121,7 @@ class ProgressiveMaskAttention(nn.Module):
         """Return z and its stages; `valid` (B, N) is true for real phrases, false for padding."""
         if (phrases is None) != (self.phrase_dim is None) or (phrases is None) != (valid is None):
             raise ValueError("phrases and valid go with a phrase_dim: give all three or none")
-        _check_map(feature_map, self.options.stages)
+        _check_feature_map(feature_map, self.options.stages)
         blocks = max_pool2d(feature_map, 2).flatten(2).transpose(1, 2)  # x (B, m, C)
         cells = block_means(feature_map)  # of the un-pooled blocks (B, m, C)
         visible = torch.ones(blocks.shape[:2], dtype=torch.bool, device=feature_map.device)  # M_v
@@ -149,7 +149,7 @@ class ProgressiveMaskAttention(nn.Module):
         """One stage: eq. 3 and 4 over blocks, 5 to 7 over phrases, 8 for both."""
         assert isinstance(modules, StageModules)
         alpha = masked_softmax(modules.visual(blocks), visible)
-        # Never a masked one, even if all weights underflow.
+        # Never a masked block, even if all weights underflow.
         part = alpha.masked_fill(~visible, -1.0).argmax(1)
         local = cells[torch.arange(len(cells), device=cells.device), part]
         local = local if modules.part is None else modules.part(local)
@@ -181,7 +181,7 @@ def _weighted(weights: Tensor, vectors: Tensor) -> Tensor:
     return torch.einsum("bn,bnd->bd", weights.to(vectors.dtype), vectors)
 
 
-def _check_map(feature_map: Tensor, stages: int) -> None:
+def _check_feature_map(feature_map: Tensor, stages: int) -> None:
     height, width = feature_map.shape[-2:]
     if height % 2 or width % 2:
         raise ValueError(

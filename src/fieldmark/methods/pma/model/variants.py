@@ -47,13 +47,13 @@ TABLE: dict[VariantName, Row] = {
 
 
 def title_of(name: VariantName, stages: int, teacher: TrainedName | None) -> str:
-    """Say what a variant of a block with so many `stages` and this `teacher` is."""
+    """Say what a variant of a block with these `stages` and this `teacher` is."""
     count = parts_of(name, stages).stages
     spelt = f"{count} stage" if count == 1 else f"{count} stages"
     return TABLE[name].title.format(stages=spelt, teacher=teacher)
 
 
 def parts_of(name: VariantName, stages: int) -> Parts:
-    """Return what a variant of a block with so many `stages` is made of."""
+    """Return what a variant of a block with these `stages` is made of."""
     row = TABLE[name]
     return Parts(row.image, row.language, stages if row.stages is None else row.stages)

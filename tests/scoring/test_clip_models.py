@@ -11,7 +11,7 @@ from support.colours import COLOURS, clip_params, colour_task, silent
 from fieldmark.clip.training import make_clip
 from fieldmark.engine.task import Task
 from fieldmark.results.figures import FigureFolder, read_figures
-from fieldmark.scoring.clips import describe_clip, score_clip
+from fieldmark.scoring.clip_models import describe_clip, score_clip
 
 OWN_PAIRS = {f"{way} recall@{k}" for way in ("image to text", "text to image") for k in (1, 5)}
 
