@@ -32,7 +32,7 @@ def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def practised(made: Make) -> Practised:
+def practised(here: Path, made: Make) -> Practised:
     """Returns a model after a few dozen steps on one batch, and the losses on the way."""
     return cache(lambda name: practise(made(name)))
 

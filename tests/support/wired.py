@@ -89,13 +89,14 @@ def tiny(name: str, changes: Mapping[str, Any] | None = None) -> MethodParams:
     """Return the real block of a method made tiny, with every variant that its schema knows, and then `changes`."""
     schema = load_method(name).Params
     real = dict(CONFIGURATION.content[name])
-    few = {"images": {"side": SIDE}, "train": short(real["train"]), "variants": _known_variants(schema)}
+    few = {"images": {"side": SIDE}, "train": short(real["train"])}
+    few["variants"] = _known_variants(schema) or real["variants"]
     block = merged(merged(merged(real, few), SMALL.get(name, {})), changes or {})
     return parse(schema, block, name)
 
 
 def _known_variants(schema: type[MethodParams]) -> tuple[str, ...]:
-    """Return the names that the type of `variants` lists; of a type without a list, those of the block."""
+    """Return the names that the type of `variants` lists; none where it takes any string."""
     names: tuple[str, ...] = get_args(get_args(schema.model_fields["variants"].annotation)[0])
     return names
 

@@ -15,7 +15,6 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.task import Task
-from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
@@ -39,10 +38,6 @@ TERMS = {
 def build(params: Make, task: Task, mode: str, **changes: object) -> Loca:
     torch.manual_seed(0)
     return Loca.build(Loca.named(params(variants=[mode], **changes), mode), task)
-
-
-def trained(method: Loca, task: Task, run: str) -> list[dict[str, float]]:
-    return train_on(method, method.params.images, method.params.train, task, run)
 
 
 def weights(method: torch.nn.Module) -> Batch:
