@@ -243,3 +243,11 @@ def test_params_exist_and_runtime_is_among_none(stages):
 def test_changing_a_method_concerns_its_own_stages_only(stages):
     concerned = {name for name, stage in stages.items() if "irt" in stage.params}
     assert concerned == {"train@irt", "evaluate@irt"}
+
+
+def test_artifacts_are_models_that_the_default_trains():
+    for artifact in read_yaml(ROOT / "dvc.yaml")["artifacts"].values():
+        top, name, kind, model = Path(artifact["path"]).parts
+        assert (top, artifact["type"]) == ("models", "model")
+        block = PARAMS[name] if kind == "variants" else PARAMS["distill"][name]
+        assert model in block[kind], artifact["path"]

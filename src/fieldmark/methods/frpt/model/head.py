@@ -79,7 +79,10 @@ def mix(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def instance_normalised(features: Tensor) -> Tensor:
-    """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant channel to 0."""
+    """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant channel to 0.
+
+    As `torch.nn.functional.instance_norm`, which refuses feature maps of a single place.
+    """
     centred = features - features.mean((2, 3), keepdim=True)
     return centred / (centred.square().mean((2, 3), keepdim=True) + EPS).sqrt()
 
