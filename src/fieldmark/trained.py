@@ -86,9 +86,10 @@ class TrainedModel:
         if not isinstance(self.model, Classifies):
             raise UserError(f"a {type(self.model).__name__} model does not do that; use its embed")
         probabilities = self._batched(self.model.probabilities, images)
-        thresholds = None if self.model.thresholds is None else self.model.thresholds.numpy()
+        thresholds = self.model.presence_thresholds()
+        limits = None if thresholds is None else thresholds.numpy()
         names = tuple(self.model.class_names)
-        return [Prediction(names, row, thresholds) for row in probabilities.numpy()]
+        return [Prediction(names, row, limits) for row in probabilities.numpy()]
 
     @torch.inference_mode()
     def _batched(self, function: Callable[[Tensor], Tensor], images: Picture | Sequence[Picture]) -> Tensor:

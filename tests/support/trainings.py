@@ -91,7 +91,8 @@ def method_outputs(method: nn.Module, batch: Batch) -> list[Tensor]:
         return [method.embed(images)]
     assert isinstance(method, Classifies)
     said = method.probabilities(images)
-    return [said] if method.thresholds is None else [said, method.thresholds]
+    thresholds = method.presence_thresholds()
+    return [said] if thresholds is None else [said, thresholds]
 
 
 def _text_of(method: Method[Any, Any], task: Task, indices: Tensor) -> Batch:

@@ -86,13 +86,15 @@ class Embeds(Protocol):
 
 @runtime_checkable
 class Classifies(Protocol):
-    """A model that names what is in pictures; `thresholds` (C,) where a picture may hold several classes."""
+    """A model that names what is in pictures."""
 
     class_names: list[str]
-    thresholds: Tensor | None
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C)."""
+
+    def presence_thresholds(self) -> Tensor | None:
+        """Return the probability (C,) from which a class is present; None where each picture has one class."""
 
 
 class Method(Trainable, Generic[P, Q]):

@@ -96,6 +96,10 @@ class Cprfl(Method[CprflParams, Parts]):
         """(B, 3, H, W) -> probabilities (B, C); a category is present from its `thresholds` on."""
         return self.logits(images).float().sigmoid()
 
+    def presence_thresholds(self) -> Tensor:
+        """Return the probability (C,) from which each category is present."""
+        return self.thresholds
+
     def attention(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> where each category's prompt looks, (B, C, h, w)."""
         if not isinstance(self.head, PromptHead):

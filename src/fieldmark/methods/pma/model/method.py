@@ -55,7 +55,6 @@ class Pma(Method[PmaParams, Parts]):
     Params: ClassVar[type[MethodParams]] = PmaParams
 
     class_names: list[str]
-    thresholds: Tensor | None = None  # a picture has one class
     tokens: Tensor  # of the training pictures, as is `spoken`; both exist only while a variant that reads is trained
     spoken: Tensor
 
@@ -176,6 +175,9 @@ class Pma(Method[PmaParams, Parts]):
     def probabilities(self, images: Tensor) -> Tensor:
         """Class probabilities (B, classes) of pictures alone. Raises UserError for a variant that reads text."""
         return self.logits(images).softmax(1)
+
+    def presence_thresholds(self) -> None:
+        """Return None: each picture has one class."""
 
     def _training_tokens(self, indices: Tensor) -> Tensor | None:
         """Return what is read in a training step of the pictures at `indices` (B,): word numbers (B, n, w)."""
