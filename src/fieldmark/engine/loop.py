@@ -119,12 +119,12 @@ def train(
         state.restore(saved)
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
     with _observers(stepper.fabric, state, params, run) as (curve, bar):
-        watch, last_save = LossMonitor(method, state.history), time.monotonic()
+        monitor, last_save = LossMonitor(method, state.history), time.monotonic()
         while state.step < params.steps:
             rate = stepper.set_rate(state.step)
             method.before_step(state.step)
             torch.manual_seed(mix(params.seed, state.step, stepper.fabric.global_rank))
-            watch.add(state.step, stepper.step(batches))
+            monitor.add(state.step, stepper.step(batches))
             if state.ema:
                 state.ema.update()
             method.after_step(state.step)
@@ -134,7 +134,7 @@ def train(
                 keep(state.step)
             if state.step % WINDOW and state.step < params.steps:
                 continue
-            point = watch.read(rate)
+            point = monitor.read(rate)
             curve.add(point)
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
             if state.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:

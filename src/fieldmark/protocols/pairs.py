@@ -91,13 +91,7 @@ class PairDataset(PictureDataset):
         with torch.random.fork_rng(devices=[]):
             pairs = [self._pair(part, position) for position in range(len(part.indices))]
         images, masks = zip(*pairs, strict=True)
-        chosen = np.array(part.indices, np.int64)
-        return {
-            "images": torch.stack(images),
-            "masks": torch.stack(masks)[:, 0],
-            "labels": torch.from_numpy(self.labels[chosen]),
-            "indices": torch.from_numpy(chosen),
-        }
+        return {**self.batch(part, images), "masks": torch.stack(masks)[:, 0]}
 
     def _pair(self, part: Slice, position: int) -> tuple[Tensor, Tensor]:
         torch.manual_seed(mix(self.seed, part.step, part.first + position))

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from fieldmark.base.blocks import nearest
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_json
-from fieldmark.vision.normalising import normalised
+from fieldmark.vision.normalising import Normalising
 
 # The names that open_clip gives its files.
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
@@ -50,18 +50,13 @@ class ClipSpec:
         return {"model_cfg": self.model, "preprocess_cfg": pictures}
 
 
-class Clip(nn.Module):
+class Clip(Normalising):
     """An image and a text tower into one space of `dim` dimensions; nothing is normalised."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, network: nn.Module, spec: ClipSpec) -> None:
-        super().__init__()
+        super().__init__(spec.mean, spec.std)
         # Convolutions run faster with channels last; transformers run equally fast.
         self.network, self.spec = network.to(memory_format=torch.channels_last), spec
-        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
         self._tokenizer = _tokenizer(spec.model)
 
     @property
@@ -77,8 +72,7 @@ class Clip(nn.Module):
 
     def encode_images(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), uint8 or float in [0, 1] -> features (B, m)."""
-        pixels = normalised(images, self.mean, self.std)
-        out: Tensor = self.network.encode_image(pixels)  # type: ignore[operator]
+        out: Tensor = self.network.encode_image(self.normalise(images))  # type: ignore[operator]
         return out
 
     def tokenize(self, texts: Sequence[str]) -> Tensor:

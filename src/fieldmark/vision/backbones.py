@@ -15,7 +15,7 @@ from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
-from fieldmark.vision.normalising import normalised
+from fieldmark.vision.normalising import Normalising
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
 LIBRARY_WEIGHTS = "library"
@@ -47,18 +47,13 @@ class BackboneSpec:
     std: tuple[float, ...]
 
 
-class Backbone(nn.Module):
+class Backbone(Normalising):
     """A network without classifier that normalises its input itself."""
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, trunk: nn.Module, spec: BackboneSpec) -> None:
-        super().__init__()
+        super().__init__(spec.mean, spec.std)
         # Convolutions run faster with channels last; transformers run equally fast.
         self.trunk, self.spec = trunk.to(memory_format=torch.channels_last), spec
-        self.register_buffer("mean", torch.tensor(spec.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(spec.std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> Features:
         """Images (B, 3, H, W), uint8 or float in [0, 1] -> features of dimension `spec.dim`."""
@@ -69,10 +64,6 @@ class Backbone(nn.Module):
         """Images as for `forward` -> the feature map (B, C, h, w) after stage `stage`; 1 is the first block."""
         out: Tensor = self.trunk.stage_features(self.normalise(images), stage)  # type: ignore[operator]
         return out
-
-    def normalise(self, images: Tensor) -> Tensor:
-        """Normalise uint8 or [0, 1] pictures by the mean and std that the network was trained with."""
-        return normalised(images, self.mean, self.std)
 
 
 def create_backbone(params: NetworkParams, size: int) -> Backbone:

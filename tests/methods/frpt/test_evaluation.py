@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.retrieved import check_measures
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, train_variants
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
-from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.methods.frpt.evaluation import evaluate
 from fieldmark.methods.frpt.evaluation.warps import chosen_queries
@@ -49,18 +49,10 @@ def test_numbers_equal_the_public_metrics(task: Task, params: Make, figures: Fig
     trained = models(task, own)
     result = evaluate(trained, own, task, figures)
     assert [variant.name for variant in result.variants] == list(own.variants)
-    test = task.subset("test")
+    check_measures(result, trained, task)
     for variant in result.variants:
         model = trained[variant.name]
         assert variant.title == model.variant.title
-        vectors = task.run(model, model.embed, test, own.images, variant.name)
-        expected = retrieval_metrics(vectors, test.labels, ks=task.split_params.ks)
-        for name in ("recall@1", "recall@2", "map@r", "r_precision", "map"):
-            measure = variant.measures[name]
-            assert measure.value == pytest.approx(expected[name])
-            assert measure.low is not None
-            assert measure.high is not None
-            assert measure.low <= measure.value <= measure.high
         classifier = model.classifier.weight.numel() if model.classifier else 0
         weights = sum(p.numel() for p in model.parameters() if p.requires_grad) - classifier
         assert variant.measures["trained_weights"].value == weights

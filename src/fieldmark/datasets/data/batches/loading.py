@@ -1,6 +1,6 @@
 """Batches from the image store. Workers load them ahead of time, yet a batch depends on seed and step alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +51,13 @@ class PictureDataset(Dataset[Batch]):
     def __getitem__(self, part: Slice) -> Batch:
         with torch.random.fork_rng(devices=[]):
             images = [self._image(part, index) for index in range(len(part.indices))]
+        return self.batch(part, images)
+
+    def batch(self, part: Slice, images: Sequence[Tensor]) -> Batch:
+        """Return the batch of a slice whose pictures, each (3, H, W), are `images`."""
         chosen = np.array(part.indices, np.int64)
         return {
-            "images": torch.stack(images),
+            "images": torch.stack(list(images)),
             "labels": torch.from_numpy(self.labels[chosen]),
             "indices": torch.from_numpy(chosen),
         }

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 HeadKind = Literal["none", "attention", "awareness", "release"]
 
@@ -81,10 +82,9 @@ def mix(features: Tensor, weights: Tensor) -> Tensor:
 def instance_normalised(features: Tensor) -> Tensor:
     """Eq. 9: each channel of each picture of (B, C, h, w) to mean 0 and variance 1; a constant channel to 0.
 
-    As `torch.nn.functional.instance_norm`, which refuses feature maps of a single place.
+    A layer norm over the places of each channel: torch's own instance norm refuses feature maps of a single place.
     """
-    centred = features - features.mean((2, 3), keepdim=True)
-    return centred / (centred.square().mean((2, 3), keepdim=True) + EPS).sqrt()
+    return layer_norm(features, features.shape[2:], eps=EPS)
 
 
 def build_head(kind: HeadKind, channels: int, reduction: int) -> nn.Module | None:
