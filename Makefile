@@ -10,7 +10,7 @@ BASE ?= main
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro report review test lint format bench lock clean
+.PHONY: help setup repro report review publish test lint format bench lock clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,9 @@ report: setup  ## rebuild the report alone, and the numbers in README.md
 
 review: setup  ## say what changed since BASE=main: verdicts, headline measures, parameters
 	@$(PY) src/stages/review.py $(ARGS) -- '$(BASE)'
+
+publish: setup  ## write the networks that params.yaml trains to data/pretrained (ARGS=backbones/vit: one)
+	$(PY) src/stages/publish.py $(ARGS)
 
 test: setup  ## run the tests (ARGS='-m slow' for the slow ones)
 	$(PY) -m pytest $(ARGS)

@@ -8,10 +8,13 @@ from _stage import PARAMS, guarded
 from fieldmark.base.files import write_text
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
+from fieldmark.weights.digests import write_digests
 
 
 def main() -> None:
-    check_params(Configuration.read(PARAMS))
+    configuration = Configuration.read(PARAMS)
+    check_params(configuration)
+    write_digests(configuration, Path("data/weights"))
     write_text(Path("data/params.checked"), "every block of params.yaml is known and in range\n")
 
 

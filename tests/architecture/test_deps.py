@@ -28,9 +28,9 @@ FOUND = {  # what a stage finds by name in the folder of its method
     "distill": ["__init__.py", "model", "distillation"],
     "evaluate": ["__init__.py", "model", "evaluation"],
 }
-NO_STAGES = ("preset.py", "review.py")  # scripts that people and workflows call
+NO_STAGES = ("preset.py", "publish.py", "review.py")  # scripts that people and workflows call
 TRAININGS = ("pretrain", "clip", "train", "distill")
-GIVEN = {"params.yaml", "data/text/none", "models/clip_models/none"}  # in Git
+GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
 MAX_UNUSED, MAX_LINES = 20, 230
 Stages = Mapping[str, ResolvedStage]
 

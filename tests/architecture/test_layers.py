@@ -16,7 +16,15 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"base", "datasets.world", "longtail"}),
     frozenset({"configuration", "datasets.data.packed", "evaluation", "vision"}),
     frozenset(
-        {"datasets.acquire", "datasets.data.batches", "datasets.data.roles", "results", "texts", "towers"}
+        {
+            "datasets.acquire",
+            "datasets.data.batches",
+            "datasets.data.roles",
+            "results",
+            "texts",
+            "towers",
+            "weights",
+        }
     ),
     frozenset(
         {

@@ -40,6 +40,7 @@ class Run:
     ema: EmaWeights | None
     step: int
     history: list[Point]
+    seconds: float = 0.0  # of training, over all calls that a killed run took
 
     def state(self) -> dict[str, Any]:
         """Return the state to save: model with its buffers, optimiser, ema, step, curve."""
@@ -49,6 +50,7 @@ class Run:
             "ema": self.ema.state_dict() if self.ema else {},
             "step": self.step,
             "history": self.history,
+            "seconds": self.seconds,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -57,7 +59,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
             self.ema.load_state_dict(state["ema"])
-        self.step, self.history[:] = state["step"], state["history"]
+        self.step, self.history[:], self.seconds = state["step"], state["history"], state["seconds"]
 
 
 class Stepper:
@@ -119,7 +121,8 @@ def train(
         state.restore(saved)
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
     with _observers(stepper.fabric, state, params, run) as (curve, bar):
-        monitor, last_save = LossMonitor(method, state.history), time.monotonic()
+        monitor = LossMonitor(method, state.history)
+        last_read = last_save = time.monotonic()
         while state.step < params.steps:
             rate = stepper.set_rate(state.step)
             method.before_step(state.step)
@@ -135,7 +138,8 @@ def train(
             if state.step % WINDOW and state.step < params.steps:
                 continue
             point = monitor.read(rate)
-            curve.add(point)
+            state.seconds, last_read = state.seconds + time.monotonic() - last_read, time.monotonic()
+            curve.add({**point, "seconds": state.seconds})
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
             if state.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
                 if stepper.fabric.is_global_zero:

@@ -13,6 +13,8 @@ from fieldmark.base.files import sha256_file
 from fieldmark.datasets.sources import world as source
 from fieldmark.datasets.sources.world import World
 from fieldmark.datasets.world.accounts import tell_scene
+from fieldmark.datasets.world.base_scenes import BASE_SCENES
+from fieldmark.datasets.world.builds import SPECIES_BUILDS
 from fieldmark.datasets.world.randomness import stream
 from fieldmark.datasets.world.render import SEEN, render_scene
 from fieldmark.datasets.world.scenes import (
@@ -20,6 +22,7 @@ from fieldmark.datasets.world.scenes import (
     CATEGORIES,
     HABITATS,
     MAX_CATEGORIES,
+    SCENES,
     category_names,
     make_scene,
 )
@@ -43,13 +46,13 @@ def raw(tmp_path_factory):
 @pytest.fixture(scope="module")
 def scenes():
     """What 300 scenes of every habitat are to hold, without drawing them."""
-    return [make_scene(stream("test", h, n), h, ALL) for h in HABITATS for n in range(300)]
+    return [make_scene(stream("test", h, n), h, SCENES) for h in HABITATS for n in range(300)]
 
 
 def test_records_have_labels_masks_and_captions_and_no_class(raw):
     records = list(tiny().records(raw))
     assert [one.id for one in records] == [f"scenes_{h}/{n:04d}" for h in HABITATS[:3] for n in range(4)]
-    values = {name: value for value, name in category_names(ALL).items()}
+    values = {name: value for value, name in category_names(CATEGORIES).items()}
     for one in records:
         assert (one.class_name, one.box, one.group) == (None, None, one.attributes["habitat"])
         assert list(one.labels) == sorted(set(one.labels)) != []
@@ -69,9 +72,9 @@ def test_the_same_parameters_give_the_same_file(raw, tmp_path, change, same):
 
 
 def test_more_photographs_change_no_earlier_one():
-    first = render_scene("lake", "0/scenes/lake/1", 48, 2, ALL)
-    assert first == render_scene("lake", "0/scenes/lake/1", 48, 2, ALL)
-    assert first.image != render_scene("lake", "0/scenes/lake/2", 48, 2, ALL).image
+    first = render_scene("lake", "0/scenes/lake/1", 48, 2, SCENES)
+    assert first == render_scene("lake", "0/scenes/lake/1", 48, 2, SCENES)
+    assert first.image != render_scene("lake", "0/scenes/lake/2", 48, 2, SCENES).image
 
 
 def test_what_is_drawn_fits_the_habitat(scenes):
@@ -104,7 +107,9 @@ def test_company_meets_more_often_than_chance(scenes):
 
 
 def test_fewer_categories_are_the_most_popular_ones():
-    some = {item.category for n in range(60) for item in make_scene(stream(n), "forest", 12).items}
+    some = {
+        item.category for n in range(60) for item in make_scene(stream(n), "forest", SCENES.first(12)).items
+    }
     assert max(some) < 12
 
 
@@ -113,8 +118,8 @@ def test_every_category_is_drawn_and_labelled_as_itself():
     for number in range(120):
         habitat = HABITATS[number % len(HABITATS)]
         rng = stream("draw", number)
-        scene = make_scene(rng, habitat, ALL)
-        labels = stage(scene, rng, 48).finish()[1]
+        scene = make_scene(rng, habitat, SCENES)
+        labels = stage(scene, CATEGORIES, rng, 48).finish()[1]
         found = set(np.unique(np.asarray(labels)).tolist()) - {0}
         assert found <= {item.category + 1 for item in scene.items}
         drawn |= found
@@ -139,11 +144,45 @@ def test_birds_have_every_attribute_that_drawing_needs_and_pose_for_their_places
             assert all(one.build(place).habits for place in one.places)
 
 
+def test_the_base_worlds_scenes_hold_none_of_these_categories():
+    """No bird of the same build in a like colour, no thing of the same family in the same colour."""
+    base = BASE_SCENES.categories
+    assert len({category.name for category in base}) == len(base) == 250
+    assert not {category.name for category in base} & {category.name for category in CATEGORIES}
+    for category in CATEGORIES:
+        namesakes = [other for other in base if other.shape == category.shape]
+        worn = set(category.colours[:5] if category.is_bird else category.colours)
+        assert not any(other.colours[0] in worn for other in namesakes), category.name
+    birds = {build.name for build in SPECIES_BUILDS}
+    assert not birds & {category.shape for category in base}
+
+
+def test_the_base_worlds_scenes_show_every_category_about_as_often():
+    scenes = [make_scene(stream("test", h, n), h, BASE_SCENES) for h in HABITATS for n in range(400)]
+    counts = Counter(name for scene in scenes for name in {item.category for item in scene.items})
+    assert len(counts) == 250
+    assert max(counts.values()) < 8 * min(counts.values())
+    assert 2.5 < sum(counts.values()) / len(scenes) < 4.5
+
+
+def test_the_base_worlds_scenes_are_drawn_labelled_and_told(tmp_path):
+    world = tiny(part="base_scenes", classes=250, genera=5)
+    world.fetch(tmp_path / "raw")
+    records = list(world.records(tmp_path / "raw"))
+    assert [one.id for one in records] == [f"base_scenes_{h}/{n:04d}" for h in HABITATS for n in range(4)]
+    names = {category.name for category in BASE_SCENES.categories}
+    for one in records:
+        assert set(one.labels) <= names
+        assert {name for name in names if any(f" {name}" in text for text in one.captions)} <= set(one.labels)
+    assert sum(len(one.labels) for one in records) > 30
+
+
 def test_captions_name_only_what_is_seen():
     for text in tell_scene(stream("c"), "shore", ("boat", "reeds", "umbrella"), 20):
         assert "house" not in text
         assert "a umbrella" not in text
         assert "a reeds" not in text
+    assert any("some teal reeds" in text for text in tell_scene(stream("c"), "lake", ("teal reeds",), 9))
     assert len(set(tell_scene(stream("c"), "lake", (), 3))) == 3
 
 
@@ -153,6 +192,7 @@ def test_captions_name_only_what_is_seen():
         ({"classes": 25}, "12 to 24 classes"),
         ({"classes": 11}, "12 to 24"),
         ({"genera": 6}, "at most 5 genera"),
+        ({"part": "base_scenes", "classes": 251}, "12 to 250 classes"),
     ],
 )
 def test_bad_parameters_are_refused_in_one_line(change, message):

@@ -15,6 +15,7 @@ from fieldmark.datasets.world.objects import Thing
 from fieldmark.datasets.world.palette import COLOURS, contrasting, distance
 from fieldmark.datasets.world.plumage import draw_bird
 from fieldmark.datasets.world.randomness import stream
+from fieldmark.datasets.world.scenes import CATEGORIES
 from fieldmark.datasets.world.species import MAX_SPECIES_PER_GENUS, Species, make_species
 
 SEEDS = range(12)
@@ -52,6 +53,21 @@ def test_base_world_is_disjoint_from_the_species():
     assert not {s.group for s in species} & {b.group for b in base}
     assert not {s.attributes["shape"] for s in species} & {b.attributes["shape"] for b in base}
     assert not {b.name for b in SPECIES_BUILDS} & {b.name for b in BASE_BUILDS}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_base_world_is_disjoint_from_the_categories_of_scenes(seed):
+    """A thing wears no colour that its family wears in scenes, a bird no scene bird's plumage."""
+    base = make_kinds("base", seed, 400, 24)
+    things = {(category.shape, colour) for category in CATEGORIES for colour in category.colours}
+    assert not things & {
+        (b.attributes["shape"], b.attributes["colour"]) for b in base if isinstance(b, Thing)
+    }
+    birds = [category.attributes() for category in CATEGORIES if category.is_bird]
+    for kind in base:
+        assert not any(bird.items() <= dict(kind.attributes).items() for bird in birds)
+    assert not {b.name.lower() for b in base} & {category.name for category in CATEGORIES}
+    assert len({b.name for b in base}) == 400
 
 
 def test_base_world_is_half_birds_half_things_in_families():

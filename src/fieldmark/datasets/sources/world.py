@@ -15,9 +15,10 @@ from fieldmark.base.files import atomic_folder
 from fieldmark.base.progress import progress
 from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
+from fieldmark.datasets.world.base_scenes import BASE_SCENES
 from fieldmark.datasets.world.parts import PARTS
 from fieldmark.datasets.world.render import Shot, render_all, render_scenes
-from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, category_names
+from fieldmark.datasets.world.scenes import HABITATS, SCENES, Catalogue, category_names
 
 FILE = "photographs.arrow"
 BATCH = 256
@@ -33,7 +34,8 @@ SCHEMA = pa.schema(
         ("attributes", pa.string()),
     ]
 )
-SCENES = SCHEMA.append(pa.field("labels", pa.list_(pa.string())))
+SCENES_SCHEMA = SCHEMA.append(pa.field("labels", pa.list_(pa.string())))
+CATALOGUES = {"scenes": SCENES, "base_scenes": BASE_SCENES}  # parts whose pictures show several classes
 MIN_CATEGORIES = 12  # of scenes: enough for several in every habitat
 
 
@@ -42,10 +44,11 @@ class WorldParams(Block):
 
     `genera` is the number of groups of classes: genera of birds; in the base world half of them are families of
     things. `photographs` is per class, `captions` per photograph, `side` in pixels. A scene shows several of the
-    `classes` in one picture; for scenes `genera` is the number of habitats and `photographs` is per habitat.
+    `classes` in one picture; for scenes `genera` is the number of habitats and `photographs` is per habitat. The parts
+    `base` and `base_scenes` hold no class of the other two: backbones and CLIPs are trained on them.
     """
 
-    part: Literal["species", "base", "scenes"] = "species"
+    part: Literal["species", "base", "scenes", "base_scenes"] = "species"
     classes: int = Field(60, ge=2, le=400)
     genera: int = Field(12, ge=1, le=48)
     photographs: int = Field(40, ge=1, le=10_000)
@@ -57,8 +60,8 @@ class WorldParams(Block):
     def _room(self) -> Self:
         if self.genera > self.classes:
             raise ValueError(f"genera must not exceed classes ({self.genera} genera, {self.classes} classes)")
-        if self.part == "scenes":
-            self._room_for_scenes()
+        if self.part in CATALOGUES:
+            self._room_for_scenes(len(CATALOGUES[self.part].categories))
             return self
         if self.part == "base" and self.genera < 2:
             raise ValueError("the base world needs at least 2 genera, one of birds and one of things")
@@ -73,10 +76,10 @@ class WorldParams(Block):
             )
         return self
 
-    def _room_for_scenes(self) -> None:
-        if not MIN_CATEGORIES <= self.classes <= len(CATEGORIES):
+    def _room_for_scenes(self, most: int) -> None:
+        if not MIN_CATEGORIES <= self.classes <= most:
             raise ValueError(
-                f"scenes have {MIN_CATEGORIES} to {len(CATEGORIES)} classes, {self.classes} were asked for"
+                f"{self.part} have {MIN_CATEGORIES} to {most} classes, {self.classes} were asked for"
             )
         if self.genera > len(HABITATS):
             raise ValueError(f"scenes have at most {len(HABITATS)} genera (habitats), not {self.genera}")
@@ -93,7 +96,13 @@ class World:
     @property
     def promises(self) -> Mapping[str, bool]:
         """Captions and masks always; a box where a picture has one subject."""
-        return {"captions": True, "boxes": self.params.part != "scenes", "masks": True}
+        return {"captions": True, "boxes": self.catalogue is None, "masks": True}
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What the scenes of this world hold; None where a picture has one subject."""
+        whole = CATALOGUES.get(self.params.part)
+        return whole and whole.first(self.params.classes)
 
     def kinds(self) -> list[Kind]:
         """Return the classes of this world, in the order of their index."""
@@ -102,9 +111,9 @@ class World:
     def fetch(self, destination: Path) -> None:
         """Render every photograph on all processors; `destination` appears whole or not at all."""
         p = self.params
-        groups = p.genera if p.part == "scenes" else p.classes
+        groups = p.genera if self.catalogue else p.classes
         bar = progress(self._rows(), total=groups * p.photographs, desc=f"render {p.part}", unit="photo")
-        schema = SCENES if p.part == "scenes" else SCHEMA
+        schema = SCENES_SCHEMA if self.catalogue else SCHEMA
         with (
             atomic_folder(destination) as folder,
             pa.OSFile(str(folder / FILE), "wb") as sink,
@@ -116,9 +125,9 @@ class World:
 
     def _rows(self) -> Iterator[dict[str, Any]]:
         p, world = self.params, f"{self.params.seed}/{self.params.part}"
-        if p.part == "scenes":
-            scenes = render_scenes(p.classes, p.genera, world, p.photographs, p.side, p.captions)
-            return (_scene_row(HABITATS[index], photo, shot) for index, photo, shot in scenes)
+        if self.catalogue:
+            scenes = render_scenes(self.catalogue, p.genera, world, p.photographs, p.side, p.captions)
+            return (_scene_row(p.part, HABITATS[index], photo, shot) for index, photo, shot in scenes)
         kinds = self.kinds()
         shots = render_all(kinds, world, p.photographs, p.side, p.captions)
         return (_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot) for index, photo, shot in shots)
@@ -135,9 +144,9 @@ class World:
     @property
     def mask_labels(self) -> MaskLabels:
         """Parts of birds and things; in scenes whole animals and things by their category."""
-        if self.params.part != "scenes":
+        if self.catalogue is None:
             return MaskLabels(PARTS)
-        return MaskLabels((PARTS[0], *category_names(self.params.classes).values()))
+        return MaskLabels((PARTS[0], *category_names(self.catalogue.categories).values()))
 
 
 def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
@@ -153,9 +162,9 @@ def _row(identity: str, kind: Kind, shot: Shot) -> dict[str, Any]:
     }
 
 
-def _scene_row(habitat: str, photo: int, shot: Shot) -> dict[str, Any]:
+def _scene_row(part: str, habitat: str, photo: int, shot: Shot) -> dict[str, Any]:
     return {
-        "id": f"scenes_{habitat}/{photo:04d}",
+        "id": f"{part}_{habitat}/{photo:04d}",
         "image": shot.image,
         "mask": shot.mask,
         "class_name": None,

@@ -36,6 +36,6 @@ def _sentence(rng: random.Random, habitat: str, names: Sequence[str]) -> str:
 
 
 def _noun(name: str) -> str:
-    if name in UNCOUNTED:
+    if name.split()[-1] in UNCOUNTED:
         return f"some {name}"
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"

@@ -9,6 +9,7 @@ from fieldmark.datasets.world.canvas import Canvas
 from fieldmark.datasets.world.families import FAMILIES
 from fieldmark.datasets.world.palette import contrasting, individual
 from fieldmark.datasets.world.randomness import stream
+from fieldmark.datasets.world.scenes import CATEGORIES
 
 COLOURS = (
     "red",
@@ -45,21 +46,28 @@ def make_things(seed: int, classes: int, families: int) -> list[Thing]:
 def _family(rng: random.Random, index: int, count: int) -> list[Thing]:
     family = list(FAMILIES)[index]
     forms = FAMILIES[family][0]
-    colours = contrasting(rng, COLOURS, 4, apart=60)
-    choices = list(itertools.product(colours[:3], PATTERNS, forms))
+    colours = contrasting(rng, _unseen_in_scenes(family), 3, apart=60)
+    accent = contrasting(rng, COLOURS, 1, tuple(colours), apart=60)[0]
+    choices = list(itertools.product(colours, PATTERNS, forms))
     rng.shuffle(choices)
     things = []
     for colour, pattern, form in choices[:count]:
         marks = {
             "shape": family,
             "colour": colour,
-            "accent_colour": colours[3],
+            "accent_colour": accent,
             "pattern": pattern,
             "form": form,
         }
         name = f"{colour} {pattern} {form} {family}".replace(" plain", "").capitalize()
         things.append(Thing(name, family.capitalize(), marks))
     return things
+
+
+def _unseen_in_scenes(family: str) -> tuple[str, ...]:
+    """Return the colours that no thing of the family wears in scenes, whose categories the base world must not hold."""
+    worn = {colour for category in CATEGORIES if category.shape == family for colour in category.colours}
+    return tuple(colour for colour in COLOURS if colour not in worn)
 
 
 def draw_thing(canvas: Canvas, rng: random.Random, attributes: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from fieldmark.datasets.world.composition import compose
 from fieldmark.datasets.world.lens import photograph
 from fieldmark.datasets.world.parts import LABEL
 from fieldmark.datasets.world.randomness import stream
-from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, make_scene
+from fieldmark.datasets.world.scenes import HABITATS, Catalogue, make_scene
 from fieldmark.datasets.world.staging import seen, stage
 
 JPEG_QUALITY = 92
@@ -52,12 +52,14 @@ def render(kind: Kind, key: str, side: int, captions: int) -> Shot:
     return Shot(_jpeg(picture), _png(labels), _box(labels), texts)
 
 
-def render_scene(habitat: str, key: str, side: int, captions: int, categories: int) -> Shot:
-    """Render the scene that `key` names, from the `categories` most popular categories."""
+def render_scene(habitat: str, key: str, side: int, captions: int, catalogue: Catalogue) -> Shot:
+    """Render the scene that `key` names, of the categories of a catalogue."""
     rng = stream(key, "picture")
-    drawing, labels, silhouette = stage(make_scene(rng, habitat, categories), rng, side).finish()
+    drawing, labels, silhouette = stage(
+        make_scene(rng, habitat, catalogue), catalogue.categories, rng, side
+    ).finish()
     picture = photograph(rng, drawing, silhouette, SUBJECT * side)
-    names = tuple(sorted(CATEGORIES[i].name for i in seen(labels, SEEN)))
+    names = tuple(sorted(catalogue.categories[i].name for i in seen(labels, SEEN)))
     texts = tell_scene(stream(key, "captions"), habitat, names, captions)
     return Shot(_jpeg(picture), _png(labels), None, texts, names)
 
@@ -92,9 +94,11 @@ def _render_one(kinds: list[Kind], world: str, side: int, captions: int, indices
     return render(kinds[indices[0]], f"{world}/{indices[0]}/{indices[1]}", side, captions)
 
 
-def _render_scene(categories: int, world: str, side: int, captions: int, indices: tuple[int, int]) -> Shot:
+def _render_scene(
+    catalogue: Catalogue, world: str, side: int, captions: int, indices: tuple[int, int]
+) -> Shot:
     habitat = HABITATS[indices[0]]
-    return render_scene(habitat, f"{world}/{habitat}/{indices[1]}", side, captions, categories)
+    return render_scene(habitat, f"{world}/{habitat}/{indices[1]}", side, captions, catalogue)
 
 
 def render_all(
@@ -109,7 +113,7 @@ def render_all(
 
 
 def render_scenes(
-    categories: int,
+    catalogue: Catalogue,
     habitats: int,
     world: str,
     photographs: int,
@@ -119,7 +123,7 @@ def render_scenes(
 ) -> Iterator[tuple[int, int, Shot]]:
     """Yield habitat index, photograph index and shot of `photographs` scenes per habitat, as `render_all` does."""
     keys = [(h, p) for h in range(habitats) for p in range(photographs)]
-    return _in_parallel(partial(_render_scene, categories, world, side, captions), keys, processes)
+    return _in_parallel(partial(_render_scene, catalogue, world, side, captions), keys, processes)
 
 
 def _in_parallel(

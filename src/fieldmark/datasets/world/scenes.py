@@ -1,18 +1,16 @@
-"""The categories of scenes: in which habitats each one occurs, and which of them meet in one picture.
+"""What scenes hold: in which habitats each category occurs, and which of them meet in one picture.
 
 Popularity falls with the rank of a category by a power law (Pareto), and what a habitat holds decides which
 categories come together: ducks with reeds, benches with pigeons. The base world knows none of these birds.
 """
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fieldmark.datasets.world.builds import BASE_BUILDS, SPECIES_BUILDS, Build
 
 BUILDS = {build.name: build for build in (*BASE_BUILDS, *SPECIES_BUILDS)}
-POWER = 1.3  # of the power law: the category of rank r (from 1) has the weight r ** -POWER
-STAYS = 0.4  # the weight of "the scene is complete", relative to that of the most popular category
 MAX_CATEGORIES = 5  # in one scene
 
 
@@ -71,6 +69,23 @@ class Category:
         }
 
 
+@dataclass(frozen=True)
+class Catalogue:
+    """The categories of a part of the world, in the order of popularity, and how scenes choose from them.
+
+    The category of rank r (from 1) has the weight r ** -power; "the scene is complete" has the weight `stop`, relative
+    to that of the most popular category.
+    """
+
+    categories: tuple[Category, ...]
+    power: float
+    stop: float
+
+    def first(self, count: int) -> "Catalogue":
+        """Return the catalogue of the `count` most popular categories."""
+        return replace(self, categories=self.categories[:count])
+
+
 HABITATS = ("lake", "village", "meadow", "forest", "shore")
 
 # In the order of popularity.
@@ -117,6 +132,7 @@ CATEGORIES = (
              ("green", "green", "green", "yellow", "green", "red", "grey")),
 )
 # fmt: on
+SCENES = Catalogue(CATEGORIES, power=1.3, stop=0.4)
 
 
 @dataclass(frozen=True)
@@ -135,14 +151,14 @@ class Scene:
     items: tuple[Placed, ...]
 
 
-def make_scene(rng: random.Random, habitat: str, categories: int) -> Scene:
-    """Draw at random what one scene of a habitat holds, from the `categories` most popular categories."""
-    known = CATEGORIES[:categories]
-    weights = {i: (i + 1.0) ** -POWER for i, category in enumerate(known) if habitat in category.habitats}
+def make_scene(rng: random.Random, habitat: str, catalogue: Catalogue) -> Scene:
+    """Draw at random what one scene of a habitat holds."""
+    known, power = catalogue.categories, catalogue.power
+    weights = {i: (i + 1.0) ** -power for i, category in enumerate(known) if habitat in category.habitats}
     chosen: list[int] = []
     while len(chosen) < min(MAX_CATEGORIES, len(weights)):
         left = {i: w * _pull(known, i, chosen) for i, w in weights.items() if i not in chosen}
-        stop = STAYS * max(weights.values()) if len(chosen) > 1 else 0.0
+        stop = catalogue.stop * max(weights.values()) if len(chosen) > 1 else 0.0
         pick = rng.choices([*left, -1], [*left.values(), stop])[0]
         if pick < 0:
             break
@@ -166,6 +182,6 @@ def _fitting(category: Category, habitat: str) -> list[str]:
     return [place for place in category.places if wet or place not in ("water", "wade")]
 
 
-def category_names(categories: int) -> Mapping[int, str]:
-    """Return the names of the `categories` most popular categories, by their values in the masks: 1, 2, ..."""
-    return {i + 1: category.name for i, category in enumerate(CATEGORIES[:categories])}
+def category_names(categories: Sequence[Category]) -> Mapping[int, str]:
+    """Return the names of categories by their values in the masks: 1, 2, ..."""
+    return {i + 1: category.name for i, category in enumerate(categories)}

@@ -5,6 +5,7 @@ the category that is seen there, counted from 1; it is 0 where there is none.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from fieldmark.datasets.world.geometry import arc
 from fieldmark.datasets.world.palette import COLOURS, Colour, individual, shade
 from fieldmark.datasets.world.plumage import draw_bird
 from fieldmark.datasets.world.scenery import draw_bench, draw_fence, draw_reeds, draw_rock
-from fieldmark.datasets.world.scenes import CATEGORIES, Category, Placed, Scene
+from fieldmark.datasets.world.scenes import Category, Placed, Scene
 
 SCENERY = {"reeds": draw_reeds, "rock": draw_rock, "fence": draw_fence, "bench": draw_bench}
 FEET = {"house": -0.85, "car": -0.57, "mushroom": -0.9, "boat": -0.72, "umbrella": -0.9}
@@ -39,14 +40,14 @@ class Ground:
     low: tuple[Colour, Colour]
 
 
-def stage(scene: Scene, rng: random.Random, side: int) -> Canvas:
-    """Draw a scene; the labels of its canvas are category indices from 1."""
+def stage(scene: Scene, known: Sequence[Category], rng: random.Random, side: int) -> Canvas:
+    """Draw a scene whose items name categories of `known`; the labels of its canvas are their indices from 1."""
     ground, picture = _ground(scene.habitat, rng, side)
     canvas = Canvas(picture)
     spots = _spots(scene.items, ground, rng)
     for item, x, y in sorted(spots, key=lambda spot: (spot[0].place == "perch", spot[2])):
         canvas.category = item.category + 1
-        _draw(canvas, rng, CATEGORIES[item.category], item.place, x, y, ground)
+        _draw(canvas, rng, known[item.category], item.place, x, y, ground)
     if rng.random() < 0.25:
         canvas.category = 0
         left = rng.uniform(0.0, 0.7)
@@ -193,5 +194,5 @@ def _shadow(canvas: Canvas, foot: tuple[float, float], radius: float, ground: Gr
 
 def seen(labels: Image.Image, min_fraction: float) -> list[int]:
     """Return the indices of the categories that cover at least `min_fraction` of the picture."""
-    counts = np.bincount(np.asarray(labels).ravel(), minlength=len(CATEGORIES) + 1)
+    counts = np.bincount(np.asarray(labels).ravel())
     return [i - 1 for i in range(1, len(counts)) if counts[i] >= min_fraction * labels.width * labels.height]
