@@ -60,6 +60,7 @@ GIVEN = {  # what a user must give
     ],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
     "world-pretrain": [],
+    "world-scratch": [],
 }
 TEXT = """\
 # About this file.

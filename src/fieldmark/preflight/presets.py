@@ -16,7 +16,7 @@ from fieldmark.base.errors import UserError
 
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
-# Such sections as well, which are made from the data sets: a preset that has data sets of its own empties them.
+# Such sections as well, which are made from the data sets: a preset without these data sets empties them.
 DERIVED = ("clip_models", "prompts", "phrases", "distill")
 WANTED = "???"  # stands for a value that only the user can give
 LINE_WIDTH = 4096  # so long that no line is folded
@@ -33,7 +33,7 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
 
     The presets are merged first: a later one adds to the earlier ones, and its value counts where both have one. Each
     block of the result then replaces the whole block of `text`, so that nothing is left of a preset that was applied
-    before. With new data sets, the sections that are made from data sets are emptied. Raises UserError for an
+    before. Where its data sets lack one from which other sections are made, those are emptied. Raises UserError for an
     unknown preset.
     """
     preset = CommentedMap()
@@ -42,10 +42,16 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
         for key in added:
             _merge(preset, key, added[key])
     params = _load(text)
-    if "datasets" in preset:
+    if "datasets" in preset and not _are_made_from(params, preset["datasets"]):
         params.update({key: CommentedMap() for key in DERIVED if key in params})
     params.update(preset)
     return _dump(params)
+
+
+def _are_made_from(params: CommentedMap, datasets: Mapping[str, Any]) -> bool:
+    """Say whether every item of the derived sections is made from one of `datasets`."""
+    items = [item for section in DERIVED for item in (params.get(section) or {}).values()]
+    return all(isinstance(item, Mapping) and item.get("dataset") in datasets for item in items)
 
 
 def _read(name: str, folder: Path) -> CommentedMap:

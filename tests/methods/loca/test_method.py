@@ -26,8 +26,9 @@ from fieldmark.vision.backbones import load_backbone
 
 Make = Callable[..., LocaParams]
 Batch = dict[str, torch.Tensor]
-TRAINED = ["position", "feature", "LOCA", "zhai"]
+TRAINED = ["supervised", "position", "feature", "LOCA", "zhai"]
 TERMS = {
+    "supervised": {"cross_entropy"},
     "position": {"position"},
     "zhai": {"position"},
     "feature": {"cluster", "me_max"},
@@ -50,7 +51,7 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
 ) -> None:
     method = build(params, task, mode).train()
     losses = method(batch)
-    assert {"position", "cluster", "me_max"} & losses.keys() == TERMS[mode]
+    assert {"cross_entropy", "position", "cluster", "me_max"} & losses.keys() == TERMS[mode]
     assert float(losses["loss"].detach()) == pytest.approx(
         sum(float(losses[name].detach()) for name in TERMS[mode]), rel=1e-6
     )
@@ -67,17 +68,18 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
 
 def test_variants_name_modes_and_etas(params: Make) -> None:
     variants = Loca.variants(
-        params(variants=["random", "supervised", "position-0", "LOCA", "LOCA-0.5", "feature"])
+        params(variants=["random", "supervised", "pretrained", "position-0", "LOCA", "LOCA-0.5", "feature"])
     )
     assert {v.name: (v.parts.mode.name, v.parts.eta, v.params.train.steps) for v in variants} == {
         "random": ("random", 0.8, 0),
-        "supervised": ("supervised", 0.8, 0),
+        "supervised": ("supervised", 0.8, 4),
+        "pretrained": ("pretrained", 0.8, 0),
         "position-0": ("position", 0.0, 4),
         "LOCA": ("LOCA", 0.8, 4),
         "LOCA-0.5": ("LOCA", 0.5, 4),
         "feature": ("feature", 0.8, 4),
     }
-    assert [v.title for v in variants[3:5]] == [
+    assert [v.title for v in variants[4:6]] == [
         "position and feature loss",
         "position and feature loss, eta 0.5 in place of 0.8",
     ]
@@ -217,11 +219,28 @@ def test_all_variants_train_save_and_load(params: Make, task: Task, tmp_path: Pa
     assert {"prototypes", "target_entropy", "feature_std", "accuracy"} <= curves["LOCA"][-1].keys()
     loaded = load_variants("loca", block, tmp_path / "m")
     assert {name: model.has_pretext for name, model in loaded.items()} == {
-        "random": True, "supervised": False, "position": True, "feature": False, "LOCA": True, "zhai": True
-    }  # fmt: skip
+        **dict.fromkeys(("random", "position", "LOCA", "zhai"), True),
+        **dict.fromkeys(("supervised", "pretrained", "feature"), False),
+    }
 
 
-@pytest.mark.parametrize("mode", ["supervised", "feature"])
+def test_supervised_learns_the_classes_from_both_large_views(params: Make, task: Task, batch: Batch) -> None:
+    method = build(params, task, "supervised", drop_path=0.0).train()
+    assert method.network.classifier is not None
+    views, _ = method._views(batch["images"], 0, 0)
+    seen = [method.backbone(view.images).feature_map.mean((2, 3)) for view in (views.reference, views.random)]
+    logs = [method.network.classifier(features).log_softmax(1) for features in seen]
+    wanted = -sum(log[range(len(log)), batch["labels"]].sum() for log in logs) / (2 * len(batch["labels"]))
+    torch.testing.assert_close(method(batch)["cross_entropy"], wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_supervised_needs_classes(params: Make, task: Task) -> None:
+    classless = task.with_split(task.split.assign(label=-1))
+    with pytest.raises(UserError, match="the pictures of this split have none"):
+        build(params, classless, "supervised")
+
+
+@pytest.mark.parametrize("mode", ["supervised", "pretrained", "feature"])
 def test_a_mode_that_learns_no_positions_predicts_none(params: Make, task: Task, mode: str) -> None:
     method = build(params, task, mode)
     assert not method.has_pretext

@@ -65,7 +65,8 @@ def test_training_and_predicting_do_not_wait(
             assert method.pretext(images, 0).correct.device.type == "cuda"
         if method.variant.trained:
             method.train().before_step(0)
-            assert method({"images": images})["loss"].device.type == "cuda"
+            labels = torch.zeros(6, dtype=torch.long, device="cuda")
+            assert method({"images": images, "labels": labels})["loss"].device.type == "cuda"
             method.after_step(0)
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning_fabric.utilities import move_data_to_device
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import cross_entropy, normalize
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import WEIGHTS, Method, MethodParams, save_weights
@@ -61,34 +61,38 @@ class Loca(Method[LocaParams, Parts]):
     title: ClassVar[str] = "LOCA: location-aware self-supervised transformers"
     Params: ClassVar[type[MethodParams]] = LocaParams
     # The encoder is saved as a backbone; a teacher's heads are needed in training only.
-    unsaved: ClassVar[tuple[str, ...]] = ("network.backbone.", "teacher.position.", "teacher.projection.")
+    unsaved: ClassVar[tuple[str, ...]] = (
+        *("network.backbone.", "network.classifier."),
+        *("teacher.position.", "teacher.projection."),
+    )
 
-    def __init__(self, variant: LocaVariant, backbone: Backbone) -> None:
+    def __init__(self, variant: LocaVariant, backbone: Backbone, classes: int = 0) -> None:
         super().__init__(variant)
         self.step, self.part, self.mode = 0, 0, variant.parts.mode
-        self.network = Network(backbone, variant)
+        self.network = Network(backbone, variant, classes)
         self.teacher = copy.deepcopy(self.network).requires_grad_(False) if self.mode.clustered else None
         self.measured: dict[str, Tensor] = {}
 
     @classmethod
     def variants(cls, params: LocaParams) -> list[LocaVariant]:
-        """Return a variant for each name; `random` and `supervised` are not trained."""
+        """Return a variant for each name; `random` and `pretrained` are not trained."""
         return [make_variant(name, params) for name in params.variants]
 
     @classmethod
     def build(cls, variant: LocaVariant, task: Task) -> Self:
-        """Start from random weights (`supervised`: from the task's backbone).
+        """Start from random weights (`pretrained`: from the task's backbone).
 
-        Raises UserError when there are fewer patches than the random query is to keep.
+        Raises UserError when there are fewer patches than the random query is to keep, and for `supervised` when the
+        pictures have no classes.
         """
-        params, labelled = variant.params, variant.parts.mode.labelled
-        backbone = task.load_backbone() if labelled else build_encoder(params)
+        params, mode = variant.params, variant.parts.mode
+        backbone = task.load_backbone() if mode.given else build_encoder(params)
         patches = reference_patches(params, backbone)
-        if not labelled and params.views.random_tokens > patches:
+        if not mode.given and params.views.random_tokens > patches:
             raise UserError(
                 f"loca.views.random_tokens {params.views.random_tokens} is more than a view's {patches} patches"
             )
-        return cls(variant, backbone)
+        return cls(variant, backbone, count_classes(task) if mode.labelled else 0)
 
     @property
     def backbone(self) -> Backbone:
@@ -105,7 +109,12 @@ class Loca(Method[LocaParams, Parts]):
         images = batch["images"]
         views, uniform = self._views(images, self.step, self._first(len(images)))
         branches = move_data_to_device(kept_branches(uniform, self.params.drop_path), images.device)
-        losses = self.losses(views, self._chosen(self.step, images.device, branches))
+        chosen = self._chosen(self.step, images.device, branches)
+        losses = (
+            self._classified(views, chosen, batch["labels"])
+            if self.mode.labelled
+            else self.losses(views, chosen)
+        )
         self.measured = {name: value.detach() for name, value in losses.items()}
         return losses
 
@@ -116,6 +125,18 @@ class Loca(Method[LocaParams, Parts]):
         logits, targets, features = self._located(views, chosen)
         loss = position_loss(logits, targets)
         return {"position": loss, **_measured(logits, targets, features), "loss": loss}
+
+    def _classified(self, views: Views, chosen: Chosen, labels: Tensor) -> Losses:
+        """Cross-entropy of the mean patch features of both large views against the classes `labels` (B,)."""
+        if self.network.classifier is None:
+            raise RuntimeError("supervised has no classifier once it is trained")
+        seen = [
+            encode(self.backbone, view.images, branches=chosen.of_view(number)).mean(1)
+            for number, view in enumerate((views.reference, views.random))
+        ]
+        logits = full_precision(self.network.classifier(torch.cat(seen)))
+        loss = cross_entropy(logits, labels.repeat(len(seen)))
+        return {"cross_entropy": loss, "loss": loss}
 
     def _located(self, views: Views, chosen: Chosen) -> tuple[Tensor, Tensor, Tensor]:
         """Location only: logits, targets, reference features. The gradient reaches the reference, too.
@@ -277,6 +298,17 @@ class Loca(Method[LocaParams, Parts]):
         method.backbone.trunk.load_state_dict(load_file(folder / WEIGHTS))
         method.take_up(heads, folder)
         return method
+
+
+def count_classes(task: Task) -> int:
+    """Return the number of classes of the training pictures. Raises UserError when they have none."""
+    train = task.subset("train")
+    if not len(train) or train.labels.min() < 0:
+        raise UserError(
+            "loca.variants: `supervised` learns classes, and the pictures of this split have none; "
+            "leave it out, or compare with `pretrained`"
+        )
+    return len(train.class_names)
 
 
 def teacher_momentum(start: float, step: int, steps: int) -> float:

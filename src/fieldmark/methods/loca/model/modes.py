@@ -15,12 +15,14 @@ class Mode:
     located: bool = False  # whether it has a position classifier
     clustered: bool = False  # whether it has prototypes, and a teacher
     single: bool = False  # whether positions are those within a single picture
-    labelled: bool = False  # whether it is the task's backbone, pretrained with labels
+    labelled: bool = False  # whether it learns the classes of the same pictures
+    given: bool = False  # whether it is the task's backbone, pretrained on other pictures
 
 
 _TABLE = (
     Mode("random", "random weights", trained=False, located=True),
-    Mode("supervised", "backbone trained with labels on other classes", trained=False, labelled=True),
+    Mode("supervised", "classes of the same pictures, in as many steps", labelled=True),
+    Mode("pretrained", "the backbone of the wiring, pretrained on other pictures", trained=False, given=True),
     Mode("position", "position loss alone", located=True),
     Mode("feature", "feature loss alone", clustered=True),
     Mode("LOCA", "position and feature loss", located=True, clustered=True),

@@ -34,15 +34,16 @@ class Chosen:
 
 
 class Network(nn.Module):
-    """Encoder, and the heads that the mode trains: a position head, a projection head, or both."""
+    """Encoder, and the heads that the mode trains: a position head, a projection head, both, or a classifier."""
 
-    def __init__(self, backbone: Backbone, variant: LocaVariant) -> None:
+    def __init__(self, backbone: Backbone, variant: LocaVariant, classes: int = 0) -> None:
         super().__init__()
         self.backbone = backbone
         params, mode, encoder = variant.params, variant.parts.mode, backbone.trunk.network
         patches = reference_patches(params, backbone)
         self.position = PositionHead(encoder, patches, not mode.single) if mode.located else None
         self.projection = ProjectionHead(backbone.spec.dim, params.head) if mode.clustered else None
+        self.classifier = nn.Linear(backbone.spec.dim, classes) if classes else None
         if mode.single:  # its patches are never told where they are
             backbone.trunk.get_parameter("network.pos_embed").requires_grad_(False).zero_()
 
