@@ -52,6 +52,7 @@ def write(out: Path, text: str, inside: list[Path]) -> None:
     else:
         out.mkdir(parents=True, exist_ok=True)
         for file in [out / "content.txt", *inside]:
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
 
 

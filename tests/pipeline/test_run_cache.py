@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from dvc.repo import Repo
 from dvc.stage.cache import _get_cache_hash
+from support.clone import PLACEHOLDERS
 from support.pipeline import ROOT, TINY_PARAMS, at, resolve
 
 from fieldmark.base.blocks import read_yaml
@@ -65,7 +66,7 @@ def project(tmp_path_factory):
     folder = top / "project"
     folder.mkdir()
     (folder / "params.yaml").write_text(TINY_PARAMS)
-    for name in ("dvc.yaml", ".dvcignore", "data/text/none", "models/clip_models/none"):
+    for name in ("dvc.yaml", ".dvcignore", *PLACEHOLDERS):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     stages = resolve(top / "resolved", folder / "params.yaml")
