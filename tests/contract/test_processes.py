@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import in_parts
-from support.everything import FINE_TUNING, TRAINED
+from support.everything import FINE_TUNING, TRAINED, VIEWED
 from support.trainings import Training
 from torch import Tensor
 
@@ -27,7 +27,7 @@ def trained(here: Path) -> Path:
     return here
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [*TRAINED, *VIEWED])
 def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> None:
     one, two = (torch.load(trained / f"{count}/{name}.pt", weights_only=True) for count in (1, 2))
     assert one["state"].keys() == two["state"].keys()
