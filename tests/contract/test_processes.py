@@ -22,7 +22,7 @@ def trained(here: Path) -> Path:
     """A folder with all final states, below 1 of one process and below 2 of two. One start serves all: it is slow."""
     in_parts.train_all(here / "1", 1)
     command = [sys.executable, str(in_parts.__file__), str(here / "2"), "2"]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr[-4000:]
     return here
 
