@@ -23,6 +23,7 @@ from fieldmark.vision.backbones import NetworkParams, create_backbone
 
 ROUNDS = 12
 ARCH, SIDE, VIEWS = "resnet50", 224, 2
+PICTURES = 64  # as few as give batches: filling the store is not timed
 CLASSES, WIDTH = 80, 512  # as COCO has, and of its category vectors
 DIM = 512  # in which features and prompts meet
 Step = Callable[[], object]
@@ -34,6 +35,7 @@ def frozen_step(block: CprflParams, runtime: RuntimeParams, folder: Path) -> str
     params = block.model_copy(update={"images": images, "backbone_lr": 0.0, "dim": DIM, "views": VIEWS})
     folder.mkdir()
     task = make_task(folder, SIDE, create_backbone(NetworkParams(arch=ARCH), SIDE), runtime.workers)
+    task = task.with_split(task.split.head(PICTURES))
     stepper = _stepper(params, task)
     pictures, carried = _data_sets(params, task)
     from_pictures, from_store = (_batches(data, params, task) for data in (pictures, carried))
@@ -67,4 +69,6 @@ def _data_sets(params: CprflParams, task: Task) -> tuple[PictureDataset, Feature
 
 def _batches(data: PictureDataset, params: CprflParams, task: Task) -> Iterator[Batch]:
     slices = TrainingSlices(make_sampler(task.subset("train"), params.train), 0, 10**6)
-    return loader(data, slices, workers=0)  # a worker would load ahead while the other actions take their turn
+    return loader(
+        data, slices, workers=0
+    )  # a worker would load ahead while the other actions take their turn
