@@ -174,8 +174,7 @@ def test_features_of_something_else_are_not_read(
     other = others(task, tmp_path)[what]()
     assert other.folder != store.folder
     assert other.missing() == []
-    # A stage keeps the latest store alone: what killed runs with other parameters left would fill the disk.
-    assert store.folder.exists() == (what == "stage")
+    assert store.missing() == []
 
 
 def test_the_store_goes_with_the_states_of_its_stage(task: Task) -> None:
@@ -212,6 +211,21 @@ def test_a_disk_without_room_is_told_before_anything_is_computed(
         keep(task, source)
     assert source.seen == []
     assert list(task.states.root.rglob("*.bin")) == []
+
+
+def test_stores_of_other_parameters_make_room(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed runs may have left them; those of other stages stay."""
+    left, elsewhere = keep(task), keep(task, run="frpt/CAH")
+    room = left.rows * left.layout.row_bytes
+
+    def usage(path: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=10 if left.folder.exists() else room)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    assert keep(task).folder == left.folder
+    assert keep(task, images=IMAGES.model_copy(update={"jitter": 0.3})).missing() == []
+    assert not left.folder.exists()
+    assert elsewhere.missing() == []
 
 
 def test_a_disk_that_fills_up_is_told(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

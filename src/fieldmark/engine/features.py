@@ -16,6 +16,7 @@ from fieldmark.datasets.data.batches.features import FeatureStore, Layout
 from fieldmark.datasets.data.batches.loading import loader
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.data.batches.views import EveryView, ViewDataset
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.loop import make_fabric, pick_precision
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
@@ -33,37 +34,49 @@ def kept_features(
 ) -> FeatureStore:
     """Return the features of every view of `pictures`, from an earlier training of the stage where one made them.
 
-    They are what `source` gives in eval mode in the precision of training: with bf16 a number is rounded to bfloat16,
-    as Fabric rounds all that a network is given; with fp32 nothing is rounded. What the key has is all they depend on,
-    so that trainings of other variants, seeds and learning rates share them. Raises UserError when the disk is full.
+    Trainings of other variants, seeds and learning rates share them. Raises UserError when the disk is full.
     """
-    fabric = make_fabric(params, task.runtime)
-    precision = pick_precision(params, fabric.device.type)
+    fabric, stage = make_fabric(params, task.runtime), run.partition("/")[0]
     source.to(fabric.device).eval()
-    layout = _layout(source, images.side, fabric, precision == "bf16-mixed")
-    depends = [
-        images.model_dump(mode="json"),
-        pictures.views,
-        pictures.rows.tolist(),
-        digest(source),
-        precision,
-    ]
-    stage = run.partition("/")[0]
-    folder = task.states.without_params().folder(f"{stage}/{FOLDER}", depends).folder
-    every = EveryView.of(pictures)
-    part_rows = INFERENCE_BATCH * ceil(len(every) / (INFERENCE_BATCH * MAX_PARTS))
-    store = FeatureStore(folder, layout, len(every), part_rows)
+    store = _store_of(source, pictures, images, params, task.states, fabric, stage)
+    store.folder.mkdir(parents=True, exist_ok=True)
     if fabric.is_global_zero:
         _tidy(store)
     fabric.barrier()
     _require_room(store, pictures, stage, fabric)
     fabric.barrier()  # nobody writes before all have seen how much room there is
     with _room_named(store, pictures.views):
-        _fill(store, source, every, fabric, task.runtime.workers, f"{stage} features")
+        _fill(store, source, EveryView.of(pictures), fabric, task.runtime.workers, f"{stage} features")
     fabric.barrier()
     if store.missing():
-        raise UserError(f"views {pictures.views}: the processes do not share the folder {folder.parent}")
+        raise UserError(
+            f"views {pictures.views}: the processes do not share the folder {store.folder.parent}"
+        )
     return store
+
+
+def _store_of(
+    source: Backbone,
+    pictures: ViewDataset,
+    images: ImageParams,
+    params: TrainParams,
+    states: StateKey,
+    fabric: Fabric,
+    stage: str,
+) -> FeatureStore:
+    """Open the store for what `source`, in eval mode, gives in the precision of training.
+
+    With bf16 a number is rounded to bfloat16, as Fabric rounds all that a network is given; with fp32 nothing is
+    rounded. The key has all that the features depend on, and nothing else.
+    """
+    precision = pick_precision(params, fabric.device.type)
+    rows = pictures.rows.tolist()
+    depends = [images.model_dump(mode="json"), pictures.views, rows, digest(source), precision]
+    folder = states.without_params().folder(f"{stage}/{FOLDER}", depends).folder
+    total = len(pictures) * pictures.views
+    part_rows = INFERENCE_BATCH * ceil(total / (INFERENCE_BATCH * MAX_PARTS))
+    layout = _layout(source, images.side, fabric, half=precision == "bf16-mixed")
+    return FeatureStore(folder, layout, total, part_rows)
 
 
 @torch.inference_mode()
@@ -75,25 +88,34 @@ def _layout(source: Backbone, side: int, fabric: Fabric, half: bool) -> Layout:
 
 
 def _tidy(store: FeatureStore) -> None:
-    """Delete what killed processes were writing, and the stores of the stage with other parameters, data or code."""
-    for other in store.folder.parent.glob("*"):
-        if other != store.folder:
-            shutil.rmtree(other)
+    """Delete what killed processes were writing and, where the disk lacks room, the stage's other stores."""
     for rest in store.folder.glob(".*.part*"):
         rest.unlink()
+    if _needed(store) > _free(store):
+        for other in store.folder.parent.glob("*"):
+            if other != store.folder:
+                shutil.rmtree(other)
+
+
+def _needed(store: FeatureStore) -> int:
+    """Return the bytes of what is still to be written."""
+    return sum(part.last - part.first for part in store.missing()) * store.layout.row_bytes
+
+
+def _free(store: FeatureStore) -> int:
+    """Return the free bytes of the disk."""
+    return shutil.disk_usage(store.folder).free
 
 
 def _require_room(store: FeatureStore, pictures: ViewDataset, stage: str, fabric: Fabric) -> None:
     """Say how much room a large store takes. Raises UserError when the disk does not have it."""
-    needed = sum(part.last - part.first for part in store.missing()) * store.layout.row_bytes
+    needed, free = _needed(store), _free(store)
     if needed >= ANNOUNCED and fabric.is_global_zero:
         print(
             f"{stage}: features of {pictures.views} views of {len(pictures):,} pictures take "
             f"{needed / 1e9:.1f} GB in {store.folder.parent} until training is done",
             file=sys.stderr,
         )
-    store.folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(store.folder).free
     if needed > free:
         raise UserError(
             f"views {pictures.views}: the features take {needed / 1e9:.3g} GB in {store.folder.parent}, where "
