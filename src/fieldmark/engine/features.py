@@ -67,7 +67,7 @@ def _store_of(
     """Open the store for what `source`, in eval mode, gives in the precision of training.
 
     With bf16 a number is rounded to bfloat16, as Fabric rounds all that a network is given; with fp32 nothing is
-    rounded. The key has all that the features depend on, and nothing else.
+    rounded. The key has pictures, files and code of the stage, and of its parameters what the features depend on.
     """
     precision = pick_precision(params, fabric.device.type)
     rows = pictures.rows.tolist()
