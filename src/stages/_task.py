@@ -36,7 +36,7 @@ def open_task(
     files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).glob("*.*")), *inputs]
     if wiring.backbone:
         files.append(MODELS / wiring.backbone / WEIGHTS)
-    depends = [params.model_dump(mode="json"), configuration.raw_item("datasets", wiring.dataset)]
+    pictures = configuration.raw_item("datasets", wiring.dataset)
     return Task(
         store=ImageStore.open(data),
         manifest=read_manifest(data / "manifest.parquet"),
@@ -46,7 +46,7 @@ def open_task(
         text=TEXTS / wiring.text,
         history=HISTORY / history,
         runtime=configuration.block("runtime", RuntimeParams),
-        states=StateKey(RESUME, depends, (*files, *code_of(stage))),
+        states=StateKey(RESUME, params.model_dump(mode="json"), (*files, *code_of(stage)), pictures),
     )
 
 

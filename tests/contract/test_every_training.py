@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from support.everything import FINE_TUNING, NAMES, TRAINED
+from support.everything import FINE_TUNING, NAMES, TRAINED, VIEWED
 from support.trainings import Training
 from torch import Tensor, nn
 
@@ -76,7 +76,7 @@ def test_saved_and_loaded_it_says_the_same(
     assert said[0].std() > 0
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [*TRAINED, *VIEWED])
 def test_killed_at_a_random_step_it_ends_like_an_uninterrupted_run(
     training: Make, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

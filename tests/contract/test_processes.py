@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from support import in_parts
-from support.everything import FINE_TUNING, TRAINED
+from support.everything import FINE_TUNING, TRAINED, VIEWED
 from support.trainings import Training
 from torch import Tensor
 
@@ -22,12 +22,12 @@ def trained(here: Path) -> Path:
     """A folder with all final states, below 1 of one process and below 2 of two. One start serves all: it is slow."""
     in_parts.train_all(here / "1", 1)
     command = [sys.executable, str(in_parts.__file__), str(here / "2"), "2"]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr[-4000:]
     return here
 
 
-@pytest.mark.parametrize("name", TRAINED)
+@pytest.mark.parametrize("name", [*TRAINED, *VIEWED])
 def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> None:
     one, two = (torch.load(trained / f"{count}/{name}.pt", weights_only=True) for count in (1, 2))
     assert one["state"].keys() == two["state"].keys()

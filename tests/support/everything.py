@@ -8,7 +8,7 @@ from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import read_wiring
 from support.others import clip_training, distillation, fine_tuning, other_names, pretraining
 from support.trainings import Changes, Training, all_variants, method_training
-from support.wired import CONFIGURATION, METHODS, wired_task
+from support.wired import CONFIGURATION, METHODS, merged, wired_task
 
 FINE_TUNING = "dense/finetune"  # it is scored and not saved
 OTHERS = {
@@ -23,6 +23,9 @@ TRAINED = [
     *other_names(),
 ]
 
+IN_VIEWS = "+views"  # after a name: trained with `views`
+VIEWS = 2
+
 
 def block_of(name: str) -> Mapping[str, Any]:
     """Return the block or item of params.yaml that a training follows, as it is written."""
@@ -34,6 +37,10 @@ def block_of(name: str) -> Mapping[str, Any]:
     return dict(CONFIGURATION.raw_item(section, "pma" if section == "distill" else item))
 
 
+# What takes `views` trains in views as well: what leaves the backbone frozen then reads features.
+VIEWED = [f"{name}{IN_VIEWS}" for name in TRAINED if block_of(name).get("views", 0) is None]
+
+
 class Everything:
     """Makes trainings by name; the variants of a method share one task, which lies in `folder`."""
 
@@ -42,11 +49,12 @@ class Everything:
         self._tasks: dict[str, Task] = {}
 
     def make(self, name: str, changes: Changes | None = None) -> Training:
-        """Return a training with changes in its block."""
-        section, _, item = name.partition("/")
+        """Return a training with changes in its block; a name that ends with `IN_VIEWS` has `views`, too."""
+        section, _, item = name.removesuffix(IN_VIEWS).partition("/")
+        changes = merged({"views": VIEWS} if name.endswith(IN_VIEWS) else {}, changes or {})
         if section in METHODS:
             return method_training(section, item, self._task(section), changes)
-        return OTHERS[section](item, self.folder / name, changes or {})
+        return OTHERS[section](item, self.folder / name, changes)
 
     def _task(self, method: str) -> Task:
         if method not in self._tasks:

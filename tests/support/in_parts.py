@@ -17,6 +17,7 @@ SGD = {  # Adam makes a whole step of a gradient that is only rounding; in half 
     "freeze_batchnorm": True,  # the statistics of half a batch are others
 }
 # What is drawn for a part of a batch as a whole, and not picture by picture.
+PART = 8  # rows of features that a file holds
 WHOLE = {"dropout": 0.0, "captions": "all"}
 
 
@@ -27,16 +28,18 @@ def changes(block: Mapping[str, Any]) -> dict[str, Any]:
 
 def train_all(folder: Path, processes: int) -> None:
     """Train everything; the first process writes each final state, and the curve's last point, to `folder`."""
+    from fieldmark.engine import features
     from fieldmark.runtime.distributed import first_process
     from fieldmark.runtime.params import RuntimeParams
-    from support.everything import TRAINED, Everything, block_of
+    from support.everything import IN_VIEWS, TRAINED, VIEWED, Everything, block_of
 
+    features.INFERENCE_BATCH = PART  # so that a store has a part for each process
     runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000)
     scratch = folder / ("first" if first_process() else "second")
     everything = Everything(scratch / "data")
-    for name in TRAINED:
-        made = everything.make(name, changes(block_of(name)))
-        model, curve = made.fit(replace(made.within(scratch / "states" / name), runtime=runtime))
+    for name in [*TRAINED, *VIEWED]:
+        made = everything.make(name, changes(block_of(name.removesuffix(IN_VIEWS))))
+        model, curve = made.fit(replace(made.within(folder / "states" / name), runtime=runtime))
         if first_process():
             path = folder / f"{name}.pt"
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fieldmark.contract.method import Classifies, Embeds, Method, Variant
 from fieldmark.contract.registry import load_method
-from fieldmark.contract.variants import load_model, save_model
+from fieldmark.contract.variants import load_model, save_model, train_method
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, Slice
 from fieldmark.datasets.data.batches.transforms import ImageParams, evaluation_transform
 from fieldmark.engine.checkpoint import StateKey
@@ -19,7 +19,6 @@ from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Trainable
-from fieldmark.engine.training import train_on
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.pma.model.method import Pma
 from support.wired import BATCH, METHODS, tiny
@@ -65,7 +64,7 @@ def method_training(name: str, variant_name: str, wired: Task, changes: Changes 
 
     def fit(where: Task) -> Fitted:
         method = build()
-        return method, train_on(method, method.loaded, params, where, run)
+        return method, train_method(method, where, run)
 
     def kept(method: Trainable, saved: Path) -> Pair:
         assert isinstance(method, Method)

@@ -8,6 +8,7 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor
 from torch.optim import AdamW
 
+from fieldmark.benchmarks.features import frozen_step
 from fieldmark.benchmarks.fixtures import make_task, wired_backbone
 from fieldmark.benchmarks.timing import in_turn, table
 from fieldmark.configuration.configuration import Configuration
@@ -32,9 +33,10 @@ def run(configuration: Configuration, folder: Path) -> str:
     """Return the tables for the CPRFL of `params.yaml`."""
     block = configuration.method_block("cprfl", CprflParams).model_copy(update={"variants": ("CPRFL",)})
     backbone = create_backbone(wired_backbone(configuration, "cprfl"), block.images.side)
-    workers = configuration.block("runtime", RuntimeParams).workers
-    task = make_task(folder, block.images.side, backbone, workers)
-    return "\n\n".join([_step(Cprfl.named(block, "CPRFL"), task), _loss(), _average_precision()])
+    runtime = configuration.block("runtime", RuntimeParams)
+    task = make_task(folder, block.images.side, backbone, runtime.workers)
+    frozen = frozen_step(block, runtime, folder / "frozen")
+    return "\n\n".join([_step(Cprfl.named(block, "CPRFL"), task), frozen, _loss(), _average_precision()])
 
 
 def _step(variant: CprflVariant, task: Task) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -39,12 +39,29 @@ class MethodParams(Recipe):
         each_once(self.variants, "variants")
         return self
 
+    @property
+    def kept_views(self) -> int | None:
+        """In how many views a picture is seen by a variant that trains on features; None: in a fresh one each step."""
+        return None
+
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Return in one line why the method cannot work with the text of its wiring; None when it can.
 
         `item` has the parameters of that text.
         """
         return None
+
+
+class FrozenParams(MethodParams):
+    """What the block of a method has that can train on top of a frozen backbone."""
+
+    # Fixed views of each training picture, whose features are computed once; None: a fresh view each step.
+    views: int | None = Field(None, ge=1)
+
+    @property
+    def kept_views(self) -> int | None:
+        """What the block says."""
+        return self.views
 
 
 def each_once(names: Sequence[str], what: str) -> None:

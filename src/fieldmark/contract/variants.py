@@ -51,12 +51,21 @@ def _train_variant(
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
     curve = []
     if variant.trained:
-        curve = train_on(method, method.loaded, params.train, narrowed, run, keep=_snapshots(method, earlier))
+        curve = train_method(method, narrowed, run, keep=_snapshots(method, earlier))
     method.finish(narrowed)
     save_model(method, folder)
     if earlier.exists():
         shutil.copytree(earlier, folder / SNAPSHOTS)
     return curve
+
+
+def train_method(
+    method: AnyMethod, task: Task, run: str, keep: Callable[[int], None] = lambda done: None
+) -> list[Point]:
+    """Train a method as its block says; return its curve. What cannot train on features sees fresh pictures."""
+    params = method.params
+    views = params.kept_views if method.feature_source() is not None else None
+    return train_on(method, method.loaded, params.train, task, run, keep, views)
 
 
 def _snapshots(method: AnyMethod, folder: Path) -> Callable[[int], None]:

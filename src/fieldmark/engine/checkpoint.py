@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,24 @@ def fingerprint(params: Any, files: Iterable[Path]) -> str:
 
 @dataclass(frozen=True)
 class StateKey:
-    """What the states of a stage's runs belong to: its parameters, its input files and its code."""
+    """What the states of a stage's runs belong to: its parameters, its input files and its code.
+
+    `pictures` has the parameters of the data set, which say what its pictures are; `params` all others.
+    """
 
     root: Path
     params: Any = None
     files: tuple[Path, ...] = ()
+    pictures: Any = None
 
     def folder(self, run: str, depends: Sequence[Any] = ()) -> "CheckpointFolder":
         """Return the folder of one run; `depends` is what else its result depends on."""
-        return CheckpointFolder(self.root, run, fingerprint([self.params, list(depends)], self.files))
+        determines = [self.params, self.pictures, list(depends)]
+        return CheckpointFolder(self.root, run, fingerprint(determines, self.files))
+
+    def without_params(self) -> "StateKey":
+        """Return the key of what depends on pictures, files and code, and on no parameter but those it names."""
+        return replace(self, params=None)
 
 
 class CheckpointFolder:

@@ -66,7 +66,7 @@ class Stepper:
     """A trainable with its optimiser on its device(s): makes one optimiser step at a time."""
 
     def __init__(self, method: Trainable, params: TrainParams, runtime: RuntimeParams) -> None:
-        self.params, self.fabric = params, _fabric(params, runtime)
+        self.params, self.fabric = params, make_fabric(params, runtime)
         self.fabric.to_device(method)
         self.optimizer = _optimizer(method, params)
         self._model, self._optimizer = self.fabric.setup(method, self.optimizer, move_to_device=False)
@@ -169,7 +169,8 @@ def _say_fp32(processor: str) -> None:
     )
 
 
-def _fabric(params: TrainParams, runtime: RuntimeParams) -> Fabric:
+def make_fabric(params: TrainParams, runtime: RuntimeParams) -> Fabric:
+    """Return this process's part of the devices, in the precision of training; the first call starts the others."""
     several = runtime.devices * runtime.nodes > 1
     device = pick_device(runtime)
     fabric = Fabric(

@@ -2,14 +2,18 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Self
 
 from torch import Tensor, nn
 
+from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.engine.params import TrainParams
+from fieldmark.vision.backbones import Backbone
+from fieldmark.vision.libraries import Features
 
 Losses = dict[str, Tensor]
+FEATURES = tuple(field.name for field in fields(Features))
 NO_DECAY_NAMES = ("pos_embed", "cls_token", "dist_token")
 
 
@@ -28,6 +32,18 @@ class Trainable(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Turn a batch into named losses; "loss" is their sum and is minimised."""
+
+    def feature_source(self) -> Backbone | None:
+        """Return the frozen backbone whose features a batch may carry; None where a step has to see pictures.
+
+        No gradient may pass into it, and the pictures must reach it as they are loaded: see `features_of`.
+        """
+        return None
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether a batch must carry pictures beside the features of `feature_source`."""
+        return False
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Return the modules that are trained, each with its multiple of the learning rate."""
@@ -57,6 +73,15 @@ class Trainable(nn.Module, ABC):
 
     def after_step(self, step: int) -> None:
         """Act after optimiser step `step` (a momentum encoder moves here)."""
+
+
+def features_of(backbone: Backbone, batch: Batch) -> Features:
+    """Return the features that a batch carries; computed by `backbone` from its pictures where it carries none."""
+    carried = {name: batch[name] for name in FEATURES if name in batch}
+    if carried:
+        return Features(**carried)
+    computed: Features = backbone(batch["images"])
+    return computed
 
 
 def decay_groups(module: nn.Module, weight_decay: float, lr_scale: float = 1.0) -> list[ParameterGroup]:

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.batches.features import FeatureDataset
 from fieldmark.datasets.data.batches.loading import PictureDataset
 from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, Sampler, ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.batches.views import ViewDataset
+from fieldmark.engine.features import kept_features
 from fieldmark.engine.loop import train
 from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
@@ -22,11 +25,22 @@ def train_on(
     task: Task,
     run: str,
     keep: Callable[[int], None] = lambda done: None,
+    views: int | None = None,
 ) -> list[Point]:
-    """Train on the pictures of the task's training role; return the training curve."""
+    """Train on the pictures of the task's training role; return the training curve.
+
+    With `views` each picture is seen in so many fixed views instead of a fresh one each step, and a batch carries
+    features that are computed once where the model has a `feature_source`.
+    """
     subset = task.subset("train")
-    dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(images), params.seed)
     sampler = make_sampler(subset, params)
+    pictures = (task.store, subset.rows, subset.labels, training_transform(images), params.seed)
+    dataset = PictureDataset(*pictures)
+    if views:
+        dataset = ViewDataset(*pictures, views)
+        if source := model.feature_source():
+            features = kept_features(source, dataset, images, params, task, run)
+            dataset = FeatureDataset(dataset, features, model.sees_pictures)
     return train(model, dataset, sampler, params, task.runtime, task.checkpoints(run), run, keep)
 
 

@@ -1,5 +1,6 @@
 """Backbones: one call for the networks of timm, torchvision and open_clip, with their weights or those of a file."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -117,6 +118,15 @@ def load_backbone(folder: Path) -> Backbone:
 def backbone_from_spec(spec: BackboneSpec) -> Backbone:
     """Build the network of a description, with random weights."""
     return Backbone(build_trunk(spec.library, spec.arch, spec.options), spec)
+
+
+def digest(backbone: Backbone) -> str:
+    """Hash a network and its weights: two backbones of the same digest give the same features."""
+    hashed = hashlib.sha256(json.dumps(asdict(backbone.spec), sort_keys=True).encode())
+    for name, value in sorted(backbone.trunk.state_dict().items()):
+        hashed.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        hashed.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return hashed.hexdigest()
 
 
 def freeze_batchnorm(module: nn.Module) -> None:

@@ -27,6 +27,11 @@ class Features:
     cls: Tensor | None = None
     distilled: Tensor | None = None
 
+    def named(self) -> dict[str, Tensor]:
+        """Return what there is, by name: `Features(**features.named())` is the same again."""
+        every = {"feature_map": self.feature_map, "cls": self.cls, "distilled": self.distilled}
+        return {name: value for name, value in every.items() if value is not None}
+
 
 class Trunk(nn.Module, ABC):
     """A network without its classifier."""

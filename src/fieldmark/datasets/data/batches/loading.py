@@ -55,15 +55,19 @@ class PictureDataset(Dataset[Batch]):
 
     def batch(self, part: Slice, images: Sequence[Tensor]) -> Batch:
         """Return the batch of a slice whose pictures, each (3, H, W), are `images`."""
+        return {"images": torch.stack(list(images)), **self.labelled(part)}
+
+    def labelled(self, part: Slice) -> Batch:
+        """Return what the batch of a slice holds beside pictures: `labels` and `indices`, both (B,)."""
         chosen = np.array(part.indices, np.int64)
-        return {
-            "images": torch.stack(list(images)),
-            "labels": torch.from_numpy(self.labels[chosen]),
-            "indices": torch.from_numpy(chosen),
-        }
+        return {"labels": torch.from_numpy(self.labels[chosen]), "indices": torch.from_numpy(chosen)}
+
+    def seed_of(self, part: Slice, index: int) -> int:
+        """Return the seed of the transform of the item `index` of a slice."""
+        return mix(self.seed, part.step, part.first + index)
 
     def _image(self, part: Slice, index: int) -> Tensor:
-        torch.manual_seed(mix(self.seed, part.step, part.first + index))
+        torch.manual_seed(self.seed_of(part, index))
         image: Tensor = self.transform(to_tensor(self.store[int(self.rows[part.indices[index]])]))
         return image
 

@@ -10,7 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fieldmark.contract.method import Method, MethodParams
 from fieldmark.engine.task import Task
-from fieldmark.engine.trainable import Losses
+from fieldmark.engine.trainable import Losses, features_of
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead, Widths
 from fieldmark.methods.cprfl.model.losses import (
     Balance,
@@ -82,15 +82,23 @@ class Cprfl(Method[CprflParams, Parts]):
         """The backbone, where its learning rate is 0."""
         return [] if self.params.backbone_lr else [self.backbone]
 
+    def feature_source(self) -> Backbone | None:
+        """The backbone, where its learning rate is 0."""
+        return None if self.params.backbone_lr else self.backbone
+
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """The variant's loss against the targets of the batch's pictures."""
-        loss = self._loss(self.logits(batch["images"]), self.targets[batch["indices"]])
+        loss = self._loss(self._scored(batch), self.targets[batch["indices"]])
         return {self.variant.parts.loss: loss, "loss": loss}
+
+    def _scored(self, batch: dict[str, Tensor]) -> Tensor:
+        """One logit per category for each picture of a batch, (B, C)."""
+        out: Tensor = self.head(features_of(self.backbone, batch).feature_map)
+        return out
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> one logit per category, (B, C); they rank pictures where probabilities saturate."""
-        out: Tensor = self.head(self.backbone(images).feature_map)
-        return out
+        return self._scored({"images": images})
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> probabilities (B, C); a category is present from its `thresholds` on."""

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from fieldmark.base.blocks import Block
-from fieldmark.contract.method import MethodParams
+from fieldmark.contract.method import FrozenParams
 
 VariantName = Literal[
     "BCE", "focal", "DB", "ASL", "random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL"
@@ -31,7 +31,7 @@ class BalanceParams(Block):
     init_bias: float = Field(0.05, ge=0.0)
 
 
-class CprflParams(MethodParams):
+class CprflParams(FrozenParams):
     """CPRFL (arXiv 2408.08125). Defaults are the paper's, or the released code's where it is silent."""
 
     variants: tuple[VariantName, ...] = get_args(VariantName)

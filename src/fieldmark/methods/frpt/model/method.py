@@ -16,7 +16,7 @@ from fieldmark.contract.variants import SNAPSHOTS
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.data.roles.splits import few_shot
 from fieldmark.engine.task import Task
-from fieldmark.engine.trainable import Losses
+from fieldmark.engine.trainable import Losses, features_of
 from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
@@ -106,11 +106,15 @@ class Frpt(Method[FrptParams, Parts]):
         """The backbone stays in eval mode unless it is trained."""
         return [] if self.variant.parts.backbone else [self.backbone]
 
+    def feature_source(self) -> Backbone | None:
+        """The backbone, unless it is trained or a prompt changes what it is shown."""
+        return None if self.variant.parts.backbone or self.prompt is not None else self.backbone
+
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy on the training classes (eq. 10)."""
         if self.classifier is None:
             raise RuntimeError("a still or a loaded model has no classifier to train")
-        logits = self.classifier(self.pooled(batch["images"])).float()
+        logits = self.classifier(self._pooled(batch)).float()
         loss = cross_entropy(logits, batch["labels"], label_smoothing=self.params.label_smoothing)
         return {"cross_entropy": loss, "loss": loss}
 
@@ -136,8 +140,12 @@ class Frpt(Method[FrptParams, Parts]):
 
     def pooled(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> descriptors (B, D) of any length."""
-        shown = images if self.prompt is None else self.prompted(images)[1]
-        feature_map = self.backbone(shown).feature_map.float()
+        return self._pooled({"images": images})
+
+    def _pooled(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return what `pooled` does for a batch of pictures or, without a prompt, of features."""
+        shown = batch if self.prompt is None else {"images": self.prompted(batch["images"])[1]}
+        feature_map = features_of(self.backbone, shown).feature_map.float()
         if self.head is not None:
             feature_map = self.head(feature_map)
         return pool(Features(feature_map), self.params.pooling)

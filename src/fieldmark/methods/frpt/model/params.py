@@ -4,14 +4,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fieldmark.contract.method import MethodParams
+from fieldmark.contract.method import FrozenParams
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.vision.pooling import Pooling
 
 VariantName = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "attention", "FRPT", "release"]
 
 
-class FrptParams(MethodParams):
+class FrptParams(FrozenParams):
     """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
 
     variants: tuple[VariantName, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")

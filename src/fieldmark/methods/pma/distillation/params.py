@@ -20,6 +20,9 @@ class DistillParams(DistillWiring, Recipe):
     view: Literal["same", "test"] = "same"  # the teacher sees the student's augmented picture, or the test's
     dropout: float = Field(0.5, ge=0.0, lt=1.0)
     backbone_lr: float = Field(0.1, ge=0.0)  # multiple of train.lr; 0: frozen, in eval mode
+    # Fixed views of each training picture, in which all students see it; the features of a frozen backbone, such as
+    # the teacher's, are computed once. None: a fresh view each step.
+    views: int | None = Field(None, ge=1)
 
     @model_validator(mode="after")
     def _sound(self) -> "DistillParams":
@@ -39,6 +42,15 @@ class DistillParams(DistillWiring, Recipe):
             images=self.images,
             train=self.train,
         )
+
+    @property
+    def kept_views(self) -> int | None:
+        """In how many views all students see a picture; None, a fresh one each step, also where nobody reads features.
+
+        The student and its twin are compared: one must not see more than the other.
+        """
+        asked = "student" in self.students and not self.fixed
+        return self.views if asked or not self.backbone_lr else None
 
     @property
     def fixed(self) -> bool:

@@ -16,6 +16,7 @@ from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.method import Pma, check_feature_map
+from fieldmark.vision.backbones import Backbone, digest
 
 
 class Teacher(nn.Module):
@@ -29,17 +30,23 @@ class Teacher(nn.Module):
         self.register_buffer("tokens", tokens, persistent=False)
         self.eval()
 
+    @property
+    def backbone(self) -> Backbone | None:
+        """What the teacher sees pictures with."""
+        return self.model.backbone
+
     @torch.no_grad()
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
-        """Logits (B, C) for a training batch."""
+        """Logits (B, C) for a training batch of pictures, or of features of the teacher's backbone."""
         tokens = None if self.tokens is None else self.tokens[batch["indices"]]
-        return self.model.logits(batch["images"], tokens)
+        return self.model.batch_logits(batch, tokens)
 
 
 class KeptAnswers(nn.Module):
     """The logits (N, C) that a teacher gave once for the N training pictures."""
 
     logits: Tensor
+    backbone: Backbone | None = None  # it looks at no picture
 
     def __init__(self, logits: Tensor) -> None:
         super().__init__()
@@ -51,15 +58,31 @@ class KeptAnswers(nn.Module):
 
 
 class Distillation(Trainable):
-    """The student with what it learns from: a teacher, or the answers that a teacher gave once."""
+    """The student with what it learns from: a teacher, or the answers that a teacher gave once.
+
+    A batch may carry the features of the teacher's backbone. A student whose backbone is frozen, too, reads the same
+    features where the two backbones are alike, or where there are answers only; else it sees the pictures beside them.
+    """
 
     def __init__(self, student: Pma, params: DistillParams, teacher: Teacher | KeptAnswers) -> None:
         super().__init__()
         self.student, self.params, self.teacher = student, params, teacher
+        own, asked = student.feature_source(), teacher.backbone
+        self.reads_features = own is not None and (asked is None or digest(own) == digest(asked))
+
+    def feature_source(self) -> Backbone | None:
+        """The backbone of the teacher that is asked at every step, or a frozen one of the student."""
+        return self.student.feature_source() if self.reads_features else self.teacher.backbone
+
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether the student needs the pictures."""
+        return not self.reads_features
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Eq. 11, mixed with cross-entropy on the labels where the parameters ask for it."""
-        z, _ = self.student.attend(batch["images"])
+        seen = batch if self.reads_features else {"images": batch["images"]}
+        z, _ = self.student.attend_feature_map(self.student.batch_feature_map(seen), None)
         logits = self.student.classifier(dropout(z, self.params.dropout, self.training))
         target: Tensor = self.teacher(batch)
         return distillation_losses(
@@ -88,8 +111,9 @@ def distil(params: DistillParams, task: Task, teachers: Path, folder: Path) -> d
         learner: Trainable = student
         if variant.name == "student":
             learner = _taught(student, params, load_teacher(params, task, teachers), task)
+        run = f"distill-pma/{variant.name}"
         curves[variant.name] = train_on(
-            learner, params.images, params.train, task, f"distill-pma/{variant.name}"
+            learner, params.images, params.train, task, run, views=params.kept_views
         )
         save_model(student, folder / variant.name)
     return curves

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, dropout
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.engine.task import Subset, Task
-from fieldmark.engine.trainable import Losses
+from fieldmark.engine.trainable import Losses, features_of
 from fieldmark.methods.pma.model.attention import SelfAttentionScore, masked_softmax
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import (
@@ -129,7 +129,8 @@ class Pma(Method[PmaParams, Parts]):
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Eq. 10: cross-entropy on z, and on each stage's vector where aux_stage_loss asks for it."""
-        z, stages = self.attend(batch["images"], self._training_tokens(batch["indices"]))
+        tokens = self._training_tokens(batch["indices"])
+        z, stages = self.attend_feature_map(self.batch_feature_map(batch), tokens)
         logits = self.classifier(dropout(z, self.params.dropout, self.training)).float()
         losses = {"cross_entropy": cross_entropy(logits, batch["labels"])}
         if self.stage_classifiers:
@@ -140,18 +141,21 @@ class Pma(Method[PmaParams, Parts]):
             losses["stages"] = self.params.aux_stage_loss * torch.stack(of_stages).mean()
         return {**losses, "loss": torch.stack(list(losses.values())).sum()}
 
-    def attend(self, images: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, tuple[Stage, ...]]:
-        """Return z (B, D) before the classifier, and the stages (none without attention)."""
-        return self.attend_feature_map(self.feature_map(images), tokens)
-
     def feature_map(self, images: Tensor) -> Tensor | None:
         """Images (B, 3, H, W) -> the backbone's last feature map (B, C, h, w); None for variant text."""
-        return None if self.backbone is None else self.backbone(images).feature_map.float()
+        return self.batch_feature_map({"images": images})
+
+    def batch_feature_map(self, batch: dict[str, Tensor]) -> Tensor | None:
+        """Return what `feature_map` does for a batch of pictures or of features."""
+        return None if self.backbone is None else features_of(self.backbone, batch).feature_map.float()
 
     def attend_feature_map(
         self, feature_map: Tensor | None, tokens: Tensor | None
     ) -> tuple[Tensor, tuple[Stage, ...]]:
-        """Return what `attend` does from a feature map, which several texts may share."""
+        """Return z (B, D) before the classifier, and the stages (none without attention).
+
+        Several texts may share a feature map.
+        """
         phrases = valid = None
         if self.encoder is not None:
             if tokens is None:
@@ -169,7 +173,11 @@ class Pma(Method[PmaParams, Parts]):
 
     def logits(self, images: Tensor, tokens: Tensor | None = None) -> Tensor:
         """Class scores (B, classes), without dropout."""
-        out: Tensor = self.classifier(self.attend(images, tokens)[0])
+        return self.batch_logits({"images": images}, tokens)
+
+    def batch_logits(self, batch: dict[str, Tensor], tokens: Tensor | None = None) -> Tensor:
+        """Return what `logits` does for a batch of pictures or of features."""
+        out: Tensor = self.classifier(self.attend_feature_map(self.batch_feature_map(batch), tokens)[0])
         return out.float()
 
     def probabilities(self, images: Tensor) -> Tensor:
@@ -195,7 +203,11 @@ class Pma(Method[PmaParams, Parts]):
 
     def frozen(self) -> Iterable[nn.Module]:
         """A backbone that does not learn."""
-        return [self.backbone] if self.backbone is not None and not self.params.backbone_lr else []
+        return [] if self.params.backbone_lr or self.backbone is None else [self.backbone]
+
+    def feature_source(self) -> Backbone | None:
+        """A backbone that does not learn; the phrases are looked up by `indices`."""
+        return None if self.params.backbone_lr else self.backbone
 
     def description(self) -> dict[str, Any]:
         """Return how to build the backbone again, the classes and the vocabulary."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
-from fieldmark.contract.method import MethodParams
+from fieldmark.contract.method import FrozenParams
 from fieldmark.methods.pma.model.attention import Relation
 from fieldmark.methods.pma.model.stack import MAX_STAGES, AttentionOptions, PartProjection
 from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName, VariantName
@@ -31,7 +31,7 @@ class Reduction(Block):
     language: int = Field(4, ge=1)
 
 
-class PmaParams(MethodParams):
+class PmaParams(FrozenParams):
     """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the most likely reading."""
 
     renamed: ClassVar[Mapping[str, str]] = {"text_mask_most": "text_mask_max"}

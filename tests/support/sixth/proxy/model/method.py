@@ -10,9 +10,10 @@ from torch.nn.functional import cross_entropy, linear, normalize
 
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.engine.task import Task
-from fieldmark.engine.trainable import Losses
+from fieldmark.engine.trainable import Losses, features_of
 from fieldmark.methods.proxy.model.params import ProxyParams
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, require_size
+from fieldmark.vision.libraries import Features
 from fieldmark.vision.pooling import pool
 
 ProxyVariant = Variant[ProxyParams, None]
@@ -54,15 +55,23 @@ class Proxy(Method[ProxyParams, None]):
         """Return the backbone."""
         return [self.backbone]
 
+    def feature_source(self) -> Backbone:
+        """Return the backbone: training may read its features in place of pictures."""
+        return self.backbone
+
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Return the cross-entropy of the similarities with all proxies, divided by the temperature."""
-        similarity = linear(self.embed(batch["images"]), normalize(self.proxies, dim=1))
+        described = self._describe(features_of(self.backbone, batch))
+        similarity = linear(described, normalize(self.proxies, dim=1))
         loss = cross_entropy(similarity / self.params.temperature, batch["labels"])
         return {"softmax": loss, "loss": loss}
 
     def embed(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> unit-length descriptors (B, D)."""
-        return normalize(self.head(pool(self.backbone(images), self.params.pooling)).float(), dim=1)
+        return self._describe(self.backbone(images))
+
+    def _describe(self, features: Features) -> Tensor:
+        return normalize(self.head(pool(features, self.params.pooling)).float(), dim=1)
 
     def description(self) -> dict[str, Any]:
         """Return how to build the backbone again."""

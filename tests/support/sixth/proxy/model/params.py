@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from fieldmark.contract.method import MethodParams
+from fieldmark.contract.method import FrozenParams
 from fieldmark.vision.pooling import Pooling
 
 
-class ProxyParams(MethodParams):
+class ProxyParams(FrozenParams):
     """Zhai and Wu, "Classification is a Strong Baseline for Deep Metric Learning", arXiv 1811.12649."""
 
     variants: tuple[Literal["frozen", "head"], ...] = ("frozen", "head")
