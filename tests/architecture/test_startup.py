@@ -26,14 +26,14 @@ LIGHT = {
     "split:main": set(),
     "validate:main": {"great_expectations", "scipy"},
     "describe:main": set(),
-    "phrases:main": {"nltk"},
+    "phrases:main": {"nltk", "scipy", "sklearn"},  # NLTK brings the other two
     "report:report": set(),
     "repro:main": set(),
     "in_copy:main": set(),
 }
 TORCH = {
     **{f"{stage}:main": {"torch"} for stage in ("check", "pretrain", "clip", "prompts", "train", "distill")},
-    "score:main": {"torch"},
+    "score:main": {"torch", "matplotlib"},
     "evaluate:main": {"torch"},
     **{f"fieldmark.methods.{name}.model.method:METHOD": {"torch"} for name in known_methods()},
 }
