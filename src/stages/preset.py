@@ -5,22 +5,17 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
-from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import atomic_path
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
-from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
+from fieldmark.preflight.presets import composed, list_presets
 
 PRESETS = Path("presets")
 
 
 def main(arguments: list[str]) -> None:
     """Apply `[NAME ...] [key.path=value ...]`; params.yaml is written only if all of the result is right."""
-    names = [argument for argument in arguments if "=" not in argument]
-    read_yaml(PARAMS)  # raises UserError for a file that is no YAML
-    text = with_presets(PARAMS.read_text(encoding="utf-8"), names, PRESETS)
-    text = with_settings(text, [argument for argument in arguments if "=" in argument])
-    require_given(text, names)
+    text = composed(PARAMS, arguments, PRESETS)
     with atomic_path(PARAMS) as temporary:
         temporary.write_text(text, encoding="utf-8")
         check_params(Configuration.read(temporary))

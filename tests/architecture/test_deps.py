@@ -28,7 +28,8 @@ FOUND = {  # what a stage finds by name in the folder of its method
     "distill": ["__init__.py", "model", "distillation"],
     "evaluate": ["__init__.py", "model", "evaluation"],
 }
-NO_STAGES = ("preset.py", "publish.py", "review.py")  # scripts that people and workflows call
+# scripts that people and workflows call
+NO_STAGES = ("in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
 TRAININGS = ("pretrain", "clip", "train", "distill")
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
 MAX_UNUSED, MAX_LINES = 20, 230

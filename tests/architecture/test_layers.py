@@ -14,7 +14,7 @@ from .imports import FIELDMARK, SRC, STAGES, TOP, imported, late
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"base", "datasets.world", "longtail"}),
-    frozenset({"configuration", "datasets.data.packed", "evaluation", "vision"}),
+    frozenset({"configuration", "datasets.data.packed", "evaluation", "running", "vision"}),
     frozenset(
         {
             "datasets.acquire",

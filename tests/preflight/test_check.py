@@ -40,6 +40,7 @@ def test_the_default_is_right() -> None:
     ("path", "value", "message"),
     [
         ("irtt", {}, "unknown block irtt; did you mean 'irt'"),
+        ("note", 3, "note must be a sentence for the top of the report, it is 3"),
         ("irt.lamda", 0.3, "unknown parameter irt.lamda; did you mean 'lambda'"),
         ("irt.train.stepz", 3, "unknown parameter irt.train.stepz; did you mean 'steps'"),
         ("irt.lambda", "0.3x", "irt.lambda"),

@@ -13,7 +13,7 @@ from support.pipeline import ROOT, at, resolve
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.contract.registry import load_distillation, load_method
+from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.preflight.check import check_params, read_method
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
 
@@ -58,6 +58,7 @@ GIVEN = {  # what a user must give
         "datasets.photos.masks.path=/data/photos",
         "datasets.photos.masks.labels=[sky,road]",
     ],
+    "quick": [],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
     "world-pretrain": [],
     "world-scratch": [],
@@ -240,14 +241,32 @@ def composed(request, tmp_path):
 def test_every_preset_parses_and_resolves_the_pipeline(composed):
     name, path = composed
     params = read_yaml(path)
+    method = name.partition("-")[0]
+    methods = [method] if method in known_methods() else [*params["methods"]]
     check_params(Configuration(params))
     stages = resolve(path.parent, path)
-    assert name.partition("-")[0] in {"world", *params["methods"]}
-    scored = {f"{stage}@{method}" for stage in ("train", "evaluate") for method in params["methods"]}
-    assert {"check", *scored, "report"} <= stages.keys()
+    trained = {f"{stage}@{method}" for stage in ("train", "evaluate") for method in methods}
+    assert {"check", "report", *trained} <= stages.keys()
     for stage in stages.values():
         for key in stage.params:
             at(params, key)  # DVC stops at an absent one
+
+
+def test_the_quick_preset_has_every_kind_of_stage_and_every_method(tmp_path):
+    text = with_presets((ROOT / "params.yaml").read_text(), ["quick"], PRESETS)
+    (tmp_path / "params.yaml").write_text(text)
+    stages = resolve(tmp_path, tmp_path / "params.yaml").values()
+    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
+    assert {stage.item for stage in stages if stage.kind == "train"} == {*known_methods()}
+    assert "mean nothing" in parsed(text).note()
+
+
+def test_a_note_goes_with_its_preset(presets):
+    (presets / "noted.yaml").write_text("# Noted\nnote: Of this preset.\n")
+    noted = with_presets(TEXT, ["noted"], presets)
+    assert parsed(noted).note() == "Of this preset."
+    assert parsed(with_presets(noted, ["small"], presets)).note() == ""
+    assert parsed(with_presets(noted, [], presets)).note() == "Of this preset."
 
 
 def test_every_preset_wants_what_it_needs():

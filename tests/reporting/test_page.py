@@ -46,8 +46,23 @@ class Page(HTMLParser):
         return " ".join("".join(self.texts).split())
 
 
-def build(root):
-    return build_report(root / "reports", root / "data/prepared", PARAMS)
+def build(root, **changes):
+    return build_report(root / "reports", root / "data/prepared", {**PARAMS, **changes})
+
+
+def test_a_note_stands_on_top_of_page_and_summary(root):
+    page, summary = build(root, note=f"They mean nothing. {HOSTILE}")
+    assert Page(page).text.index("They mean nothing.") < Page(page).text.index("Results Each method")
+    assert summary.splitlines()[2].startswith("**They mean nothing. ")
+    assert "<script>alert" not in page + summary
+    without = build(root)
+    assert "They mean nothing" not in "".join(without)
+    assert fingerprint({**PARAMS, "note": "a"}) == fingerprint(PARAMS)  # it decides no result
+
+
+def test_a_note_that_is_no_text_is_refused(root):
+    with pytest.raises(UserError, match="note must be a sentence"):
+        build(root, note=["a"])
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from itertools import accumulate, chain
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from fieldmark.datasets.data.batches.loading import mix
 from fieldmark.engine.precision import full_precision
 from fieldmark.engine.trainable import Losses, Trainable
+from fieldmark.runtime.device import moved
 from fieldmark.runtime.distributed import gather
 from fieldmark.towers.clip import Clip
 
@@ -72,8 +72,7 @@ class ContrastiveClip(Trainable):
         """
         generator = torch.Generator().manual_seed(mix(self.seed, self.step))
         drawn = torch.rand(len(self.counts), generator=generator)
-        # Plain `to` would wait for the device.
-        fractions: Tensor = move_data_to_device(drawn, indices.device)[indices]
+        fractions = moved(drawn, indices.device)[indices]
         return self.first[indices] + (fractions * self.counts[indices]).long()
 
     def after_step(self, step: int) -> None:

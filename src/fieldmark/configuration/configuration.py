@@ -28,6 +28,13 @@ class Configuration:
         """Read the file. Raises UserError when it is absent or malformed."""
         return cls(read_yaml(path))
 
+    def note(self) -> str:
+        """What the report says on top of its page; empty without a `note`. Raises UserError for one that is no text."""
+        note = self.content.get("note") or ""
+        if not isinstance(note, str):
+            raise UserError(f"note must be a sentence for the top of the report, it is {note!r:.80}")
+        return note
+
     def block(self, name: str, schema: type[B]) -> B:
         """Return the block `name`, such as `runtime`; where it is absent, all its parameters have their defaults.
 

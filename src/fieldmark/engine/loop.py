@@ -7,10 +7,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from lightning_fabric import Fabric
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fieldmark.base.errors import UserError
@@ -26,6 +25,9 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import freeze_batchnorm
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 LIVE = Path("live")
 BF16_PROCESSORS = ("AVX512", "AVX10")  # others emulate bf16, 15 times slower than fp32 as measured with AVX2
@@ -169,8 +171,10 @@ def _say_fp32(processor: str) -> None:
     )
 
 
-def make_fabric(params: TrainParams, runtime: RuntimeParams) -> Fabric:
+def make_fabric(params: TrainParams, runtime: RuntimeParams) -> "Fabric":
     """Return this process's part of the devices, in the precision of training; the first call starts the others."""
+    from lightning_fabric import Fabric  # takes a second: who reads a trained model does not wait for it
+
     several = runtime.devices * runtime.nodes > 1
     device = pick_device(runtime)
     fabric = Fabric(
@@ -195,7 +199,7 @@ def _optimizer(method: Trainable, params: TrainParams) -> Optimizer:
 
 
 def _batches(
-    fabric: Fabric,
+    fabric: "Fabric",
     dataset: PictureDataset,
     sampler: Sampler,
     params: TrainParams,
@@ -212,7 +216,7 @@ def _batches(
 
 
 @contextmanager
-def _observers(fabric: Fabric, state: Run, params: TrainParams, run: str) -> Iterator[tuple[Curve, Any]]:
+def _observers(fabric: "Fabric", state: Run, params: TrainParams, run: str) -> Iterator[tuple[Curve, Any]]:
     """Open the live curve (on the first process only) and the progress bar; both are closed whatever happens."""
     curve: Curve = LiveCurve(LIVE / run, state.step > 0) if fabric.is_global_zero else NoCurve()
     total, done = params.steps * params.batch_size, state.step * params.batch_size

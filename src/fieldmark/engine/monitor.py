@@ -7,7 +7,6 @@ from typing import Protocol
 
 import pandas as pd
 import torch
-from dvclive.live import Live
 from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
@@ -88,6 +87,8 @@ class LiveCurve:
     """Writes the training curve to `live/<run>` while it grows, for DVCLive's viewers."""
 
     def __init__(self, folder: Path, resumed: bool) -> None:
+        from dvclive.live import Live  # brings DVC along: who reads a trained model does not wait for it
+
         self.live = Live(str(folder), dvcyaml=None, save_dvc_exp=False, report=None, resume=resumed)
 
     def add(self, point: Point) -> None:

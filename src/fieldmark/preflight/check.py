@@ -12,13 +12,13 @@ from fieldmark.contract.registry import known_methods, load_distillation, load_m
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.wiring import DistillWiring, check_wiring, read_wiring, text_item
-from fieldmark.language.chunking import Chunker
-from fieldmark.language.schema import NO_CLIP, PhrasesParams
+from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
 from fieldmark.runtime.params import RuntimeParams
 
 SECTIONS = (
+    "note",
     "runtime",
     "datasets",
     "splits",
@@ -37,6 +37,7 @@ UNSEEN_BY_DVC = {"size": "side", "nfiles": "another word"}
 def check_params(configuration: Configuration) -> None:
     """Read every block of params.yaml. Raises UserError for the first thing that is wrong."""
     _check_sections(configuration)
+    configuration.note()
     configuration.block("runtime", RuntimeParams)
     _check_data(configuration)
     _check_models(configuration)
@@ -89,7 +90,14 @@ def _check_texts(configuration: Configuration) -> None:
         configuration.require_split(phrases.split, phrases.dataset, f"phrases.{name}")
         if phrases.clip != NO_CLIP:
             configuration.require("clip_models", phrases.clip, f"phrases.{name}.clip")
-        Chunker(phrases.grammar)
+        _check_grammar(phrases.grammar)
+
+
+def _check_grammar(grammar: str) -> None:
+    if grammar != GRAMMAR:  # NLTK takes seconds to import
+        from fieldmark.language.chunking import Chunker
+
+        Chunker(grammar)
 
 
 def _check_method(configuration: Configuration, name: str) -> None:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from fieldmark.base.blocks import nearest, read_yaml
 from fieldmark.base.errors import UserError
 
+NOTE = "note"  # what the page says on top; that of a preset laid before does not stay
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
@@ -26,6 +27,19 @@ def list_presets(folder: Path) -> dict[str, str]:
     """Return the presets in `folder`, each with what its first comment line says."""
     lines = {path.stem: path.read_text(encoding="utf-8").partition("\n")[0] for path in folder.glob("*.yaml")}
     return {name: line.lstrip("# ") if line.startswith("#") else "" for name, line in sorted(lines.items())}
+
+
+def composed(path: Path, arguments: Sequence[str], folder: Path) -> str:
+    """Return the parameters in the file `path` with `arguments` laid over them: presets of `folder`, then settings.
+
+    Settings are the arguments with a "=". Raises UserError for what is unknown, malformed, or not given.
+    """
+    names = [argument for argument in arguments if "=" not in argument]
+    read_yaml(path)  # raises UserError for a file that is no YAML
+    text = with_presets(path.read_text(encoding="utf-8"), names, folder)
+    text = with_settings(text, [argument for argument in arguments if "=" in argument])
+    require_given(text, names)
+    return text
 
 
 def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
@@ -42,6 +56,8 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
         for key in added:
             _merge(preset, key, added[key])
     params = _load(text)
+    if names:
+        params.pop(NOTE, None)
     if "datasets" in preset and not _are_made_from(params, preset["datasets"]):
         params.update({key: CommentedMap() for key in DERIVED if key in params})
     params.update(preset)

@@ -100,6 +100,7 @@ def render_page(results: Results) -> str:
     ]
     present = {result.method for result in results.methods}
     html = environment.get_template("page.html").render(
+        note=results.note,
         methods=views,
         comparisons=[
             (result, measure_table(result, result.headline)) for result in comparisons(results.methods)
@@ -121,8 +122,8 @@ def render_page(results: Results) -> str:
 
 
 def fingerprint(params: Mapping[str, Any]) -> str:
-    """Return the first 12 hex digits of the SHA-256 of the parameters that decide results (no `runtime`)."""
-    deciding = {key: value for key, value in params.items() if key != "runtime"}
+    """Return the first 12 hex digits of the SHA-256 of the parameters that decide results (no `runtime` and `note`)."""
+    deciding = {key: value for key, value in params.items() if key not in ("runtime", "note")}
     canonical = json.dumps(deciding, sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

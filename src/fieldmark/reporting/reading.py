@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fieldmark.base.errors import UserError
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.results.figures import FigureFile, read_figures
 from fieldmark.results.files import checked, read_json
 from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
@@ -23,7 +24,10 @@ class DatasetResult:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the report shows; `expected` names the methods of `params.yaml` in their order."""
+    """Everything the report shows.
+
+    `expected` names the methods of `params.yaml` in their order, `note` is what stands on top.
+    """
 
     methods: Sequence[MethodResult]
     method_figures: Mapping[str, Sequence[FigureFile]]
@@ -34,6 +38,7 @@ class Results:
     phrases: Mapping[str, PhrasesResult]
     expected: Sequence[str]
     params: Mapping[str, Any]
+    note: str = ""
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
@@ -57,6 +62,7 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
         phrases={path.stem: checked(PhrasesResult, path) for path in phrases},
         expected=items_of(params, "methods") or [],
         params=params,
+        note=Configuration(params).note(),
     )
 
 

@@ -16,7 +16,8 @@ BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 
 def render_summary(results: Results) -> str:
     """Return a short summary: headline numbers of every method, then the claims and their verdicts."""
-    parts = ["# Results", *_method_parts(results)]
+    note = [f"**{markdown(results.note)}**"] if results.note else []
+    parts = ["# Results", *note, *_method_parts(results)]
     rows = [(result, claim) for result in results.methods for claim in result.claims]
     if rows:
         tally = Counter[str](claim.verdict for _, claim in rows)

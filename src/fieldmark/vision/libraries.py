@@ -1,17 +1,16 @@
-"""One interface to the networks of timm, torchvision and open_clip: pictures in, tokens or a feature map out."""
+"""One interface to the networks of timm, torchvision and open_clip: pictures in, tokens or a feature map out.
+
+Each library is imported where its networks are built: they take seconds, and whoever reads parameters or pools
+features builds none.
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import timm
 import torch
-import torchvision
-from timm.layers.hybrid_embed import HybridEmbed
-from timm.models.vision_transformer_hybrid import ConvStem
 from torch import Tensor, nn
-from torchvision.models.feature_extraction import create_feature_extractor
 
 from fieldmark.base.errors import UserError
 
@@ -58,6 +57,8 @@ class TimmTrunk(Trunk):
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
         super().__init__()
+        import timm
+
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
         self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(options))
@@ -92,6 +93,9 @@ class TorchvisionTrunk(Trunk):
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
         super().__init__()
+        import torchvision
+        from torchvision.models.feature_extraction import create_feature_extractor
+
         if arch not in torchvision.models.list_models(module=torchvision.models):
             raise UserError(f"torchvision has no classification model '{arch}'")
         network = torchvision.models.get_model(arch, weights="DEFAULT" if pretrained else None, **options)
@@ -178,6 +182,9 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:
     """Replace the option `stem: conv` by the options with which timm builds such a stem."""
+    from timm.layers.hybrid_embed import HybridEmbed
+    from timm.models.vision_transformer_hybrid import ConvStem
+
     if "stem" not in options:
         return options
     rest = {name: value for name, value in options.items() if name != "stem"}
@@ -190,5 +197,7 @@ def _with_stem(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _similar(arch: str) -> list[str]:
+    import timm
+
     names: list[str] = timm.list_models(f"*{arch.split('_')[0]}*")
     return names[:5]

@@ -4,7 +4,6 @@ from PIL import Image
 
 from fieldmark.datasets.describing.contact import contact_sheet, labelled_sheet
 from fieldmark.datasets.describing.difficulty import measure_difficulty
-from fieldmark.datasets.describing.labels import draw_label_overview
 from fieldmark.datasets.describing.specimens import Specimen
 from fieldmark.results.figures import FigureFolder
 
@@ -21,6 +20,9 @@ def draw_overview(pictures: list[Specimen], figures: FigureFolder) -> dict[str, 
     """
     if not any(specimen.class_name for specimen in pictures):
         if any(specimen.labels for specimen in pictures):
+            # It measures with torch, which takes seconds to import.
+            from fieldmark.datasets.describing.labels import draw_label_overview
+
             return draw_label_overview(pictures, figures)
         return _draw_plain_sheet(pictures, figures)
     difficulty = measure_difficulty(pictures)

@@ -1,7 +1,8 @@
 """Batches from the image store. Workers load them ahead of time, yet a batch depends on seed and step alone."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
-from torchvision.transforms import v2
 
 from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.datasets.data.batches.transforms import to_tensor
@@ -39,7 +39,7 @@ class PictureDataset(Dataset[Batch]):
         store: ImageStore,
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
-        transform: v2.Compose,
+        transform: Callable[..., Any],
         seed: int = 0,
     ) -> None:
         self.store, self.rows, self.labels = store, rows, labels

@@ -1,15 +1,20 @@
-"""Turning a stored picture into a network input, in training (random) and in evaluation (fixed)."""
+"""Turning a stored picture into a network input, in training (random) and in evaluation (fixed).
+
+torchvision is imported where a transform is made: it takes seconds, and whoever reads parameters makes none.
+"""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
-from torchvision.transforms import v2
 
 from fieldmark.base.blocks import Block
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 MAGNITUDES = 10  # of a random operation, from 0, which changes nothing
 
@@ -33,8 +38,10 @@ class ImageParams(Block):
     augment: int = Field(0, ge=0)  # how many random operations follow, each with probability 0.5
 
 
-def training_transform(params: ImageParams) -> v2.Compose:
+def training_transform(params: ImageParams) -> "v2.Compose":
     """Return the random transform of training: uint8 (3, H, W) -> uint8 (3, side, side)."""
+    from torchvision.transforms import v2
+
     steps: list[torch.nn.Module] = []
     if params.crop == "random_resized":
         steps.append(v2.RandomResizedCrop(params.side, scale=params.scale, antialias=True))
@@ -75,8 +82,10 @@ class Cutout(torch.nn.Module):
         return covered
 
 
-def _random_operation() -> v2.RandomApply:
+def _random_operation() -> "v2.RandomApply":
     """Return one operation of RandAugment (arXiv 1909.13719) at a magnitude of 1 to 9, drawn anew each time."""
+    from torchvision.transforms import v2
+
     strengths = [
         v2.RandAugment(num_ops=1, magnitude=magnitude, num_magnitude_bins=MAGNITUDES)
         for magnitude in range(1, MAGNITUDES)
@@ -84,8 +93,10 @@ def _random_operation() -> v2.RandomApply:
     return v2.RandomApply([v2.RandomChoice(strengths)], p=0.5)
 
 
-def evaluation_transform(params: ImageParams) -> v2.Compose:
+def evaluation_transform(params: ImageParams) -> "v2.Compose":
     """Return the fixed transform of evaluation: resize, then centre crop; uint8 in, uint8 out."""
+    from torchvision.transforms import v2
+
     return v2.Compose([_resize(params), v2.CenterCrop(params.side)])
 
 
@@ -94,7 +105,9 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.array(pixels, copy=True)).permute(2, 0, 1)
 
 
-def _resize(params: ImageParams) -> v2.Resize:
+def _resize(params: ImageParams) -> "v2.Resize":
+    from torchvision.transforms import v2
+
     side = max(params.resize or params.side, params.side)
     target = [side, side] if params.shape == "square" else [side]
     return v2.Resize(target, antialias=True)

@@ -3,8 +3,6 @@
 from typing import Any
 
 import torch
-from timm.layers.hybrid_embed import HybridEmbed
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
@@ -37,7 +35,7 @@ def build_encoder(params: LocaParams) -> Backbone:
 
 def initialise(network: Any) -> None:
     """Draw the weights: Xavier for attention and MLP, LeCun for the patches, N(0, 1/d) for the positions."""
-    if not isinstance(network.patch_embed, HybridEmbed):  # a stem of convolutions keeps timm's
+    if not _has_stem(network.patch_embed):  # a stem of convolutions keeps timm's
         lecun(network.patch_embed.proj)
     nn.init.normal_(network.pos_embed, std=network.embed_dim**-0.5)
     for block in network.blocks:
@@ -101,9 +99,16 @@ def encode(
 
 def _patches(embed: Any, images: Tensor) -> Tensor:
     """Images (B, 3, H, W) -> one vector per patch (B, dim, rows, columns), by one layer or a stem and what follows."""
-    stemmed = embed.backbone(images) if isinstance(embed, HybridEmbed) else images
+    stemmed = embed.backbone(images) if _has_stem(embed) else images
     feature_map: Tensor = embed.proj(stemmed)
     return feature_map
+
+
+def _has_stem(embed: Any) -> bool:
+    """Say whether patches come from a stem of convolutions, not from one linear layer."""
+    from timm.layers.hybrid_embed import HybridEmbed  # timm takes seconds: only those who encode wait
+
+    return isinstance(embed, HybridEmbed)
 
 
 def position_table(network: Any, shape: torch.Size) -> Tensor:
@@ -145,6 +150,8 @@ def patch_and_dim(params: LocaParams, options: dict[str, Any]) -> tuple[int, int
 
     Raises UserError for an architecture that is no plain vision transformer.
     """
+    from timm.models.vision_transformer import VisionTransformer
+
     unknown = BackboneSpec("timm", params.arch, options, 0, 0, False, False, *IMAGENET)
     with torch.device("meta"):
         network: Any = backbone_from_spec(unknown).trunk.network

@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 from torch.nn.functional import linear, scaled_dot_product_attention
 
@@ -26,6 +25,8 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, heads: int, hidden: int) -> None:
         super().__init__()
+        from timm.layers.mlp import Mlp  # timm takes seconds: only those who build the head wait
+
         self.heads = heads
         self.norm_query, self.norm_reference = nn.LayerNorm(dim, EPS), nn.LayerNorm(dim, EPS)
         self.query, self.key_value, self.proj = (

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
@@ -34,6 +33,7 @@ from fieldmark.methods.loca.model.network import (
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.variants import LocaVariant, Parts, make_variant
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
+from fieldmark.runtime.device import moved
 from fieldmark.runtime.distributed import first_process, process_rank
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, save_backbone
 from fieldmark.vision.pooling import pool
@@ -108,7 +108,7 @@ class Loca(Method[LocaParams, Parts]):
         """Position loss, clustering and me-max, whichever the mode has; the other values are measurements."""
         images = batch["images"]
         views, uniform = self._views(images, self.step, self._first(len(images)))
-        branches = move_data_to_device(kept_branches(uniform, self.params.drop_path), images.device)
+        branches = moved(kept_branches(uniform, self.params.drop_path), images.device)
         chosen = self._chosen(self.step, images.device, branches)
         losses = (
             self._classified(views, chosen, batch["labels"])
@@ -213,7 +213,7 @@ class Loca(Method[LocaParams, Parts]):
     def _chosen(self, step: int, device: torch.device, branches: Tensor | None) -> Chosen:
         patches = reference_patches(self.params, self.backbone)
         visible, kept = choose_patches(self.variant, patches, step)
-        return Chosen(move_data_to_device(visible, device), move_data_to_device(kept, device), branches)
+        return Chosen(moved(visible, device), moved(kept, device), branches)
 
     @torch.no_grad()
     def pretext(self, images: Tensor, first: int) -> Pretext:

@@ -12,10 +12,10 @@ would be to wait.
 import math
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from fieldmark.methods.loca.model.params import ColourParams, Range
+from fieldmark.runtime.device import moved
 
 Changes = tuple[Tensor, Tensor, Tensor]
 NUMBERS = 13  # uniform numbers that a view needs here:
@@ -33,7 +33,7 @@ def recoloured(images: Tensor, uniform: Tensor, params: ColourParams) -> Tensor:
     """
     pixels, numbers = images.flatten(0, -4).flatten(2), uniform.flatten(0, -2).to(images.dtype)
     changes = (*_ordered(_changes(numbers, params), numbers[:, ORDER].argsort(1)), _greys(numbers, params))
-    rgb_maps, offsets, pulls, greys = move_data_to_device(changes, pixels.device)
+    rgb_maps, offsets, pulls, greys = (moved(change, pixels.device) for change in changes)
     for rgb_map, offset, pull in zip(rgb_maps, offsets, pulls, strict=True):
         mean = pixels.mean(2, keepdim=True)
         shift = offset[:, None, None] + pull[:, None, None] * mean
@@ -95,7 +95,7 @@ def blurred(images: Tensor, uniform: Tensor, probability: float, sigma: Range) -
         return images
     numbers = uniform.flatten(0, -2)
     width = sigma[0] + (sigma[1] - sigma[0]) * numbers[:, SIGMA]
-    chosen, width = move_data_to_device((numbers[:, BLUR] < probability, width), images.device)
+    chosen, width = moved(numbers[:, BLUR] < probability, images.device), moved(width, images.device)
     pictures, kernels = images.flatten(0, -4), _kernels(width, images.shape[-1])[:, None].to(images.dtype)
     smooth = kernels @ pictures @ kernels.transpose(2, 3)
     return torch.where(chosen[:, None, None, None], smooth, pictures).view(images.shape)
@@ -115,7 +115,7 @@ def solarized(images: Tensor, uniform: Tensor, probability: float) -> Tensor:
     if not probability:
         return images
     chosen = (uniform[..., SOLARIZE] < probability)[..., None, None, None]
-    return torch.where(move_data_to_device(chosen, images.device) & (images >= 0.5), 1 - images, images)
+    return torch.where(moved(chosen, images.device) & (images >= 0.5), 1 - images, images)
 
 
 def _constants(like: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,6 @@ number that was drawn, and what is moved to the device is not waited for.
 from dataclasses import dataclass
 
 import torch
-from lightning_fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -17,6 +16,7 @@ from fieldmark.methods.loca.model.correspondence import position_targets
 from fieldmark.methods.loca.model.params import Range, ViewParams
 from fieldmark.methods.loca.model.photometry import NUMBERS as COLOUR_NUMBERS
 from fieldmark.methods.loca.model.photometry import blurred, recoloured, solarized
+from fieldmark.runtime.device import moved
 
 ASPECT, HEIGHT, ROW, COLUMN, FLIP = range(5)
 GEOMETRY_NUMBERS = 5
@@ -153,7 +153,7 @@ def _view(
         reference_grid=params.reference_size // patch,
         query_size=kind.size,
     )
-    box, flipped, targets = move_data_to_device((box, flipped, targets), pictures.device)
+    box, flipped, targets = (moved(values, pictures.device) for values in (box, flipped, targets))
     numbers = uniform[..., GEOMETRY_NUMBERS:]
     shown = recoloured(crop(pictures, box, kind.size, flipped), numbers, params.colour)
     if params.blur:

@@ -1,0 +1,69 @@
+"""The script that runs a preset in a copy, on a pipeline of one stage."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from support.pipeline import ROOT
+
+SCRIPT = ROOT / "src/stages/in_copy.py"
+PIPELINE = """\
+stages:
+  report:
+    cmd: mkdir -p reports && cp params.yaml reports/index.html
+    deps: [params.yaml]
+    outs: [reports/index.html]
+"""
+PARAMS = "irt: {dim: 5}\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "presets").mkdir()
+    (tmp_path / "presets/small.yaml").write_text("# Small\nnote: It means nothing.\nirt: {dim: 1}\n")
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / ".gitignore").write_text(".copies/\n")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    Repo.init(str(tmp_path)).close()
+    subprocess.run(["git", "add", "-A"], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+
+
+def test_a_preset_runs_in_a_copy_and_goes_on_there(root: Path) -> None:
+    first = run(root, "demo", "small")
+    assert first.returncode == 0, first.stderr
+    assert "Running stage 'report'" in first.stdout
+    place = first.stdout.index("Open .copies/demo/reports/index.html")
+    assert place < first.stdout.index("It means nothing.")
+    assert "dim: 1" in (root / ".copies/demo/reports/index.html").read_text()
+    assert (root / "params.yaml").read_text() == PARAMS
+    assert not (root / "reports").exists()
+    again = run(root, "demo", "small")
+    assert (again.returncode, "Running stage" in again.stdout) == (0, False)
+    changed = run(root, "demo", "small", "irt.dim=2")
+    assert "Running stage 'report'" in changed.stdout
+    assert "dim: 2" in (root / ".copies/demo/reports/index.html").read_text()
+
+
+def test_what_is_wrong_is_told_in_one_line(root: Path) -> None:
+    done = run(root, "demo", "smal")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: there is no preset 'smal'; there are: small (Small)\n",
+    )
+    assert not (root / ".copies").exists()
+
+
+def test_a_run_that_fails_shows_no_report(root: Path) -> None:
+    (root / "dvc.yaml").write_text(PIPELINE.replace("mkdir", "false && mkdir"))
+    done = run(root, "demo", "small")
+    assert done.returncode != 0
+    assert "index.html in a browser" not in done.stdout

@@ -1,0 +1,86 @@
+"""`dvc repro` with the times of its stages, on a pipeline of two lines."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from support.pipeline import ROOT
+
+from fieldmark.running.pipeline import reproduce
+
+STAGES = ROOT / "src/stages"
+# The real frame of all stages around one that passes, fails or waits, as its argument says.
+SCRIPT = f"""
+import sys, time
+sys.path.insert(0, {str(STAGES)!r})
+from _stage import guarded
+from fieldmark.base.errors import UserError
+def main():
+    if sys.argv[1] == "fail":
+        raise UserError("it fails")
+    open(sys.argv[1], "w").close()
+    time.sleep(60 if sys.argv[1] == "wait" else 0)
+guarded(main)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    Repo.init(str(tmp_path), no_scm=True).close()
+    return tmp_path
+
+
+def pipeline(folder: Path, **stages: str) -> None:
+    lines = [f"  {name}: {{cmd: python script.py {word}, outs: [{word}]}}" for name, word in stages.items()]
+    (folder / "dvc.yaml").write_text("\n".join(["stages:", *lines, ""]))
+
+
+def rows(printed: str) -> list[str]:
+    """Return the first column of the table; empty where there is none."""
+    return re.findall(r"^(\S+(?: \(not done\))?) +\d+\.\d +\d+%$", printed, re.MULTILINE)
+
+
+def test_a_run_ends_with_its_stages_and_one_without_stages_with_none(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipeline(project, first="one", second="two")
+    assert reproduce(project) == 0
+    assert sorted(rows(capfd.readouterr().out)) == ["dvc", "first", "second", "total"]
+    assert reproduce(project) == 0
+    assert rows(capfd.readouterr().out) == []
+    pipeline(project, first="one", second="two", third="three")
+    assert reproduce(project, ["third"]) == 0
+    assert rows(capfd.readouterr().out) == ["third", "dvc", "total"]
+
+
+def test_a_run_that_fails_says_what_was_done(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    pipeline(project, broken="fail")
+    assert reproduce(project) != 0
+    assert rows(capfd.readouterr().out) == ["broken (not done)", "dvc", "total"]
+
+
+def test_a_run_that_is_interrupted_says_what_was_done(project: Path) -> None:
+    pipeline(project, long="wait")
+    running = subprocess.Popen(
+        [sys.executable, str(STAGES / "repro.py")],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while not (project / "wait").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)  # what Ctrl-C sends: to all processes of the terminal
+    printed, _ = running.communicate()
+    assert running.returncode != 0
+    assert rows(printed) == ["long (not done)", "dvc", "total"]
+    assert "Traceback" not in printed
