@@ -17,11 +17,12 @@ from fieldmark.running.pipeline import reproduce
 STAGES = ROOT / "src/stages"
 # The real frame of all stages around one that passes, fails or waits, as its argument says.
 SCRIPT = f"""
-import sys, time
+import gc, sys, time
 sys.path.insert(0, {str(STAGES)!r})
 from _stage import guarded
 from fieldmark.base.errors import UserError
 def main():
+    assert gc.isenabled()  # it is off only while a stage imports
     if sys.argv[1] == "fail":
         raise UserError("it fails")
     open(sys.argv[1], "w").close()
