@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
@@ -22,6 +22,9 @@ from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.runtime.inference import INFERENCE_BATCH
 from fieldmark.vision.backbones import Backbone, digest
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 FOLDER = "features"  # of the stores, beside the states of the stage's runs
 MAX_PARTS = 512  # of a store: each is mapped into memory by itself
@@ -61,7 +64,7 @@ def _store_of(
     images: ImageParams,
     params: TrainParams,
     states: StateKey,
-    fabric: Fabric,
+    fabric: "Fabric",
     stage: str,
 ) -> FeatureStore:
     """Open the store for what `source`, in eval mode, gives in the precision of training.
@@ -80,7 +83,7 @@ def _store_of(
 
 
 @torch.inference_mode()
-def _layout(source: Backbone, side: int, fabric: Fabric, half: bool) -> Layout:
+def _layout(source: Backbone, side: int, fabric: "Fabric", half: bool) -> Layout:
     """Measure the layout on a blank picture."""
     blank = torch.zeros(1, 3, side, side, dtype=torch.uint8, device=fabric.device)
     with fabric.autocast():
@@ -107,7 +110,7 @@ def _free(store: FeatureStore) -> int:
     return shutil.disk_usage(store.folder).free
 
 
-def _require_room(store: FeatureStore, pictures: ViewDataset, stage: str, fabric: Fabric) -> None:
+def _require_room(store: FeatureStore, pictures: ViewDataset, stage: str, fabric: "Fabric") -> None:
     """Say how much room a large store takes. Raises UserError when the disk does not have it."""
     needed, free = _needed(store), _free(store)
     if needed >= ANNOUNCED and fabric.is_global_zero:
@@ -138,7 +141,7 @@ def _room_named(store: FeatureStore, views: int) -> Iterator[None]:
 
 @torch.inference_mode()
 def _fill(
-    store: FeatureStore, source: Backbone, pictures: EveryView, fabric: Fabric, workers: int, desc: str
+    store: FeatureStore, source: Backbone, pictures: EveryView, fabric: "Fabric", workers: int, desc: str
 ) -> None:
     """Write this process's share of the parts that are missing.
 

@@ -1,10 +1,10 @@
 """Training pictures in a fixed number of augmented views, so that what is computed from a view can be kept."""
 
-from typing import Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from torchvision.transforms import v2
 
 from fieldmark.datasets.data.batches.loading import PictureDataset, Slice, mix
 from fieldmark.datasets.data.packed.store import ImageStore
@@ -24,7 +24,7 @@ class ViewDataset(PictureDataset):
         store: ImageStore,
         rows: NDArray[np.int64],
         labels: NDArray[np.int64],
-        transform: v2.Compose,
+        transform: Callable[..., Any],
         seed: int,
         views: int,
     ) -> None:
