@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
 
 from fieldmark.evaluation.arrays import Array
 
@@ -112,6 +111,8 @@ def with_seeds(values: Array, low: float, high: float, together: float) -> Inter
     `together` is the part of that variance which the classes have, as they differ from seed to seed: it is in the
     interval already.
     """
+    from scipy.stats import t  # takes a second to import: a single seed does without
+
     seeds, value = len(values), float(values.mean())
     raw = values.var(ddof=1) / seeds
     added = t.ppf((1 + LEVEL) / 2, seeds - 1) * np.sqrt(max(raw - together / seeds, 0.0))

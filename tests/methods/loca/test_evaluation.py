@@ -53,10 +53,10 @@ def figures(tmp_path: Path) -> FigureFolder:
     return FigureFolder(tmp_path / "figures")
 
 
-def models(task: Task, block: LocaParams) -> dict[str, Loca]:
+def models(task: Task, block: LocaParams, shift: int = 0) -> dict[str, Loca]:
     """Every variant with random weights of its own, as after training."""
     built = {}
-    for seed, variant in enumerate(Loca.variants(block)):
+    for seed, variant in enumerate(Loca.variants(block), shift):
         torch.manual_seed(seed)
         built[variant.name] = Loca.build(variant, task).eval()
     return built
@@ -153,6 +153,26 @@ def test_claims_are_paired_differences_of_what_is_reported(
     chance = claims["Positions of unseen pictures are predicted better than by chance"]
     assert chance.value == pytest.approx(rows["LOCA"]["position_accuracy"] - 1 / 16)
     assert "A single picture's positions are easier to predict than those across views" in claims
+
+
+def test_two_seeds_are_scored_each_and_their_mean_is_reported(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
+    block = params(variants=["random", "supervised", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    first, second = models(masked, block), models(masked, block, shift=7)
+    second["supervised"] = first["supervised"]  # made once
+    several = {name: [first[name], second[name]] for name in ("random", "LOCA")}
+    result = evaluate(several | {"supervised": [first["supervised"]]}, block, masked, figures)
+    alone = [values(evaluate(of_one_seed(one), block, masked, figures)) for one in (first, second)]
+    for variant in result.variants:
+        for key, measure in variant.measures.items():
+            parts = [rows[variant.name][key] for rows in alone]
+            assert measure.value == pytest.approx(np.mean(parts))
+            assert measure.seeds == (() if variant.name == "supervised" else pytest.approx(parts))
+    [claim] = [one for one in result.claims if one.claim == "LOCA beats pretraining with labels, by probe"]
+    gains = [rows["LOCA"]["miou_probe"] - rows["supervised"]["miou_probe"] for rows in alone]
+    assert claim.seeds == pytest.approx(gains)
+    assert claim.low <= min(gains) < max(gains) <= claim.high  # two seeds that differ tell little of a third
 
 
 def test_without_masks_only_the_pretext_task_is_scored(

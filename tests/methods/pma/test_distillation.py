@@ -1,6 +1,7 @@
 """Distillation: the loss by hand, a teacher that stays as it is, answers kept where pictures stay the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.registry import load_distillation
 from fieldmark.contract.variants import load_students, train_variants
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation import DistillParams, distil
@@ -183,6 +185,21 @@ def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     assert student.attention is None
     assert student.encoder is None
     assert not torch.equal(student.classifier.weight, twin.classifier.weight)
+
+
+def test_a_student_learns_from_the_teacher_in_its_place(
+    made: Make, task: Task, params: Callable[..., PmaParams]
+) -> None:
+    train_variants("pma", params(variants=["PMA"], stages=2, seeds=[3, 10]), task, Path("teachers"))
+    curves = distil(made(seeds=[1, 2]), task, Path("teachers"), Path("students"))
+    assert list(curves) == ["student/1", "student/2", "twin/1", "twin/2"]
+    Path("alone/PMA").mkdir(parents=True)
+    Path("teachers/PMA/10").rename("alone/PMA/0")
+    elsewhere = replace(task, states=StateKey(Path("others")))
+    assert distil(made(seeds=[2], students=["student"]), elsewhere, Path("alone"), Path("second"))
+    both, [second] = load_students(Path("students")), load_students(Path("second"))["student"]
+    assert [model.params.seeds for model in both["student"]] == [(1,), (2,)]
+    assert torch.equal(both["student"][1].classifier.weight, second.classifier.weight)
 
 
 def test_a_teacher_of_other_classes_is_refused(made: Make, task: Task, teachers: Path) -> None:

@@ -126,10 +126,11 @@ def _by_class(dense: Sequence[Dense], test: Pairs) -> dict[str, dict[str, float 
 
 
 def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[str]:
+    intervals = resampling("test pictures", seeds)
     if not dense:
-        return [NO_MASKS]
+        return [NO_MASKS, intervals]
     notes = [
-        resampling("test pictures", seeds),
+        intervals,
         "mIoU is the mean over labels that occur, from the pixels of all test pictures together, at the stored "
         "size. Pictures are seen whole, made square; the paper slides a window.",
         "Probes are linear on frozen features, standardised by channel; every variant has the same recipe and "
