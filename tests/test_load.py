@@ -1,5 +1,6 @@
 """`fieldmark.load`: pictures of every kind give the descriptor that evaluation saw."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,15 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no trained model"):
         fieldmark.load(tmp_path)
+
+
+def test_the_folder_of_a_variant_gives_its_only_model_or_says_its_seeds(folder: Path, tmp_path: Path) -> None:
+    variant = tmp_path / "R"
+    shutil.copytree(folder, variant / "3")
+    assert fieldmark.load(variant).model.variant == fieldmark.load(folder).model.variant
+    shutil.copytree(folder, variant / "12")
+    with pytest.raises(UserError) as caught:
+        fieldmark.load(variant)
+    assert (
+        str(caught.value) == f"{variant} holds the models of seeds 3, 12; name one, such as {variant / '3'}"
+    )

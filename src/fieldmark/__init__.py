@@ -12,14 +12,15 @@ __all__ = ["load"]
 
 
 def load(path: str | Path) -> TrainedModel:
-    """Return the trained model in a folder such as `models/irt/variants/R`.
+    """Return the trained model in a folder such as `models/irt/variants/R/0`, where 0 is the seed.
 
     `embed(pictures)` gives unit-length descriptors (N, D), `predict(pictures)` a prediction per picture, whichever
     the method does; a picture is a path, bytes, a PIL image or uint8 pixels (H, W, 3). Raises UserError (of
-    `fieldmark.base.errors`) when the folder holds no trained model.
+    `fieldmark.base.errors`) when the folder holds no trained model. The folder of a variant
+    gives its model where there is only one.
 
     >>> import fieldmark
-    >>> model = fieldmark.load("models/irt/variants/R")
+    >>> model = fieldmark.load("models/irt/variants/R/0")
     >>> vectors = model.embed(["a.jpg", "b.jpg"])
     >>> len(vectors), round(float(vectors[0] @ vectors[0]), 3)
     (2, 1.0)

@@ -62,7 +62,7 @@ class Prediction:
 
 
 class TrainedModel:
-    """A model read from `models/<method>/variants/<variant>`, with the test geometry it was evaluated with."""
+    """A model read from `models/<method>/variants/<variant>/<seed>`, with the test geometry it was evaluated with."""
 
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder)

@@ -16,7 +16,7 @@ def main(name: str, configuration: Configuration) -> None:
     distillation, history = load_distillation(name), f"distill-{name}"
     params = configuration.item("distill", name, distillation.PARAMS)
     teachers = MODELS / name / "variants"
-    inputs = sorted(teachers.glob("*/*.*"))
+    inputs = sorted(teachers.glob("*/*/*.*"))
     task = open_task(configuration, f"distill@{name}", params, params, history, inputs)
     with output_folder(MODELS / name / "students") as folder:
         curves = distillation.distil(params, task, teachers, folder)

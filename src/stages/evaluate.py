@@ -1,5 +1,6 @@
 """Score every trained variant and student of a method on its test pictures; draw figures."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from _stage import run
@@ -8,7 +9,7 @@ from _task import MODELS, open_task
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import load_evaluation, load_method
-from fieldmark.contract.variants import load_students, load_variants
+from fieldmark.contract.variants import AnyMethod, load_students, load_variants
 from fieldmark.engine.wiring import read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult
@@ -24,12 +25,25 @@ def main(name: str, configuration: Configuration) -> None:
     if name in configuration.section("distill"):
         models |= load_students(MODELS / name / "students")
     with atomic_folder(REPORTS / "figures" / name) as folder:
-        figures = FigureFolder(folder)
+        figures = FigureFolder(folder, remark(len(params.seeds)))
         evaluation: Evaluation = load_evaluation(name)(models, params, task, figures)
         figures.write_index()
-    result = MethodResult(method=name, **wiring.model_dump(), **evaluation.model_dump())
+    result = MethodResult(
+        method=name, precision=precision(models), **wiring.model_dump(), **evaluation.model_dump()
+    )
     write_json(REPORTS / f"results/{name}.json", result.model_dump(mode="json"))
     write_json(REPORTS / f"metrics/{name}.json", evaluation.metric_values)
+
+
+def remark(seeds: int) -> str:
+    """Say in every caption that figures show one seed of several."""
+    return f"Of the first of {seeds} seeds." if seeds > 1 else ""
+
+
+def precision(models: Mapping[str, Sequence[AnyMethod]]) -> str:
+    """Name the precision in which the models were trained; both, where it was not the same for all."""
+    found = {model.precision for by_seed in models.values() for model in by_seed if model.precision}
+    return " and ".join(sorted(found))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from _stage import PARAMS, guarded
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import write_text
 from fieldmark.reporting.build import build_readme_block, build_report
+from fieldmark.reporting.claims import claims_table, read_claims
 from fieldmark.reporting.plots import write_plots
 from fieldmark.reporting.reading import read_methods
 from fieldmark.reporting.summary import update_readme
 
 REPORTS = Path("reports")
 PREPARED = Path("data/prepared")
+CLAIMS = REPORTS / "claims.json"
 README = Path("README.md")
 
 
@@ -27,9 +29,12 @@ def report() -> None:
 
 
 def readme() -> None:
-    """Bring the numbers in README.md up to date with the results. No part of the pipeline."""
-    block = build_readme_block(REPORTS, read_yaml(PARAMS))
-    write_text(README, update_readme(README.read_text(encoding="utf-8"), block))
+    """Bring the numbers and claims in README.md up to date with the results. No part of the pipeline."""
+    text = README.read_text(encoding="utf-8")
+    text = update_readme(text, build_readme_block(REPORTS, read_yaml(PARAMS)))
+    if CLAIMS.exists():
+        text = update_readme(text, claims_table(read_claims(CLAIMS).claims), "claims")
+    write_text(README, text)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Train every variant of a method on its split, starting from its backbone."""
+"""Train every variant of a method from every seed on its split, starting from its backbone."""
 
 from _stage import run
 from _task import MODELS, open_task
@@ -15,7 +15,9 @@ from fieldmark.runtime.distributed import first_process
 
 def main(name: str, configuration: Configuration) -> None:
     params = configuration.method_block(name, load_method(name).Params)
-    task = open_task(configuration, f"train@{name}", read_wiring(configuration, name), params, name)
+    # A run is named after its seed, so that a seed may be added while others are half trained.
+    seedless = params.model_copy(update={"seeds": ()})
+    task = open_task(configuration, f"train@{name}", read_wiring(configuration, name), seedless, name)
     with output_folder(MODELS / name / "variants") as folder:
         curves = train_variants(name, params, task, folder)
     if first_process():

@@ -29,7 +29,7 @@ FOUND = {  # what a stage finds by name in the folder of its method
     "evaluate": ["__init__.py", "model", "evaluation"],
 }
 # scripts that people and workflows call
-NO_STAGES = ("in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
+NO_STAGES = ("claims.py", "in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
 TRAININGS = ("pretrain", "clip", "train", "distill")
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
 MAX_UNUSED, MAX_LINES = 20, 230
@@ -248,7 +248,8 @@ def test_changing_a_method_concerns_its_own_stages_only(stages):
 
 def test_artifacts_are_models_that_the_default_trains():
     for artifact in read_yaml(ROOT / "dvc.yaml")["artifacts"].values():
-        top, name, kind, model = Path(artifact["path"]).parts
+        top, name, kind, model, seed = Path(artifact["path"]).parts
         assert (top, artifact["type"]) == ("models", "model")
         block = PARAMS[name] if kind == "variants" else PARAMS["distill"][name]
         assert model in block[kind], artifact["path"]
+        assert int(seed) in block["seeds"], artifact["path"]

@@ -108,7 +108,7 @@ def test_all_variants_of_a_block_are_trained_saved_and_loaded(
     task = wired_task(tmp_path / "data", read_wiring(CONFIGURATION, name))
     asked = load_method(name).variants(block)
     curves = train_variants(name, block, task, tmp_path / "models")
-    assert list(curves) == [variant.name for variant in asked if variant.trained]
+    assert list(curves) == [f"{variant.name}/0" for variant in asked if variant.trained]
     loaded = load_variants(name, block, tmp_path / "models")
-    assert [(key, model.variant) for key, model in loaded.items()] == [(v.name, v) for v in asked]
-    assert not any(model.training for model in loaded.values())
+    assert [(key, model.variant) for key, [model] in loaded.items()] == [(v.name, v) for v in asked]
+    assert not any(model.training for [model] in loaded.values())

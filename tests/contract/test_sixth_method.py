@@ -18,6 +18,7 @@ EXAMPLE = sorted(path for path in SIXTH.rglob("*") if path.suffix in (".py", ".y
 MAX_LINES = 200
 METHOD = "src/fieldmark/methods/proxy"
 TINY: dict[str, Any] = {
+    "seeds": [0, 1],
     "dim": 8,
     "images": {"side": 32},
     "train": {"steps": 3, "batch_size": 8, "images_per_class": 4, "lr": 1e-3},
@@ -69,22 +70,32 @@ def test_nothing_else_is_touched(project):
 def test_it_is_trained(project):
     folder, _, ran = project
     assert {"train@proxy", "evaluate@proxy"} <= ran
-    for variant, steps in {"frozen": 0, "head": 3}.items():
-        model = json.loads((folder / f"models/proxy/variants/{variant}/model.json").read_text())
-        assert (model["method"], model["variant"]) == ("proxy", variant)
-        assert model["params"]["train"]["steps"] == steps
-    curve = (folder / "reports/history/proxy/head.csv").read_text().splitlines()
-    assert curve[0].startswith("step,lr,softmax")
-    assert curve[1].startswith("3,")
+    models = {
+        path.parent: json.loads(path.read_text()) for path in (folder / "models/proxy").rglob("model.json")
+    }
+    assert {model["method"] for model in models.values()} == {"proxy"}
+    steps = {
+        f"{model['variant']}/{path.name}": model["params"]["train"]["steps"] for path, model in models.items()
+    }
+    assert steps == {"frozen/0": 0, "head/0": 3, "head/1": 3}  # the frozen backbone is made once
+    assert [model["params"]["seeds"] for path, model in models.items() if path.name == "1"] == [[1]]
+    for seed in (0, 1):
+        curve = (folder / f"reports/history/proxy/head/{seed}.csv").read_text().splitlines()
+        assert curve[0].startswith("step,lr,softmax")
+        assert curve[1].startswith("3,")
 
 
 def test_it_is_scored_and_has_a_claim(project):
     folder, _, _ = project
     result = json.loads((folder / "reports/results/proxy.json").read_text())
     assert [variant["name"] for variant in result["variants"]] == ["frozen", "head"]
-    frozen, head = (variant["measures"]["recall@1"]["value"] for variant in result["variants"])
+    assert result["precision"] == "fp32"
+    frozen, head = (variant["measures"]["recall@1"] for variant in result["variants"])
+    assert "seeds" not in frozen
+    assert head["value"] == pytest.approx(sum(head["seeds"]) / 2, abs=1e-5)
     [claim] = result["claims"]
-    assert claim["value"] == pytest.approx(head - frozen, abs=1e-5)
+    assert claim["value"] == pytest.approx(head["value"] - frozen["value"], abs=1e-5)
+    assert claim["seeds"] == pytest.approx([one - frozen["value"] for one in head["seeds"]], abs=1e-5)
     metrics = json.loads((folder / "reports/metrics/proxy.json").read_text())
     assert set(metrics) == {"frozen.recall@1", "frozen.map@r", "head.recall@1", "head.map@r"}
 
@@ -95,11 +106,13 @@ def test_it_stands_in_the_report(project):
     for text in (page, summary):
         assert "Proxy: a linear head on a frozen backbone" in text
         assert "A head that knows the training classes beats the frozen backbone" in text
+        assert "over 2 seeds" in text
     assert (folder / "reports/figures/proxy/recall.svg").exists()
+    assert "Of the first of 2 seeds." in page
 
 
 def test_what_inference_does_not_need_is_not_saved(project):
     folder, _, _ = project
-    weights = load_file(folder / "models/proxy/variants/head/weights.safetensors")
+    weights = load_file(folder / "models/proxy/variants/head/1/weights.safetensors")
     assert {"head.weight", "head.bias"} <= weights.keys()
     assert "proxies" not in weights

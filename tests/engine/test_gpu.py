@@ -34,7 +34,7 @@ def test_training_on_cuda_follows_the_cpu(
         task = dataclasses.replace(task, runtime=RuntimeParams(device=device, workers=1))
         torch.manual_seed(0)
         method = Irt.build(Irt.named(params, "R"), task)
-        train_on(method, params.images, params.train, task, f"irt/{device}")
+        train_on(method, params.images, params.seeded, task, f"irt/{device}")
         vectors[device] = task.run(method, method.embed, task.subset("test"), params.images, device)
     similarity = (vectors["cpu"] * vectors["cuda"]).sum(1)
     assert float(similarity.min()) > (0.999 if precision == "fp32" else 0.97)

@@ -62,12 +62,12 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "device", "processor", "expected"),
     [
-        ("bf16", "cpu", "AVX512", "bf16-mixed"),
-        ("bf16", "cpu", "AVX2", "32-true"),
-        ("bf16", "cpu", "DEFAULT", "32-true"),
-        ("bf16", "cuda", "AVX2", "bf16-mixed"),
-        ("fp32", "cpu", "AVX512", "32-true"),
-        ("fp32", "cuda", "AVX2", "32-true"),
+        ("bf16", "cpu", "AVX512", "bf16"),
+        ("bf16", "cpu", "AVX2", "fp32"),
+        ("bf16", "cpu", "DEFAULT", "fp32"),
+        ("bf16", "cuda", "AVX2", "bf16"),
+        ("fp32", "cpu", "AVX512", "fp32"),
+        ("fp32", "cuda", "AVX2", "fp32"),
     ],
 )
 def test_half_precision_where_the_hardware_has_it(

@@ -10,7 +10,7 @@ from support.regression import Linear, regress, states
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.monitor import write_curves
-from fieldmark.figures.curves import read_curves
+from fieldmark.figures.curves import curves_by_loss, labelled, read_curves
 
 
 @pytest.fixture(autouse=True)
@@ -88,12 +88,15 @@ def test_written_curves_come_back_and_what_lacks_is_nan(tmp_path: Path) -> None:
         {"step": 10, "lr": 0.1, "a": 1.5, "c": math.nan},
         {"step": 20, "lr": 0.1, "a": 1.25, "b": 2.0, "c": 3.0},
     ]
-    write_curves(tmp_path / "h", {"L": points, "R": [{"step": 10, "lr": 0.1, "a": 1.5}]})
+    short = [{"step": 10, "lr": 0.1, "a": 1.5}]
+    write_curves(tmp_path / "h", {"L/0": points, "R/10": short, "R/9": points})
     curves = read_curves(tmp_path / "h")
-    assert list(curves) == ["L", "R"]
-    assert curves["R"] == {"step": [10], "lr": [0.1], "a": [1.5]}
-    assert curves["L"]["a"] == [1.5, 1.25]
-    assert str(curves["L"]["b"]) == "[nan, 2.0]"
-    assert str(curves["L"]["c"]) == "[nan, 3.0]"
+    assert {name: list(by_seed) for name, by_seed in curves.items()} == {"L": [0], "R": [9, 10]}
+    assert curves["R"][10] == {"step": [10], "lr": [0.1], "a": [1.5]}
+    assert curves["L"][0]["a"] == [1.5, 1.25]
+    assert str(curves["L"][0]["b"]) == "[nan, 2.0]"
+    assert str(curves["L"][0]["c"]) == "[nan, 3.0]"
+    assert list(labelled(curves)) == ["L", "R from seed 9", "R from seed 10"]
+    assert curves_by_loss(curves)["a"]["R"] == ([10.0, 20.0], [1.5, 1.25])  # of the first seed
     write_curves(tmp_path / "none", {})
     assert read_curves(tmp_path / "none") == {}

@@ -15,7 +15,7 @@ from support.tiny import SIDE, make_task
 
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.checkpoint import StateKey
-from fieldmark.engine.params import TrainParams
+from fieldmark.engine.params import TrainRecipe
 from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
@@ -27,7 +27,7 @@ def irt_params(**train: object) -> IrtParams:
     fields = {"steps": STEPS, "batch_size": 6, "images_per_class": 2, "lr": 1e-3, "ema": 0.9, **train}
     return IrtParams(
         images=ImageParams(side=SIDE, jitter=0.2),
-        train=TrainParams(**fields),
+        train=TrainRecipe(**fields),
         memory=MemoryParams(momentum=0.9),
     )
 
@@ -38,7 +38,7 @@ def run(folder: Path, task_folder: Path, workers: int = 0, **train: object) -> I
     task = dataclasses.replace(make_task(task_folder, workers=workers), states=StateKey(folder))
     torch.manual_seed(0)
     method = Irt.build(Irt.named(params, "R"), task)
-    train_on(method, params.images, params.train, task, "irt/R")
+    train_on(method, params.images, params.seeded, task, "irt/R")
     return method
 
 

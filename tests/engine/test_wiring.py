@@ -23,7 +23,7 @@ def wired(**changes: Any) -> Configuration:
 
 def test_a_method_works_on_what_is_there() -> None:
     assert read_wiring(wired(), "irt").model_dump() == IRT
-    assert read_wiring(wired(backbone="loca/variants/LOCA"), "irt").backbone == "loca/variants/LOCA"
+    assert read_wiring(wired(backbone="loca/variants/LOCA/0"), "irt").backbone == "loca/variants/LOCA/0"
     assert read_wiring(wired(text="prompts/scenes"), "irt").text == "prompts/scenes"
 
 
@@ -35,7 +35,8 @@ def test_a_method_works_on_what_is_there() -> None:
         ({"backbone": "backbones/vitt"}, "backbones has no 'vitt'; did you mean 'vit'"),
         ({"backbone": "vit"}, "methods.irt.backbone is 'vit'; write backbones/NAME"),
         ({"backbone": "irt/variants/R"}, "methods.irt.backbone is 'irt/variants/R'; write backbones/NAME"),
-        ({"backbone": "loca/students/x"}, "write backbones/NAME"),
+        ({"backbone": "loca/students/x/0"}, "write backbones/NAME"),
+        ({"backbone": "loca/variants/LOCA"}, "or METHOD/variants/VARIANT/SEED for what another method"),
         ({"text": "prompts/scene"}, "prompts has no 'scene'; did you mean 'scenes'"),
         (
             {"text": "phrases/birds"},

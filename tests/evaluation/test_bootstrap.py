@@ -64,7 +64,7 @@ def test_degenerate_input():
     ("values", "clusters"), [([], []), ([1.0, np.nan], [0, 1]), ([1.0, 2.0], [0]), ([[1.0]], [[0]])]
 )
 def test_bad_input_is_refused(values, clusters):
-    with pytest.raises(ValueError, match=r"interval needs|must both have shape"):
+    with pytest.raises(ValueError, match=r"interval needs|values must have shape"):
         interval(values, clusters)
 
 

@@ -101,8 +101,14 @@ def simulated_pair(seed):
     return *embeddings, clusters
 
 
+def simulated(seed):
+    """The same as of a single training seed."""
+    first, second, clusters = simulated_pair(seed)
+    return [first], [second], clusters
+
+
 def test_components_difference_covers_what_repeated_sampling_gives():
-    found = [components_difference(*simulated_pair(seed)) for seed in range(40)]
+    found = [components_difference(*simulated(seed)) for seed in range(40)]
     values = np.array([one.value for one in found])
     half_widths = np.array([(one.high - one.low) / 2 for one in found])
     assert 0.7 < half_widths.mean() / (1.96 * values.std()) < 2.5
@@ -117,19 +123,19 @@ def test_components_difference_leaves_each_group_out_in_turn():
         counts.append([np.interp(0.9, [0, *energy], range(17)) for energy in energies])
     left, right = np.array(counts).T
     half = 1.96 * np.sqrt(29 / 30 * np.sum((left - right - (left - right).mean()) ** 2))
-    found = components_difference(first, second, clusters)
+    found = components_difference([first], [second], clusters)
     assert found.high - found.value == pytest.approx(half)
     assert found.value - found.low == pytest.approx(half)
 
 
 def test_components_difference_of_equal_embeddings_is_zero():
     first, _, clusters = simulated_pair(0)
-    assert components_difference(first, first, clusters) == Interval(0, 0, 0)
+    assert components_difference([first], [first], clusters) == Interval(0, 0, 0)
 
 
 def test_components_difference_refuses_other_pictures():
     first, second, clusters = simulated_pair(0)
     with pytest.raises(ValueError, match="same pictures"):
-        components_difference(first, second[:4], clusters)
+        components_difference([first], [second[:4]], clusters)
     with pytest.raises(ValueError, match="two clusters"):
-        components_difference(first, second, np.zeros(150))
+        components_difference([first], [second], np.zeros(150))

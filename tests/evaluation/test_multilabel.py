@@ -168,7 +168,7 @@ def test_intervals_cover_the_value_of_many_pictures_where_percentiles_do_not():
 def difference(first, second, targets):
     gains = multilabel_map(first, targets)["ap"] - multilabel_map(second, targets)["ap"]
     draws = [resampled_ap(scores, targets, resamples=200) for scores in (first, second)]
-    return mean_intervals(gains, draws[0] - draws[1], {})["map"]
+    return mean_intervals(gains[None], (draws[0] - draws[1])[None], {})["map"]
 
 
 def test_differences_are_paired():

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fieldmark.evaluation import mean_iou
+from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import (
     Overlaps,
     confusion_matrix,
@@ -95,7 +96,7 @@ def pictures(count, quality, classes=4, size=40):
 
 def test_interval_resamples_pictures_and_scores_their_pixels_as_a_whole():
     overlaps = pictures(12, 0.7)
-    found = miou_interval(overlaps, resamples=3000)
+    found = miou_interval([overlaps], resamples=3000)
     rng = np.random.default_rng(5)
     slow = []
     for _ in range(3000):
@@ -107,29 +108,29 @@ def test_interval_resamples_pictures_and_scores_their_pixels_as_a_whole():
     assert found.value == pytest.approx(overlaps.miou)
     assert found.low == pytest.approx(np.quantile(slow, 0.025), abs=0.01)
     assert found.high == pytest.approx(np.quantile(slow, 0.975), abs=0.01)
-    assert found == miou_interval(overlaps, resamples=3000)
+    assert found == miou_interval([overlaps], resamples=3000)
 
 
 def test_a_class_that_resamples_may_lack_keeps_the_interval_finite():
     matrices = np.zeros((3, 2, 2), int)
     matrices[:, 0, 0] = 10
     matrices[0, 1, 1] = 5
-    found = miou_interval(Overlaps.of(matrices))
+    found = miou_interval([Overlaps.of(matrices)])
     assert (found.value, found.low, found.high) == (1.0, 1.0, 1.0)
 
 
 def test_difference_is_paired():
     good, bad = pictures(20, 0.8), pictures(20, 0.5)
-    assert miou_difference(good, good) == type(miou_difference(good, good))(0.0, 0.0, 0.0)
-    found = miou_difference(good, bad)
+    assert miou_difference([good], [good]) == Interval(0.0, 0.0, 0.0)
+    found = miou_difference([good], [bad])
     assert found.value == pytest.approx(good.miou - bad.miou)
     assert 0 < found.low < found.value < found.high
     with pytest.raises(ValueError, match="same pictures"):
-        miou_difference(good, pictures(19, 0.5))
+        miou_difference([good], [pictures(19, 0.5)])
 
 
 def test_refuses_nothing_to_score():
     with pytest.raises(ValueError, match="at least one labelled pixel"):
-        miou_interval(Overlaps.of(np.zeros((2, 3, 3), int)))
+        miou_interval([Overlaps.of(np.zeros((2, 3, 3), int))])
     with pytest.raises(ValueError, match="shape"):
         Overlaps.of([])

@@ -111,8 +111,8 @@ def test_the_whole_pipeline_runs(project, first):
         "plots/losses.csv",
     ):
         assert (project / "reports" / name).stat().st_size > 0
-    assert (project / "models/irt/variants/R/model.json").exists()
-    assert (project / "models/pma/students/student/model.json").exists()
+    assert (project / "models/irt/variants/R/0/model.json").exists()
+    assert (project / "models/pma/students/student/0/model.json").exists()
     assert (project / "data/text/prompts/birds/prompts.json").exists()
     assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
 

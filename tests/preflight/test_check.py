@@ -32,6 +32,11 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return params
 
 
+def test_the_seed_of_a_backbone_keeps_its_place() -> None:
+    check(changed("backbones.vit.train.seed", 3))
+    check(changed("methods.irt.backbone", "loca/variants/LOCA/0"))
+
+
 def test_the_default_is_right() -> None:
     check(read_yaml(PARAMS))
 
@@ -44,6 +49,17 @@ def test_the_default_is_right() -> None:
         ("irt.lamda", 0.3, "unknown parameter irt.lamda; did you mean 'lambda'"),
         ("irt.train.stepz", 3, "unknown parameter irt.train.stepz; did you mean 'steps'"),
         ("irt.lambda", "0.3x", "irt.lambda"),
+        ("irt.train.seed", 1, r"^parameter irt\.train\.seed is called irt\.seeds \(a list\) now$"),
+        ("pma.train.seed", 1, r"^parameter pma\.train\.seed is called pma\.seeds \(a list\) now$"),
+        ("distill.pma.train.seed", 1, r"is called distill\.pma\.seeds \(a list\) now$"),
+        ("irt.seeds", [], "irt.seeds: seeds must be whole numbers from 0 on, at least one, in rising order"),
+        ("irt.seeds", [1, 1], "in rising order"),
+        ("irt.seeds", [2, 0], "in rising order"),
+        ("irt.seeds", [-1], "from 0 on"),
+        ("irt.seeds", 0, "parameter irt.seeds: input should be a valid tuple"),
+        ("pma.seeds", [0, 1], r"^distill\.pma\.seeds has 1 and pma\.seeds 2: give as many"),
+        ("distill.pma.seeds", [1, 2], r"^distill\.pma\.seeds has 2 and pma\.seeds 1: give as many"),
+        ("methods.irt.backbone", "loca/variants/LOCA", "or METHOD/variants/VARIANT/SEED"),
         ("irt.train.precision", "fp8", "irt.train.precision"),
         ("runtime.wokers", 3, "unknown parameter runtime.wokers; did you mean 'workers'"),
         ("runtime.device", "tpu", "runtime.device"),

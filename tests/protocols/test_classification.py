@@ -16,6 +16,7 @@ from fieldmark.protocols.classification import (
     counted,
     detailed,
     evenly_by_probability,
+    measured,
     top_difference,
 )
 
@@ -40,7 +41,7 @@ def test_a_picture_is_right_by_class_and_by_group() -> None:
 
 
 def test_measures_are_means_over_pictures() -> None:
-    measures = classified().measures
+    measures = measured([classified()])
     assert measures["top1"].value == 0.5
     assert measures["top5"].value == 1.0
     assert measures["group"].value == 0.75
@@ -52,29 +53,29 @@ def test_measures_are_means_over_pictures() -> None:
 def test_classes_without_common_groups_have_no_measure_of_groups() -> None:
     scored = classified(("a", "b", "c"))
     assert not scored.has_groups
-    assert "group" not in scored.measures
+    assert "group" not in measured([scored])
     assert scored.headline == ("top1", "top5", "calibration_error")
     assert classified().headline == ("top1", "top5", "group", "calibration_error")
 
 
 def test_parts_are_listed_by_name_with_their_pictures() -> None:
     scored = classified()
-    parts = detailed(scored, scored.picture_classes)
+    parts = detailed([scored], scored.picture_classes)
     assert [(name, part["value"], part["pictures"]) for name, part in parts.items()] == [
         ("robin", 0.0, 1),
         ("tit", 1.0, 1),
         ("wren", 0.5, 2),
     ]
-    groups = detailed(scored, scored.picture_groups)
+    groups = detailed([scored], scored.picture_groups)
     assert {name: part["pictures"] for name, part in groups.items()} == {"other": 1, "small": 3}
 
 
 def test_a_difference_is_paired_by_picture() -> None:
     first, second = classified(), replace(classified(), logits=torch.eye(3)[LABELS])
-    difference = top_difference(second, first)
+    difference = top_difference([second], [first])
     assert difference.value == 0.5
-    assert top_difference(first, first).high == 0.0
-    assert top_difference(second, first, k=2).value == 0.0
+    assert top_difference([first], [first]).high == 0.0
+    assert top_difference([second], [first], k=2).value == 0.0
 
 
 def test_pictures_are_chosen_from_the_least_to_the_most_probable() -> None:

@@ -8,7 +8,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Subset
-from fieldmark.protocols.multilabel import Truth, by_category, difference, ranking_quality, score
+from fieldmark.protocols.multilabel import Truth, by_category, difference, measured, ranking_quality, score
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def test_thresholds_are_of_probabilities_and_ranks_of_logits(truth: Truth) -> No
     scored = score("S", saturated, torch.full((4,), 0.5), truth)
     assert scored.decisions["or"] == 1.0
     assert scored.means["map"] == score("S", logits(0, truth), torch.zeros(4), truth).means["map"]
-    assert set(scored.measures) == {"map", "head", "op", "or", "of1", "cp", "cr", "cf1"}
+    assert set(measured([scored])) == {"map", "head", "op", "or", "of1", "cp", "cr", "cf1"}
 
 
 def test_a_category_without_a_test_picture_is_in_no_mean(truth: Truth) -> None:
     scored = score("S", logits(0, truth), torch.full((4,), 0.5), truth)
     assert truth.untested == ["d"]
     assert scored.means["map"] == scored.means["head"]
-    categories = by_category({"S": scored}, truth)
+    categories = by_category({"S": [scored]}, truth)
     assert list(categories) == ["b", "a", "c", "d"]  # the most frequent first, equal ones in their order
     assert categories["d"] == {"training pictures": 2, "test pictures": 0, "ap": {"S": None}}
     assert categories["a"]["ap"]["S"] == scored.ap[0]
@@ -57,9 +57,9 @@ def test_a_category_without_a_test_picture_is_in_no_mean(truth: Truth) -> None:
 
 def test_a_difference_is_that_of_the_means(truth: Truth) -> None:
     first, second = (score("S", logits(seed, truth), torch.zeros(4), truth) for seed in (0, 1))
-    gain = difference(first, second)["map"]
+    gain = difference([first], [second])["map"]
     assert gain.value == pytest.approx(first.means["map"].value - second.means["map"].value)
-    assert difference(first, first)["head"].high == 0
+    assert difference([first], [first])["head"].high == 0
 
 
 def test_scores_that_are_no_numbers_are_refused(truth: Truth) -> None:

@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     params = IrtParams.read({"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
     model = Irt.build(Irt.named(params, "R"), make_task(folder / "task"))
-    save_model(model, folder / "models/irt/variants/R")
+    save_model(model, folder / "models/irt/variants/R/0")
     for file in ("a.jpg", "b.jpg"):
         Image.new("RGB", (SIDE, SIDE), "white").save(folder / file)
     return folder

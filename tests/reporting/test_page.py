@@ -12,8 +12,8 @@ from reporting.example import HOSTILE, PARAMS, method_result, write
 
 from fieldmark.base.errors import UserError
 from fieldmark.reporting.build import build_report
-from fieldmark.reporting.page import data_uri, fingerprint, measure_table
-from fieldmark.results.schema import MethodResult
+from fieldmark.reporting.page import TrackView, _claim_track, data_uri, fingerprint, measure_table
+from fieldmark.results.schema import Claim, MethodResult
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
@@ -172,7 +172,49 @@ def test_fractions_are_per_cent_and_the_best_is_marked():
     assert unit == "%"
     assert [first.text, second.text, second.interval] == ["40.0", "50.0", "45.0 – 60.0"]
     assert (first.best, second.best) == (False, True)
-    assert (second.at, second.start, second.width) == (50.0, 45.0, 15.0)
+    assert second.track == TrackView(50.0, 45.0, 15.0)
+
+
+def several_seeds(root):
+    """The example with two seeds, and a claim that cannot be tested."""
+    result = method_result()
+    result["variants"][0]["measures"]["recall@1"]["seeds"] = [0.65, 0.66]
+    result["claims"][0]["seeds"] = [0.02, 0.05]
+    result["claims"][2] |= {"verdict": "not testable here", "reason": f"Both are one {HOSTILE}"}
+    write(root / "reports/results/irt.json", result)
+
+
+def test_each_seed_is_a_dot_and_verdicts_say_what_they_rest_on(root):
+    assert "<s " not in build(root)[0]
+    assert "in this run" in Page(build(root)[0]).text
+    several_seeds(root)
+    html = build(root)[0]
+    page = Page(html)
+    dots = html.split('<s style="left:')[1:]
+    # Of the measure from 0 to 1; of the claim from 0, which lies left of its interval, to its end at 0.058.
+    assert [dot.partition("%")[0] for dot in dots] == ["65.0", "66.0", "34.5", "86.2"]
+    assert html.count("<em style") == 1
+    assert "✓holdsover 2 seeds" in page.text
+    assert "✗does not holdin this run" in page.text
+    assert f"Both are one {' '.join(HOSTILE.split())}" in page.text
+    assert "∅not testable here" in page.text
+    assert "not testable here1" in page.text  # of the tally
+    assert "not measured" not in page.text
+
+
+def test_the_summary_names_the_value_of_each_seed(root):
+    several_seeds(root)
+    summary = build(root)[1]
+    assert "+3.5 points, 95 % interval +1.2 to +5.8; by seed +2.0, +5.0 | ✓ holds over 2 seeds" in summary
+    assert "| ∅ not testable here |" in summary
+    assert "1 holds, 1 does not hold, 1 not testable here" in summary
+
+
+def test_a_claim_that_lies_nowhere_else_than_at_zero_has_no_track():
+    claim = Claim(
+        claim="c", paper="p", decides="d", value=0, low=0, high=0, seeds=(0, 0), verdict="does not hold"
+    )
+    assert _claim_track(claim) is None
 
 
 def test_of_an_error_the_smallest_is_the_best():

@@ -35,8 +35,10 @@ def result(name: str, measure: str, **details: object) -> MethodResult:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     history = tmp_path / "history"
-    (history / "irt").mkdir(parents=True)
-    (history / "irt" / "R.csv").write_text("step,lr,koleo,loss\n10,0.1,1,3.5\n20,0.1,,2.25\n")
+    curves = {"pretrain-vit/vit": 4.5, "irt/R/0": 3.5, "irt/L/10": 2.0, "irt/L/9": 1.0}
+    for name, loss in curves.items():
+        (history / name).parent.mkdir(parents=True, exist_ok=True)
+        (history / f"{name}.csv").write_text(f"step,lr,koleo,loss\n10,0.1,1,{loss}\n20,0.1,,0.25\n")
     rare, frequent = (
         {"training pictures": count, "ap": {"CPRFL": precision}} for count, precision in ((1, None), (9, 0.5))
     )
@@ -51,7 +53,10 @@ def test_tables_join_all_methods(folder: Path) -> None:
     assert variants["value"].tolist() == [0.25, 0.5] * 2
     assert (variants["low"].tolist()[0], variants["high"].tolist()[0]) == (0.2, 0.3)
     losses = (folder / "losses.csv").read_text()
-    assert losses == "training,variant,step,loss\nirt,R,10,3.5\nirt,R,20,2.25\n"
+    first = [line for line in losses.splitlines() if ",10," in line]
+    names = ["pretrain-vit,vit,10,4.5", "irt,L from seed 9,10,1", "irt,L from seed 10,10,2", "irt,R,10,3.5"]
+    assert [line.removesuffix(".0") for line in first] == names
+    assert losses.startswith("training,variant,step,loss\n")
     classes = (folder / "classes.csv").read_text()
     assert classes == "method,class,variant,ap\ncprfl,tree,CPRFL,0.5\ncprfl,owl,CPRFL,\n"
 

@@ -55,8 +55,8 @@ def test_a_changed_verdict_comes_first_with_both_differences(folders):
     write_params(folders / "new", methods={"irt": {}}, irt={"lambda": 0.3})
     text = page(folders)
     assert rows(text, "Claims") == [
-        ["irt", "KoLeo helps", "recall@1 of R minus L", "✓ holds: +3.0 points (+1.0 to +5.0)",
-         "? undecided: +2.0 points (−2.0 to +6.0)"],
+        ["irt", "KoLeo helps", "recall@1 of R minus L", "✓ holds in this run: +3.0 points (+1.0 to +5.0)",
+         "? undecided in this run: +2.0 points (−2.0 to +6.0)"],
     ]  # fmt: skip
     assert text.index("### Claims") < text.index("### Headline measures") < text.index("### Parameters")
 
@@ -73,9 +73,12 @@ def test_claims_that_came_or_went_are_named(folders):
     ]
     write_method(folders / "new", "irt", R, others)
     changed = {(row[1], row[2]): row[3:] for row in rows(page(folders), "Claims")}
-    holds = "✓ holds: +3.0 points (+1.0 to +5.0)"
+    holds = "✓ holds in this run: +3.0 points (+1.0 to +5.0)"
     assert changed == {
-        ("It spreads", "recall@1 of R minus L"): ["–", "✗ does not hold: −3.0 points (−5.0 to −1.0)"],
+        ("It spreads", "recall@1 of R minus L"): [
+            "–",
+            "✗ does not hold in this run: −3.0 points (−5.0 to −1.0)",
+        ],
         ("KoLeo helps", "map of R minus L"): ["–", holds],
         ("KoLeo helps", "recall@1 of R minus L"): [holds, "–"],
     }

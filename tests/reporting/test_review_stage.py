@@ -40,7 +40,8 @@ PAGE = """\
 
 | method | claim | decided by | old verdict | new verdict |
 | --- | --- | --- | --- | --- |
-| irt | KoLeo helps | R minus L | ✓ holds: +3.0 points (+1.0 to +5.0) | ? undecided: +1.0 points (−2.0 to +5.0) |
+| irt | KoLeo helps | R minus L | ✓ holds in this run: +3.0 points (+1.0 to +5.0) | \
+? undecided in this run: +1.0 points (−2.0 to +5.0) |
 
 ### Headline measures: 1 changed
 

@@ -26,7 +26,8 @@ def test_tables_keep_their_columns_under_hostile_names(root):
 def test_numbers_and_verdicts_are_there(root):
     _, summary = build_report(root / "reports", root / "data/prepared", PARAMS)
     for expected in (
-        "**65.5** (64.0 – 67.0)", "| 31 |", "✓ holds", "✗ does not hold", "? undecided", "not measured",
+        "**65.5** (64.0 – 67.0)", "| 31 |", "✓ holds in this run", "✗ does not hold in this run",
+        "? undecided in this run", "not measured",
         "1 holds, 1 does not hold, 1 undecided", "Not evaluated yet: frpt.",
         "+3.5 points, 95 % interval +1.2 to +5.8",
     ):  # fmt: skip
@@ -50,8 +51,8 @@ def test_markdown_escapes(text, expected):
 
 def test_readme_block_is_replaced_in_place(root):
     block = build_readme_block(root / "reports", PARAMS)
-    assert block.splitlines()[-1].endswith("R **65.5** · L 62.0 | 1 | 1 | 1 |")
-    assert {unescaped_bars(line) for line in block.splitlines()} == {7}
+    assert block.splitlines()[-1].endswith("R **65.5** · L 62.0 | 1 | 1 | 1 | 0 |")
+    assert {unescaped_bars(line) for line in block.splitlines()} == {8}
     assert "<script" not in block
     before = "# Fieldmark\n<!-- numbers:begin -->\nold\n<!-- numbers:end -->\nrest\n"
     once = update_readme(before, block)

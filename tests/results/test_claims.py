@@ -1,9 +1,11 @@
 """Verdicts follow from intervals alone."""
 
 import pytest
+from pydantic import ValidationError
 
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.results.claims import claim_difference, verdict
+from fieldmark.results.claims import claim_difference, untestable, verdict
+from fieldmark.results.schema import Claim
 
 
 @pytest.mark.parametrize(
@@ -54,6 +56,26 @@ def test_a_margin_lets_a_difference_reach_to_the_other_side(low, high, claimed, 
     claim = claim_difference("nearly as good", "p", "d", difference, claimed, margin=0.02)
     assert claim.verdict == expected
     assert (claim.value, claim.low, claim.high) == (difference.value, low, high)
+
+
+def test_a_claim_keeps_the_difference_of_each_seed():
+    several = claim_difference("c", "p", "d", Interval(0.02, 0.01, 0.03, (0.015, 0.025)), margin=0.1)
+    assert several.seeds == (0.015, 0.025)
+    assert several.model_dump()["seeds"] == (0.015, 0.025)
+
+
+def test_what_cannot_be_tested_has_a_reason_and_no_number():
+    claim = untestable("R beats R", "none", "recall@1", "Both are one model.")
+    assert claim.model_dump(exclude_none=True) == {
+        "claim": "R beats R",
+        "paper": "none",
+        "decides": "recall@1",
+        "verdict": "not testable here",
+        "reason": "Both are one model.",
+    }
+    for wrong in ({"verdict": "holds"}, {"reason": ""}):
+        with pytest.raises(ValidationError, match="a reason belongs to a claim"):
+            Claim(**{**claim.model_dump(), **wrong})
 
 
 def test_claim_has_the_form_of_a_results_file():

@@ -33,6 +33,15 @@ def test_measures_may_be_intervals_or_numbers():
     assert isinstance(first.measures["weights"].value, int)
 
 
+def test_values_by_seed_are_in_the_file_where_there_are_several():
+    once, several = Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6, (0.45, 0.55))
+    measures = {"once": once, "several": several, "number": Measure(value=2.0, seeds=(1, 3))}
+    written = VariantResult(name="v", measures=measures).model_dump(mode="json")["measures"]
+    assert written["once"] == {"value": 0.5, "low": 0.4, "high": 0.6}
+    assert written["several"] == {"value": 0.5, "low": 0.4, "high": 0.6, "seeds": [0.45, 0.55]}
+    assert written["number"]["seeds"] == [1, 3]
+
+
 def test_what_dvc_compares_is_flat_and_only_what_is_named():
     assert evaluation().metric_values == {"LOCA-0.5.map": 0.5, "LOCA-0.5.top1": 0.25, "plain.map": 0.25}
     assert evaluation().metric_measures["LOCA-0.5.map"].high == 0.6

@@ -126,19 +126,21 @@ def distillation(item: str, folder: Path, changes: Changes) -> Training:
     fields = {"students": [item], "images": {"side": PMA_SIDE}, "train": short(real["train"])}
     params = parse(DistillParams, merged(merged(real, fields), changes), "distill.pma")
     task, teachers = wired_task(folder, params), folder / "teachers"
-    _save_teacher(params, task, teachers / params.teacher)
+    teacher = teachers / params.teacher / "0"
+    _save_teacher(params, task, teacher)
 
     def fit(where: Task) -> Fitted:
         students = where.states.root / "students"
         [curve] = distil(params, where, teachers, students).values()
-        return load_students(students)[item], curve
+        [student] = load_students(students)[item]
+        return student, curve
 
     def build() -> Trainable:
-        torch.manual_seed(params.train.seed)
+        torch.manual_seed(params.seed)
         student = Pma.build(Pma.named(params.network, item), task)
         if item == "twin":
             return student
-        return Distillation(student, params, load_teacher(params, task, teachers))
+        return Distillation(student, params, load_teacher(params, task, teacher))
 
     def kept(model: Trainable, saved: Path) -> Pair:
         student = _student(model)
@@ -149,7 +151,7 @@ def distillation(item: str, folder: Path, changes: Changes) -> Training:
         return method_outputs(_student(model), batch)
 
     run, batch = f"distill-pma/{item}", batch_of(task, params.images)
-    return Training(run, task, params.train, batch, build, fit, outputs, kept)
+    return Training(run, task, params.seeded, batch, build, fit, outputs, kept)
 
 
 def _save_teacher(params: DistillParams, task: Task, folder: Path) -> None:

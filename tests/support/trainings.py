@@ -56,7 +56,7 @@ def method_training(name: str, variant_name: str, wired: Task, changes: Changes 
     method_class = load_method(name)
     variant = method_class.named(tiny(name, changes), variant_name)
     task = method_class.training_task(variant, wired)
-    params, run = variant.params.train, f"{name}/{variant_name}"
+    params, run = variant.params.seeded, f"{name}/{variant_name}"
 
     def build() -> Method[Any, Any]:
         torch.manual_seed(params.seed)

@@ -16,7 +16,8 @@ class Block(BaseModel):
     """A block of `params.yaml`. Unknown keys are refused; instances cannot be changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-    renamed: ClassVar[Mapping[str, str]] = {}  # former names of parameters, with their names now
+    # Former names of parameters, with their names now; those of inner blocks are dotted.
+    renamed: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def read(cls, mapping: Any, where: str) -> Self:
@@ -79,9 +80,9 @@ def _explain(block_class: type[Block], error: Any, where: str) -> str:
     location = [str(part) for part in error["loc"]]
     dotted = ".".join([where, *location])
     if error["type"] == "extra_forbidden":
+        if renamed := _name_now(block_class, location, where):
+            return now_called(dotted, renamed)
         owner = _block_at(block_class, location[:-1])
-        if owner and location[-1] in owner.renamed:
-            return now_called(dotted, owner.renamed[location[-1]])
         known = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
         return f"unknown parameter {dotted}{nearest(location[-1], known) if known else ''}"
     if error["type"] == "missing":
@@ -90,6 +91,16 @@ def _explain(block_class: type[Block], error: Any, where: str) -> str:
     # When a whole block is wrong, the first characters of its mapping would say nothing.
     shown = "" if isinstance(value, dict) else f" (it is {value!r:.80})"
     return f"parameter {dotted}: {wrong[0].lower()}{wrong[1:]}{shown}"
+
+
+def _name_now(block_class: type[Block], location: list[str], where: str) -> str | None:
+    """Return what the parameter at `location` is called now, dotted where it has moved; None for an unknown one."""
+    for depth in range(len(location)):
+        owner, former = _block_at(block_class, location[:depth]), location[depth:]
+        name = owner.renamed.get(".".join(former)) if owner else None
+        if name:
+            return name if len(former) == 1 else ".".join([where, *location[:depth], name])
+    return None
 
 
 def _block_at(block_class: type[Block], path: list[str]) -> type[Block] | None:

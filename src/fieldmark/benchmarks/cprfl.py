@@ -41,7 +41,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 def _step(variant: CprflVariant, task: Task) -> str:
     """Time an optimiser step of CPRFL in the engine, and one of its backbone alone, on the same pictures."""
-    images, train = variant.params.images, variant.params.train
+    images, train = variant.params.images, variant.params.seeded
     generator = torch.Generator().manual_seed(0)
     size = train.batch_size // train.accumulate
     pictures = torch.rand((size, 3, images.side, images.side), generator=generator)

@@ -55,20 +55,20 @@ def _stepper(params: CprflParams, task: Task) -> Stepper:
     vectors = torch.randn((CLASSES, WIDTH), generator=generator)
     names = [str(category) for category in range(CLASSES)]
     method = Cprfl(Cprfl.named(params, "CPRFL"), task.load_backbone(), names, vectors, targets)
-    return Stepper(method, params.train, task.runtime)
+    return Stepper(method, params.seeded, task.runtime)
 
 
 def _data_sets(params: CprflParams, task: Task) -> tuple[PictureDataset, FeatureDataset]:
     subset = task.subset("train")
-    parts = (task.store, subset.rows, subset.labels, training_transform(params.images), params.train.seed)
+    parts = (task.store, subset.rows, subset.labels, training_transform(params.images), params.seed)
     views = ViewDataset(*parts, VIEWS)
     source = task.load_backbone()
-    features = kept_features(source, views, params.images, params.train, task, "benchmark/features")
+    features = kept_features(source, views, params.images, params.seeded, task, "benchmark/features")
     return PictureDataset(*parts), FeatureDataset(views, features, images=False)
 
 
 def _batches(data: PictureDataset, params: CprflParams, task: Task) -> Iterator[Batch]:
-    slices = TrainingSlices(make_sampler(task.subset("train"), params.train), 0, 10**6)
+    slices = TrainingSlices(make_sampler(task.subset("train"), params.seeded), 0, 10**6)
     return loader(
         data, slices, workers=0
     )  # a worker would load ahead while the other actions take their turn

@@ -56,7 +56,7 @@ def _step(
 ) -> Callable[[], Losses]:
     """Return an action that makes one step of a variant, which need not be in the block."""
     variant = Frpt.named(params.model_copy(update={"variants": (name,)}), name)
-    stepper = Stepper(Frpt.build(variant, task), params.train, task.runtime)
+    stepper = Stepper(Frpt.build(variant, task), params.seeded, task.runtime)
     return lambda: stepper.step(iter([batch] * params.train.accumulate))
 
 

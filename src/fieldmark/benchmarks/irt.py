@@ -36,7 +36,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 def _step(params: IrtParams, task: Task) -> str:
     """Time an optimiser step of IRT_R in the engine, and one of its backbone alone, on the same batch."""
-    stepper = Stepper(Irt.build(Irt.named(params, "R"), task), params.train, task.runtime)
+    stepper = Stepper(Irt.build(Irt.named(params, "R"), task), params.seeded, task.runtime)
     batch = next(_batches(params, task, 0, 1))
     batch = {name: value.to(stepper.fabric.device) for name, value in batch.items()}
     bare = task.load_backbone().to(stepper.fabric.device).train()
@@ -85,4 +85,4 @@ def _steady(batches: Iterator[Batch]) -> list[float]:
 def _batches(params: IrtParams, task: Task, workers: int, count: int) -> Iterator[Batch]:
     subset = task.subset("train")
     dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
-    return loader(dataset, TrainingSlices(make_sampler(subset, params.train), 0, count), workers)
+    return loader(dataset, TrainingSlices(make_sampler(subset, params.seeded), 0, count), workers)

@@ -50,7 +50,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 def _step(variant: LocaVariant, task: Task, images: Tensor) -> Callable[[], None]:
     method = Loca.build(variant, task)
-    stepper = Stepper(method, method.params.train, task.runtime)
+    stepper = Stepper(method, method.params.seeded, task.runtime)
 
     def step() -> None:
         method.before_step(0)

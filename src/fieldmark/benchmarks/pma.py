@@ -52,7 +52,7 @@ def run(configuration: Configuration, folder: Path) -> str:
 
 def _stepper(params: PmaParams, task: Task, name: TrainedName) -> Stepper:
     alone = params.model_copy(update={"variants": (name,)})
-    return Stepper(Pma.build(Pma.named(alone, name), task), params.train, task.runtime)
+    return Stepper(Pma.build(Pma.named(alone, name), task), params.seeded, task.runtime)
 
 
 def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: Tensor) -> None:
@@ -67,7 +67,7 @@ def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: T
 def _batch(params: PmaParams, task: Task) -> Batch:
     subset = task.subset("train")
     dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
-    return next(loader(dataset, TrainingSlices(make_sampler(subset, params.train), 0, 1), 0))
+    return next(loader(dataset, TrainingSlices(make_sampler(subset, params.seeded), 0, 1), 0))
 
 
 def _write_phrases(task: Task, folder: Path) -> Path:

@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.engine.params import TrainParams
+from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Trainable
 from fieldmark.vision.backbones import contiguous
@@ -23,10 +23,38 @@ WEIGHTS = "weights.safetensors"
 
 
 class Recipe(Block):
-    """What the loop reads of a block: which pictures, and how they are trained on."""
+    """What training reads of a block: which pictures, how they are trained on, and from which seeds.
+
+    What the block describes is trained once per seed; the block of a single model has one.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {"train.seed": "seeds (a list)"}
 
     images: ImageParams
-    train: TrainParams
+    train: TrainRecipe
+    seeds: tuple[int, ...] = (0,)
+
+    @field_validator("seeds")
+    @classmethod
+    def _rising(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        # The i-th seeds of two lists belong together, and so do the i-th folders.
+        if not seeds or seeds[0] < 0 or list(seeds) != sorted(set(seeds)):
+            raise ValueError("seeds must be whole numbers from 0 on, at least one, in rising order")
+        return seeds
+
+    @property
+    def seed(self) -> int:
+        """The seed of a single model, and the first one of several."""
+        return self.seeds[0]
+
+    @property
+    def seeded(self) -> TrainParams:
+        """How a single model is trained."""
+        return self.train.with_seed(self.seed)
+
+    def for_seed(self, seed: int) -> Self:
+        """Return the block of the model that is trained from this seed."""
+        return self.model_copy(update={"seeds": (seed,)})
 
 
 class MethodParams(Recipe):
@@ -79,18 +107,25 @@ class Variant(Generic[P, Q]):
     """One model that a method's block asks for.
 
     `name` is its folder and its row in every table, `title` says what it is. `params` is the block with the values
-    of this variant, `parts` says what the model is made of (None where all variants have the same parts).
+    of this variant, `parts` says what the model is made of (None where all variants have the same parts). `fixed`
+    says that nothing of it depends on the seed: it is made once, for the first one.
     """
 
     name: str
     title: str
     params: P
     parts: Q
+    fixed: bool = False
 
     @property
     def trained(self) -> bool:
         """Whether training makes any step."""
         return self.params.train.steps > 0
+
+    def by_seed(self) -> "list[Variant[P, Q]]":
+        """Return the variant with the block of each model that is made of it."""
+        seeds = self.params.seeds[:1] if self.fixed else self.params.seeds
+        return [replace(self, params=self.params.for_seed(seed)) for seed in seeds]
 
 
 @runtime_checkable
@@ -118,8 +153,9 @@ class Method(Trainable, Generic[P, Q]):
     """A published method: one class for all of its variants.
 
     `fieldmark.methods.<name>.model.method` names the class METHOD; `fieldmark.methods.<name>.evaluation` has
-    `evaluate(models, params, task, figures)`, which scores the trained variants, draws figures and returns an
-    `Evaluation`. The two are separate so that a new figure does not retrain anything.
+    `evaluate(models, params, task, figures)`, which scores the models of every variant (one per seed, in the order of
+    the seeds), draws figures and returns an `Evaluation`. The two are separate so that a new figure does not retrain
+    anything.
     """
 
     name: ClassVar[str]
@@ -130,6 +166,7 @@ class Method(Trainable, Generic[P, Q]):
     def __init__(self, variant: Variant[P, Q]) -> None:
         super().__init__()
         self.variant = variant
+        self.precision: Precision | None = None  # in which it was trained; None for what is not trained
 
     @property
     def params(self) -> P:

@@ -14,9 +14,11 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.contract.registry import load_method
+from fieldmark.engine.loop import pick_precision
 from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
+from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.distributed import first_process
 
 DESCRIPTION = "model.json"
@@ -26,31 +28,34 @@ AnyVariant = Variant[Any, Any]
 
 
 def train_variants(name: str, params: MethodParams, task: Task, folder: Path) -> dict[str, list[Point]]:
-    """Train each variant of method `name` and save it to `folder/<variant>`; return the training curves.
+    """Train each variant of method `name` from each seed; return the training curves by `<variant>/<seed>`.
 
-    A variant that an earlier, killed call completed is taken from its last state, not trained again.
+    The models are saved to folders of these names below `folder`. A model that an earlier, killed call completed is
+    taken from its last state, not trained again.
     """
     method_class = load_method(name)
     curves = {}
     for variant in method_class.variants(params):
-        curve = _train_variant(method_class, variant, task, folder / variant.name)
-        if curve:
-            curves[variant.name] = curve
+        for own in variant.by_seed():
+            place = f"{own.name}/{own.params.seed}"
+            if curve := _train_variant(method_class, own, task, folder / place):
+                curves[place] = curve
     return curves
 
 
 def _train_variant(
     method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path
 ) -> list[Point]:
-    """Build, train, finish and save one variant; return its curve, which is empty where nothing is trained."""
+    """Build, train, finish and save one model; return its curve, which is empty where nothing is trained."""
     params = variant.params
-    torch.manual_seed(params.train.seed)
+    torch.manual_seed(params.seed)
     narrowed = method_class.training_task(variant, task)
     method = method_class.build(variant, narrowed)
-    run = f"{method_class.name}/{variant.name}"
+    run = f"{method_class.name}/{variant.name}/{params.seed}"
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
     curve = []
     if variant.trained:
+        method.precision = pick_precision(params.train, pick_device(task.runtime))
         curve = train_method(method, narrowed, run, keep=_snapshots(method, earlier))
     method.finish(narrowed)
     save_model(method, folder)
@@ -65,7 +70,7 @@ def train_method(
     """Train a method as its block says; return its curve. What cannot train on features sees fresh pictures."""
     params = method.params
     views = params.kept_views if method.feature_source() is not None else None
-    return train_on(method, method.loaded, params.train, task, run, keep, views)
+    return train_on(method, method.loaded, params.seeded, task, run, keep, views)
 
 
 def _snapshots(method: AnyMethod, folder: Path) -> Callable[[int], None]:
@@ -86,31 +91,58 @@ def save_model(method: AnyMethod, folder: Path) -> None:
         "method": method.name,
         "variant": method.variant.name,
         "params": method.params.model_dump(mode="json", by_alias=True),
+        "precision": method.precision,
         "description": method.description(),
     }
     write_json(folder / DESCRIPTION, content, exact=True)
 
 
 def load_model(folder: Path) -> AnyMethod:
-    """Read a model that `save_model` wrote. Raises UserError when there is none."""
-    path = folder / DESCRIPTION
-    if not path.exists():
-        raise UserError(f"{folder} holds no trained model; name a folder such as models/irt/variants/R")
+    """Read a model that `save_model` wrote, or the only one in the folder of a variant.
+
+    Raises UserError when there is none, and when there are models of several seeds to choose from.
+    """
+    path = _only_model(folder) / DESCRIPTION
     content = json.loads(path.read_text(encoding="utf-8"))
     method_class = load_method(content["method"])
     params = method_class.Params.read(content["params"], str(path))
     variant = method_class.named(params, content["variant"])
-    return method_class.load(variant, content["description"], folder).eval()
+    method: AnyMethod = method_class.load(variant, content["description"], path.parent)
+    method.precision = content["precision"]
+    return method.eval()
 
 
-def load_variants(name: str, params: MethodParams, folder: Path) -> dict[str, AnyMethod]:
-    """Read every variant of a method, in the order its parameters name them."""
-    return {variant.name: load_model(folder / variant.name) for variant in load_method(name).variants(params)}
+def load_variants(name: str, params: MethodParams, folder: Path) -> dict[str, list[AnyMethod]]:
+    """Read the models of every variant of a method, in the order of its parameters: one per seed, or one alone."""
+    return {
+        variant.name: [load_model(folder / own.name / str(own.params.seed)) for own in variant.by_seed()]
+        for variant in load_method(name).variants(params)
+    }
 
 
-def load_students(folder: Path) -> dict[str, AnyMethod]:
-    """Read every student below `folder` by name; none where there is no such folder."""
-    return {path.parent.name: load_model(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))}
+def load_students(folder: Path) -> dict[str, list[AnyMethod]]:
+    """Read the models of every student below `folder` by name, by rising seed; none where there is no such folder."""
+    models = {path.name: [load_model(one) for one in seed_folders(path)] for path in sorted(folder.glob("*"))}
+    return {name: found for name, found in models.items() if found}
+
+
+def seed_folders(folder: Path) -> list[Path]:
+    """Return the folders of a variant's models, each called as its seed, by rising seed."""
+    found = [path.parent for path in folder.glob(f"*/{DESCRIPTION}") if path.parent.name.isdigit()]
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _only_model(folder: Path) -> Path:
+    """Return the folder itself where it holds a model, else that of its only seed."""
+    if (folder / DESCRIPTION).exists():
+        return folder
+    found = seed_folders(folder)
+    if not found:
+        raise UserError(f"{folder} holds no trained model; name a folder such as models/irt/variants/R/0")
+    if len(found) > 1:
+        seeds = ", ".join(path.name for path in found)
+        raise UserError(f"{folder} holds the models of seeds {seeds}; name one, such as {found[0]}")
+    return found[0]
 
 
 @contextmanager

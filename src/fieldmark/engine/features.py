@@ -78,7 +78,7 @@ def _store_of(
     folder = states.without_params().folder(f"{stage}/{FOLDER}", depends).folder
     total = len(pictures) * pictures.views
     part_rows = INFERENCE_BATCH * ceil(total / (INFERENCE_BATCH * MAX_PARTS))
-    layout = _layout(source, images.side, fabric, half=precision == "bf16-mixed")
+    layout = _layout(source, images.side, fabric, half=precision == "bf16")
     return FeatureStore(folder, layout, total, part_rows)
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +19,7 @@ from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.ema import EmaWeights
 from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Point
-from fieldmark.engine.params import TrainParams
+from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.device import pick_device
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 LIVE = Path("live")
+FABRIC_PRECISION: Mapping[Precision, Literal["bf16-mixed", "32-true"]] = {
+    "bf16": "bf16-mixed",
+    "fp32": "32-true",
+}
 BF16_PROCESSORS = ("AVX512", "AVX10")  # others emulate bf16, 15 times slower than fp32 as measured with AVX2
 
 
@@ -152,15 +156,15 @@ def train(
     return state.history
 
 
-def pick_precision(params: TrainParams, device: str) -> Literal["bf16-mixed", "32-true"]:
+def pick_precision(params: TrainRecipe, device: str) -> Precision:
     """Return the precision to train in: fp32 instead of bf16 on a processor that would have to emulate bf16."""
     if params.precision == "fp32":
-        return "32-true"
+        return "fp32"
     processor = torch.backends.cpu.get_cpu_capability()
     if device == "cpu" and not processor.startswith(BF16_PROCESSORS):
         _say_fp32(processor)
-        return "32-true"
-    return "bf16-mixed"
+        return "fp32"
+    return "bf16"
 
 
 @cache
@@ -182,7 +186,7 @@ def make_fabric(params: TrainParams, runtime: RuntimeParams) -> "Fabric":
         devices=runtime.devices,
         num_nodes=runtime.nodes,
         strategy="ddp" if several else "auto",
-        precision=pick_precision(params, device),
+        precision=FABRIC_PRECISION[pick_precision(params, device)],
     )
     fabric.launch()
     return fabric

@@ -105,8 +105,12 @@ class LiveCurve:
 
 
 def write_curves(folder: Path, curves: Mapping[str, list[Point]]) -> None:
-    """Write each training curve to `folder/<variant>.csv`: step, learning rate and losses per point."""
+    """Write each training curve to `folder/<name>.csv`: step, learning rate and losses per point.
+
+    The name of a method's curve is that of the variant and its seed, such as `R/0`.
+    """
     with atomic_folder(folder) as temporary:
-        for variant, points in curves.items():
-            table = pd.DataFrame(points)
-            table.to_csv(temporary / f"{variant}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        for name, points in curves.items():
+            path = temporary / f"{name}.csv"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame(points).to_csv(path, index=False, float_format="%.6g", lineterminator="\n")

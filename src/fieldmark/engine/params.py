@@ -1,14 +1,16 @@
 """Parameters of training, shared by everything that is trained."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
 
+Precision = Literal["fp32", "bf16"]
 
-class TrainParams(Block):
-    """How a method is trained. Everything here changes the result."""
+
+class TrainRecipe(Block):
+    """How something is trained, whatever its seed. Everything here changes the result."""
 
     steps: int = Field(ge=0)  # optimiser steps
     batch_size: int = Field(64, ge=1)
@@ -26,12 +28,11 @@ class TrainParams(Block):
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the weights' moving average; None: off
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16 on a processor without it (x86 before AVX512): fp32
+    precision: Precision = "fp32"  # bf16 on a processor without it (x86 before AVX512): fp32
     freeze_batchnorm: bool = False
-    seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _sound(self) -> "TrainParams":
+    def _sound(self) -> Self:
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts (accumulate)"
@@ -43,3 +44,13 @@ class TrainParams(Block):
         if (self.schedule == "drops") != (self.drop_every is not None):
             raise ValueError("schedule drops and drop_every go together: give both or neither")
         return self
+
+    def with_seed(self, seed: int) -> "TrainParams":
+        """Return the recipe with a seed, which is all that the loop reads."""
+        return TrainParams(**self.model_dump(), seed=seed)
+
+
+class TrainParams(TrainRecipe):
+    """A recipe and its seed: from the same ones, the same pictures give the same weights."""
+
+    seed: int = Field(0, ge=0)

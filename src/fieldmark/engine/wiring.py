@@ -1,5 +1,6 @@
 """How the blocks of `params.yaml` refer to one another: which split, backbone and text a method works on."""
 
+import re
 from typing import Any
 
 from fieldmark.base.blocks import Block, pick
@@ -14,8 +15,8 @@ class Wiring(Block):
     """One item of `methods:`: what a method works on. `dataset` must be the data set of `split`.
 
     `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, such as
-    `loca/variants/LOCA`. `text` is a folder under `data/text/`, such as `phrases/birds` or `prompts/scenes`, or
-    `none`.
+    `loca/variants/LOCA/0`, where 0 is its seed. `text` is a folder under `data/text/`, such as `phrases/birds` or
+    `prompts/scenes`, or `none`.
     """
 
     split: str
@@ -55,15 +56,13 @@ def text_item(configuration: Configuration, text: str) -> dict[str, Any]:
 
 def _check_backbone(configuration: Configuration, backbone: str, where: str) -> None:
     section, _, item = backbone.partition("/")
-    others = {
-        f"{method}/variants" for method in configuration.section("methods") if f"methods.{method}" != where
-    }
+    others = [method for method in configuration.section("methods") if f"methods.{method}" != where]
     if section == "backbones":
         pick(dict(configuration.section("backbones")), item, "backbones")
-    elif backbone.rpartition("/")[0] not in others:
+    elif not any(re.fullmatch(rf"{method}/variants/[^/]+/\d+", backbone) for method in others):
         raise UserError(
             f"{where}.backbone is '{backbone}'; write backbones/NAME for an item of backbones, "
-            "or METHOD/variants/VARIANT for what another method of this file makes"
+            "or METHOD/variants/VARIANT/SEED for what another method of this file makes"
         )
 
 

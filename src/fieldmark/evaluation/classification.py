@@ -62,16 +62,16 @@ def correct_in_top(scores: Tensor | Array, labels: Any, k: int = 1) -> Array:
 def group_accuracies(correct: Any, groups: Any, clusters: Any) -> list[GroupAccuracy]:
     """Return the accuracy of every group, worst first, then by name.
 
-    `correct`, `groups` and `clusters` have shape (N,). Intervals resample the clusters within a group; where a group
-    is a single cluster (a class by itself), they resample its pictures.
+    `correct` is (N,), or (S, N) of the models of S seeds; `groups` and `clusters` have shape (N,). Intervals resample
+    the clusters within a group; where a group is a single cluster (a class by itself), they resample its pictures.
     """
     right, names, parts = (np.asarray(values) for values in (correct, groups, clusters))
-    if not right.shape == names.shape == parts.shape or right.ndim != 1:
+    if not right.shape[-1:] == names.shape == parts.shape:
         raise ValueError("correct, groups and clusters must have one value a picture each")
     accuracies = []
     for name in np.unique(names):
         member = names == name
-        accuracy = interval(right[member], parts[member])
+        accuracy = interval(right[..., member], parts[member])
         accuracies.append(GroupAccuracy(name.item(), accuracy, int(member.sum())))
     return sorted(accuracies, key=lambda group: (group.accuracy.value, str(group.name)))
 

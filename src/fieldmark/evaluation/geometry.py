@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
-from fieldmark.evaluation.bootstrap import Interval
+from fieldmark.evaluation.bootstrap import Interval, with_seeds
 
 COLLAPSED_VARIANCE = 1e-12  # a smaller total variance counts as none; that of unit vectors is at most 1
 BLOCK_ELEMENTS = 2**22  # similarities held at once
@@ -47,27 +47,44 @@ def components_for(energy: Array, fraction: float = 0.9) -> int:
 
 
 def components_difference(
-    first: Tensor | Array, second: Tensor | Array, clusters: Any, fraction: float = 0.9
+    first: Sequence[Tensor | Array],
+    second: Sequence[Tensor | Array],
+    clusters: Any,
+    fraction: float = 0.9,
 ) -> Interval:
-    """Return how many more components `first` (N, D1) needs for `fraction` of its energy than `second` (N, D2).
+    """Return how many more components `first` needs for `fraction` of its energy than `second`.
 
-    Both embed the same pictures. The 95 % interval is the value +- 1.96 standard errors of the delete-a-group
-    jackknife over `clusters` (N,). A bootstrap would be biased, because a resample in which classes are repeated uses
-    fewer directions. Raises ValueError for different numbers of pictures and for fewer than two clusters.
+    Both have the embeddings (N, D) of the same pictures for each of S seeds, which are paired; a single one is the same
+    for every seed. The 95 % interval over classes is the value +- 1.96 standard errors of the delete-a-group jackknife
+    over `clusters` (N,). A bootstrap would be biased, because a resample in which classes are repeated uses fewer
+    directions. Raises ValueError for different numbers of pictures and for fewer than two clusters.
     """
-    rows = [unit_rows(first, "first"), unit_rows(second, "second")]
-    codes = np.unique(label_array(clusters, len(rows[0]), "clusters"), return_inverse=True)[1]
-    if len(rows[0]) != len(rows[1]) or len(np.unique(codes)) < 2:
+    pictures = len(first[0])
+    codes = np.unique(label_array(clusters, pictures, "clusters"), return_inverse=True)[1]
+    same = all(len(rows) == pictures for rows in (*first, *second))
+    if not same or len(np.unique(codes)) < 2:
         raise ValueError("a difference of components needs the same pictures and at least two clusters")
     groups = codes % JACKKNIFE_GROUPS
-    left_out = _left_out_components(rows[0], groups, fraction) - _left_out_components(
-        rows[1], groups, fraction
-    )
-    half = 1.96 * float(np.sqrt((len(left_out) - 1) * np.var(left_out)))
-    value = components_for(principal_energy(rows[0]), fraction) - components_for(
-        principal_energy(rows[1]), fraction
-    )
-    return Interval(value, value - half, value + half)
+    (left, left_out), (right, right_out) = (_components(side, groups, fraction) for side in (first, second))
+    return _jackknifed(left - right, left_out - right_out)
+
+
+def _components(by_seed: Sequence[Tensor | Array], groups: Array, fraction: float) -> tuple[Array, Array]:
+    """Return the components of each seed, (S,), and those without each group, (S, groups)."""
+    rows = [unit_rows(embeddings, "embeddings") for embeddings in by_seed]
+    whole = [components_for(principal_energy(one), fraction) for one in rows]
+    return np.array(whole), np.stack([_left_out_components(one, groups, fraction) for one in rows])
+
+
+def _jackknifed(values: Array, left_out: Array) -> Interval:
+    """Return the interval of `values` (S,) over classes and seeds from the values without each group, (S, groups)."""
+    means, others = left_out.mean(axis=0), left_out.shape[1] - 1
+    half = 1.96 * float(np.sqrt(others * np.var(means)))
+    if len(values) == 1:
+        [value] = values.tolist()
+        return Interval(value, value - half, value + half)
+    together = others * np.var(left_out - means, axis=1).sum() / (len(values) - 1)
+    return with_seeds(values, float(values.mean()) - half, float(values.mean()) + half, float(together))
 
 
 def _left_out_components(rows: Tensor, groups: Array, fraction: float) -> Array:

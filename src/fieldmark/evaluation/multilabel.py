@@ -5,12 +5,13 @@ with equal scores have the same threshold, so that their order does not matter. 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fieldmark.evaluation.arrays import Array, checked_scores
-from fieldmark.evaluation.bootstrap import LEVEL, Interval
+from fieldmark.evaluation.bootstrap import Interval, over_seeds
 from fieldmark.longtail.frequency import HEAD, TAIL, frequency_masks
 
 RESAMPLES = 1000
@@ -87,21 +88,21 @@ def map_intervals(
     """
     ap = multilabel_map(scores, targets)["ap"]
     draws = resampled_ap(scores, targets, resamples=resamples, seed=seed)
-    return mean_intervals(ap, draws, _groups(class_counts, len(ap), head, tail))
+    return mean_intervals(ap[None], draws[None], _groups(class_counts, len(ap), head, tail))
 
 
 def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str, Interval]:
     """Return the mean over all classes (`map`) and over each of `groups`, (C,) masks, that can be scored.
 
-    `ap` (C,) are average precisions, or differences of two models', NaN where there is none; `draws`
-    (resamples, C) are those of `resampled_ap`, or their differences. A positive that is drawn twice raises its own
-    precision, so that the draws lie above the value, the more the rarer a class is, and their percentiles would be too
-    high. Intervals are therefore basic bootstrap intervals (Davison and Hinkley 1997, section 5.2): the errors of the
-    draws are subtracted from the value.
+    `ap` (S, C) are average precisions of the models of S seeds, or differences of two such, NaN where there is none;
+    `draws` (S, resamples, C) are those of `resampled_ap`, or their differences. A positive that is drawn twice raises
+    its own precision, so that the draws lie above the value, the more the rarer a class is, and their percentiles would
+    be too high. Intervals are therefore basic bootstrap intervals (Davison and Hinkley 1997, section 5.2): the errors
+    of the draws are subtracted from the value.
     """
-    scored = ~np.isnan(ap)
+    scored = ~np.isnan(ap).any(axis=0)
     masks = {"map": scored, **{name: mask & scored for name, mask in groups.items()}}
-    return {name: _interval(ap[mask], draws[:, mask]) for name, mask in masks.items() if mask.any()}
+    return {name: _interval(ap[:, mask], draws[..., mask]) for name, mask in masks.items() if mask.any()}
 
 
 class _Ranking:
@@ -149,9 +150,9 @@ def _mean(ap: Array) -> float:
 
 
 def _interval(ap: Array, draws: Array) -> Interval:
-    present = ~np.isnan(draws)
+    """Return the interval of the mean of ap (S, C) from draws (S, resamples, C); it holds the mean itself."""
+    present = ~np.isnan(draws[0])  # the same for every seed: it follows from the targets
     drawn = present.any(axis=1)
-    means = np.where(present, draws, 0.0).sum(axis=1)[drawn] / present.sum(axis=1)[drawn]
-    value = float(ap.mean())
-    low, high = 2 * value - np.quantile(means, [(1 + LEVEL) / 2, (1 - LEVEL) / 2])
-    return Interval(value, min(float(low), value), max(float(high), value))
+    means = np.where(present, draws, 0.0).sum(axis=2)[:, drawn] / present.sum(axis=1)[drawn]
+    found = over_seeds([float(row.mean()) for row in ap], means, basic=True)
+    return replace(found, low=min(found.low, found.value), high=max(found.high, found.value))

@@ -4,6 +4,7 @@ The score of a set of pictures is computed from the pixel counts of all of them 
 PASCAL Visual Object Classes Challenge, IJCV 2010, section 4.2); it is not the mean of scores per picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array
-from fieldmark.evaluation.bootstrap import LEVEL, RESAMPLES, Interval
+from fieldmark.evaluation.bootstrap import RESAMPLES, Interval, over_seeds
 
 NO_LABEL = 255
 DRAWS_AT_ONCE = 2**22  # bounds the memory
@@ -105,32 +106,38 @@ class Overlaps:
         return self.both, self.predicted, self.true
 
 
-def miou_interval(overlaps: Overlaps, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """Return the mIoU with its 95 % percentile interval over pictures drawn with replacement.
+def miou_interval(by_seed: Sequence[Overlaps], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+    """Return the mIoU of the models of one or several seeds, with its interval over pictures and seeds.
 
     Raises ValueError when no pixel counts.
     """
-    return _interval(overlaps.miou, _resampled(overlaps, resamples, seed))
+    return _interval(*_scored(by_seed, resamples, seed))
 
 
 def miou_difference(
-    first: Overlaps, second: Overlaps, *, resamples: int = RESAMPLES, seed: int = 0
+    first: Sequence[Overlaps], second: Sequence[Overlaps], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Return the mIoU of `first` minus that of `second` with its interval: both see the same resamples.
 
-    Raises ValueError when the two were not scored on the same pictures.
+    Seeds are paired: the i-th of `first` with the i-th of `second`; a single one is the same for every seed. Raises
+    ValueError when the two were not scored on the same pictures.
     """
-    if not np.array_equal(first.true, second.true):
+    if not all(np.array_equal(first[0].true, overlaps.true) for overlaps in (*first, *second)):
         raise ValueError("a paired difference needs the same pictures on both sides")
-    drawn = [_resampled(overlaps, resamples, seed) for overlaps in (first, second)]
-    return _interval(first.miou - second.miou, drawn[0] - drawn[1])
+    (left, left_drawn), (right, right_drawn) = (_scored(side, resamples, seed) for side in (first, second))
+    return _interval(left - right, left_drawn - right_drawn)
 
 
-def _interval(value: float, drawn: Array) -> Interval:
-    if not np.isfinite(value):
+def _scored(by_seed: Sequence[Overlaps], resamples: int, seed: int) -> tuple[Array, Array]:
+    """Return the mIoU of each seed, (S,), and of each of its resamples, (S, resamples)."""
+    drawn = [_resampled(overlaps, resamples, seed) for overlaps in by_seed]
+    return np.array([overlaps.miou for overlaps in by_seed]), np.stack(drawn)
+
+
+def _interval(values: Array, drawn: Array) -> Interval:
+    if not np.isfinite(values).all():
         raise ValueError("an interval needs at least one labelled pixel")
-    low, high = np.nanquantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(value, float(low), float(high))
+    return over_seeds(values, drawn)
 
 
 def _resampled(overlaps: Overlaps, resamples: int, seed: int) -> Array:

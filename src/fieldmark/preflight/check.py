@@ -117,11 +117,16 @@ def _check_distillation(configuration: Configuration, name: str) -> None:
     params = configuration.item("distill", name, load_distillation(name).PARAMS)
     check_wiring(configuration, params, f"distill.{name}")
     _check_same_work(params, read_wiring(configuration, name), name)
-    variants = load_method(name).variants(read_method(configuration, name))
-    trained = [variant.name for variant in variants]
+    block = read_method(configuration, name)
+    trained = [variant.name for variant in load_method(name).variants(block)]
     if params.teacher not in trained:
         raise UserError(
             f"distill.{name}.teacher is '{params.teacher}', which {name}.variants does not train: {', '.join(trained)}"
+        )
+    if len(params.seeds) != len(block.seeds):
+        raise UserError(
+            f"distill.{name}.seeds has {len(params.seeds)} and {name}.seeds {len(block.seeds)}: give as many, for a "
+            "student learns from the teacher whose seed has the same place in its list"
         )
 
 

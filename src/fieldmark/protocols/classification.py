@@ -1,6 +1,7 @@
 """Scoring the variants of a classifier side by side: what every such method's evaluation shares."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,8 @@ from fieldmark.evaluation.classification import (
     reliability,
 )
 from fieldmark.figures.chosen import evenly
+from fieldmark.protocols.seeds import mean_over
+from fieldmark.results.schema import Measure
 
 CALIBRATION = "calibration_error is the expected calibration error over 15 bins of confidence."
 LOWER_IS_BETTER = ("calibration_error",)
@@ -90,28 +93,10 @@ class Classified:
         return len(set(self.groups)) < len(self.groups)
 
     @property
-    def measures(self) -> dict[str, Interval | float]:
-        """The measures of every classifier; `group` where classes form groups."""
-        grouped = {"group": interval(self.group_right, self.test.labels)} if self.has_groups else {}
-        return {
-            "top1": self.accuracy(),
-            "top5": self.accuracy(5),
-            **grouped,
-            "calibration_error": self.reliability.error,
-            "log_loss": log_loss(self.probabilities, self.test.labels),
-        }
-
-    @property
     def headline(self) -> tuple[str, ...]:
         """Names of the measures that the report's first table shows."""
         grouped = ("group",) if self.has_groups else ()
         return ("top1", "top5", *grouped, "calibration_error")
-
-    def by_part(self, parts: NDArray[np.str_]) -> list[GroupAccuracy]:
-        """Return top-1 accuracy of each part of the test pictures, by name; `parts` (N,) may be classes or groups."""
-        return sorted(
-            group_accuracies(self.right(), parts, self.test.labels), key=lambda part: str(part.name)
-        )
 
 
 def class_groups(task: Task) -> NDArray[np.str_]:
@@ -121,9 +106,35 @@ def class_groups(task: Task) -> NDArray[np.str_]:
     return np.array([name if group is None else str(group) for name, group in given.items()])
 
 
-def top_difference(first: Classified, second: Classified, k: int = 1) -> Interval:
-    """Return top-k accuracy of `first` minus that of `second`, on the same pictures."""
-    return paired_difference(first.right(k), second.right(k), first.test.labels)
+def measured(by_seed: Sequence[Classified]) -> dict[str, Interval | Measure | float]:
+    """Return the measures of every classifier, over its seeds; `group` where classes form groups."""
+    first = by_seed[0]
+    labels = first.test.labels
+    grouped = {"group": interval([one.group_right for one in by_seed], labels)} if first.has_groups else {}
+    return {
+        "top1": accuracy(by_seed),
+        "top5": accuracy(by_seed, 5),
+        **grouped,
+        "calibration_error": mean_over([one.reliability.error for one in by_seed]),
+        "log_loss": mean_over([log_loss(one.probabilities, labels) for one in by_seed]),
+    }
+
+
+def accuracy(by_seed: Sequence[Classified], k: int = 1) -> Interval:
+    """Return top-k accuracy over seeds, with its interval over classes and seeds."""
+    return interval([one.right(k) for one in by_seed], by_seed[0].test.labels)
+
+
+def top_difference(first: Sequence[Classified], second: Sequence[Classified], k: int = 1) -> Interval:
+    """Return top-k accuracy of `first` minus that of `second`, on the same pictures and seeds."""
+    better, than = ([one.right(k) for one in side] for side in (first, second))
+    return paired_difference(better, than, first[0].test.labels)
+
+
+def by_part(by_seed: Sequence[Classified], parts: NDArray[np.str_]) -> list[GroupAccuracy]:
+    """Return top-1 accuracy of each part of the test pictures, by name; `parts` (N,) may be classes or groups."""
+    found = group_accuracies([one.right() for one in by_seed], parts, by_seed[0].test.labels)
+    return sorted(found, key=lambda part: str(part.name))
 
 
 def evenly_by_probability(classified: Classified, count: int = 6) -> list[int]:
@@ -143,8 +154,14 @@ def counted(classified: Classified, task: Task) -> dict[str, int]:
     }
 
 
-def detailed(classified: Classified, parts: NDArray[np.str_]) -> dict[str, Any]:
+def detailed(by_seed: Sequence[Classified], parts: NDArray[np.str_]) -> dict[str, Any]:
     """Return top-1 accuracy and the number of pictures per part, for readers who look up a class or a group."""
     return {
-        part.name: {**asdict(part.accuracy), "pictures": part.count} for part in classified.by_part(parts)
+        part.name: {
+            "value": part.accuracy.value,
+            "low": part.accuracy.low,
+            "high": part.accuracy.high,
+            "pictures": part.count,
+        }
+        for part in by_part(by_seed, parts)
     }

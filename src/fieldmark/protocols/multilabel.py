@@ -1,6 +1,6 @@
 """Scoring pictures with several labels each: what the evaluation of every multi-label method shares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,9 +18,9 @@ from fieldmark.evaluation.multilabel import mean_intervals, multilabel_map, resa
 from fieldmark.evaluation.thresholds import label_scores
 from fieldmark.figures.chosen import evenly
 from fieldmark.longtail.frequency import frequency_masks
+from fieldmark.protocols.seeds import mean_over
 from fieldmark.texts.prompts import Prompts
 
-INTERVALS = "Intervals resample test pictures and tell nothing of other training seeds."
 ZERO_SHOT = "zero-shot"
 ZERO_SHOT_TITLE = "CLIP without training: cosine of picture and name"
 
@@ -51,7 +51,7 @@ class Truth:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one variant says of the N test pictures.
+    """What one model says of the N test pictures.
 
     `ranks` (N, C) order the pictures; `scores` (N, C) are compared with `thresholds` (C,), where there are any.
     """
@@ -75,7 +75,7 @@ class Scored:
     @cached_property
     def means(self) -> dict[str, Interval]:
         """`map` and the means over the groups that have a category to score."""
-        return mean_intervals(self.ap, self.draws, self.truth.groups)
+        return mean_intervals(self.ap[None], self.draws[None], self.truth.groups)
 
     @cached_property
     def decisions(self) -> dict[str, float]:
@@ -83,11 +83,6 @@ class Scored:
         if self.thresholds is None:
             return {}
         return label_scores(self.scores, self.truth.targets, self.thresholds)
-
-    @property
-    def measures(self) -> dict[str, Interval | float]:
-        """All that is measured of a variant: means with their intervals, and the decisions."""
-        return {**self.means, **self.decisions}
 
 
 def read_truth(task: Task, names: list[str]) -> Truth:
@@ -102,7 +97,7 @@ def read_truth(task: Task, names: list[str]) -> Truth:
 
 
 def score(name: str, logits: Tensor, thresholds: Tensor, truth: Truth) -> Scored:
-    """Score one variant by its logits (N, C) of the test pictures; `thresholds` (C,) are of probabilities.
+    """Score one model by its logits (N, C) of the test pictures; `thresholds` (C,) are of probabilities.
 
     Logits rank the pictures, for probabilities saturate. Raises UserError for logits that are not finite.
     """
@@ -127,9 +122,24 @@ def zero_shot(prompts: Prompts, truth: Truth, task: Task, choose: Chooser) -> Sc
     return Scored(truth, scores, scores, thresholds)
 
 
-def difference(first: Scored, second: Scored) -> dict[str, Interval]:
-    """Return the means of `first` minus those of `second`, paired by picture."""
-    return mean_intervals(first.ap - second.ap, first.draws - second.draws, first.truth.groups)
+def measured(by_seed: Sequence[Scored]) -> dict[str, Any]:
+    """Return all that is measured of a variant, over its seeds: means with their intervals, and the decisions."""
+    decisions = [scored.decisions for scored in by_seed]
+    return {
+        **mean_intervals(*_resampled(by_seed), by_seed[0].truth.groups),
+        **{name: mean_over([said[name] for said in decisions]) for name in decisions[0]},
+    }
+
+
+def difference(first: Sequence[Scored], second: Sequence[Scored]) -> dict[str, Interval]:
+    """Return the means of `first` minus those of `second`, paired by picture and by seed."""
+    (ap, draws), (other_ap, other_draws) = _resampled(first), _resampled(second)
+    return mean_intervals(ap - other_ap, draws - other_draws, first[0].truth.groups)
+
+
+def _resampled(by_seed: Sequence[Scored]) -> tuple[Array, Array]:
+    """Return the average precisions of each seed, (S, C), and over resampled pictures, (S, resamples, C)."""
+    return np.stack([scored.ap for scored in by_seed]), np.stack([scored.draws for scored in by_seed])
 
 
 def counted(truth: Truth, task: Task) -> dict[str, int | float | str]:
@@ -146,13 +156,14 @@ def counted(truth: Truth, task: Task) -> dict[str, int | float | str]:
     }
 
 
-def by_category(scored: Mapping[str, Scored], truth: Truth) -> dict[str, Any]:
-    """Return training pictures, test pictures and every variant's average precision, by category."""
+def by_category(scored: Mapping[str, Sequence[Scored]], truth: Truth) -> dict[str, Any]:
+    """Return training pictures, test pictures and every variant's average precision (mean over seeds), by category."""
+    precision = {name: np.mean([one.ap for one in by_seed], axis=0) for name, by_seed in scored.items()}
     return {
         truth.names[index]: {
             "training pictures": int(truth.counts[index]),
             "test pictures": int(truth.targets[:, index].sum()),
-            "ap": {name: _finite(variant.ap[index]) for name, variant in scored.items()},
+            "ap": {name: _finite(ap[index]) for name, ap in precision.items()},
         }
         for index in truth.by_frequency
     }

@@ -1,6 +1,6 @@
 """Scoring the variants of a retrieval method side by side: what every such method's evaluation shares."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,15 +20,15 @@ from fieldmark.evaluation.geometry import (
     similarity_histograms,
 )
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
+from fieldmark.protocols.seeds import mean_over
 
 NEIGHBOURS = 10
 ENERGY_FRACTION = 0.9
-INTERVALS = "Intervals resample classes and tell nothing of other training seeds."
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What one variant makes of the test pictures."""
+    """What one model makes of the test pictures."""
 
     queries: Subset
     gallery: Subset | None  # None: each query is searched among the others
@@ -75,8 +75,16 @@ class Scored:
         return similarity_histograms(self.embeddings, self.queries.labels, self.gallery_embeddings, gallery)
 
 
-def score(name: str, model: Any, images: ImageParams, task: Task) -> Scored:
-    """Describe the test pictures with one variant and rank them. Raises UserError for NaN descriptors."""
+def score(name: str, models: Sequence[Any], images: ImageParams, task: Task) -> list[Scored]:
+    """Describe the test pictures with the models of a variant, one per seed, and rank them.
+
+    Raises UserError for NaN descriptors.
+    """
+    return [score_model(name, model, images, task) for model in models]
+
+
+def score_model(name: str, model: Any, images: ImageParams, task: Task) -> Scored:
+    """Describe the test pictures with one model and rank them. Raises UserError for NaN descriptors."""
     queries, gallery = task.subset("test", "query"), task.subset("gallery")
     embeddings = task.run(model, model.embed, queries, images, f"{name} queries")
     others = task.run(model, model.embed, gallery, images, f"{name} gallery") if len(gallery) else None
@@ -90,9 +98,15 @@ def score(name: str, model: Any, images: ImageParams, task: Task) -> Scored:
     return Scored(queries, gallery if len(gallery) else None, embeddings, others, results, ks)
 
 
-def measured(scored: Scored, trained_weights: int) -> dict[str, Any]:
+def measured(by_seed: Sequence[Scored], trained_weights: int) -> dict[str, Any]:
     """Return a variant's measures: those of retrieval with their intervals, components, and trained weights."""
-    return {**scored.measures, "components_90": scored.components, "trained_weights": trained_weights}
+    first = by_seed[0]
+    names = first.results.values(first.ks)
+    return {
+        **{name: interval(_values(by_seed, name), first.clusters) for name in names},
+        "components_90": mean_over([scored.components for scored in by_seed]),
+        "trained_weights": trained_weights,
+    }
 
 
 def counted(scored: Scored, task: Task) -> dict[str, int]:
@@ -106,12 +120,20 @@ def counted(scored: Scored, task: Task) -> dict[str, int]:
     }
 
 
-def recall_difference(scored: Mapping[str, Scored], first: str, second: str) -> Interval:
-    """Return recall at the first k of variant `first` minus that of `second`, on the same queries."""
-    measure = scored[first].recalls[0]
-    return paired_difference(
-        scored[first].per_query(measure), scored[second].per_query(measure), scored[first].clusters
-    )
+def recall_difference(scored: Mapping[str, Sequence[Scored]], first: str, second: str) -> Interval:
+    """Return recall at the first k of variant `first` minus that of `second`, on the same queries and seeds."""
+    return difference(scored, first, second, scored[first][0].recalls[0])
+
+
+def difference(scored: Mapping[str, Sequence[Scored]], first: str, second: str, measure: str) -> Interval:
+    """Return a measure of variant `first` minus that of `second`, on the same queries and seeds."""
+    better, than = (_values(scored[name], measure) for name in (first, second))
+    return paired_difference(better, than, scored[first][0].clusters)
+
+
+def _values(by_seed: Sequence[Scored], measure: str) -> NDArray[np.float64]:
+    """Return a measure of every query that has a positive, (S, N)."""
+    return np.stack([scored.per_query(measure) for scored in by_seed])
 
 
 def picture_reader(task: Task, subset: Subset) -> Callable[[int], NDArray[Any]]:

@@ -7,7 +7,12 @@ from typing import Any
 from fieldmark.results.schema import Claim, Measure, Verdict
 
 MISSING = "–"
-VERDICTS = {"holds": ("✓", "yes"), "does not hold": ("✗", "no"), "undecided": ("?", "open")}  # icon, style
+VERDICTS: Mapping[Verdict, tuple[str, str]] = {  # icon, style
+    "holds": ("✓", "yes"),
+    "does not hold": ("✗", "no"),
+    "undecided": ("?", "open"),
+    "not testable here": ("∅", "none"),
+}
 
 
 def is_fraction(value: float | None) -> bool:
@@ -44,17 +49,34 @@ def claim_value(claim: Claim) -> tuple[str, str]:
     """Return the decided difference with its sign and unit, and its interval (either may be empty)."""
     if claim.value is None:
         return "", ""
-    # A difference of 1 component must not read as 100 points: its interval reaches beyond -1 to 1, unlike a fraction's.
-    fraction = all(is_fraction(side) for side in (claim.value, claim.low, claim.high) if side is not None)
+    fraction = _is_fraction_claim(claim)
     value = number(claim.value, fraction, sign=True) + (" points" if fraction else "")
     if claim.low is None or claim.high is None:
         return value, ""
     return value, f"{number(claim.low, fraction, sign=True)} to {number(claim.high, fraction, sign=True)}"
 
 
-def verdict_text(verdict: Verdict) -> str:
-    """Return a verdict with its icon."""
-    return f"{VERDICTS[verdict][0]} {verdict}"
+def claim_seeds(claim: Claim) -> str:
+    """Return the difference of each training seed; empty for a single seed."""
+    fraction = _is_fraction_claim(claim)
+    return ", ".join(number(value, fraction, sign=True) for value in claim.seeds)
+
+
+def _is_fraction_claim(claim: Claim) -> bool:
+    # A difference of 1 component must not read as 100 points: its interval reaches beyond -1 to 1, unlike a fraction's.
+    return all(is_fraction(side) for side in (claim.value, claim.low, claim.high) if side is not None)
+
+
+def evidence(claim: Claim) -> str:
+    """Say what a verdict rests on; empty for a claim that nothing measured decides."""
+    if claim.verdict == "not testable here":
+        return ""
+    return f"over {len(claim.seeds)} seeds" if claim.seeds else "in this run"
+
+
+def verdict_text(claim: Claim) -> str:
+    """Return the verdict of a claim with its icon and what it rests on."""
+    return f"{VERDICTS[claim.verdict][0]} {claim.verdict} {evidence(claim)}".rstrip()
 
 
 def plain(value: Any) -> str:

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -25,15 +25,24 @@ PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow
 
 
 @dataclass(frozen=True)
+class TrackView:
+    """Where a value, its interval, the values of its seeds and (for a difference) zero lie on a 0 to 100 track."""
+
+    at: float
+    start: float
+    width: float
+    dots: Sequence[float] = ()
+    zero: float | None = None
+
+
+@dataclass(frozen=True)
 class CellView:
-    """A number of a table; `start`, `width` and `at` place its interval on a 0 to 100 track, if a fraction."""
+    """A number of a table; `track` places it and its interval, if a fraction."""
 
     text: str
     interval: str = ""
     best: bool = False
-    at: float | None = None
-    start: float = 0.0
-    width: float = 0.0
+    track: TrackView | None = None
 
 
 @dataclass(frozen=True)
@@ -46,10 +55,12 @@ class TableView:
 
 @dataclass(frozen=True)
 class ClaimView:
-    """A claim as shown: texts, the verdict's icon and its style."""
+    """A claim as shown: texts, the verdict's icon and its style; `track` shows several seeds."""
 
     method: str
     row: Claim
+    evidence: str
+    track: TrackView | None
     value: str
     interval: str
     icon: str
@@ -156,7 +167,7 @@ def measure_table(result: MethodResult, names: Sequence[str]) -> TableView:
         (variant.name, variant.title, [columns[name][variant.name] for name in names])
         for variant in result.variants
     ]
-    fractions = {name: any(cell.at is not None for cell in columns[name].values()) for name in names}
+    fractions = {name: any(cell.track is not None for cell in columns[name].values()) for name in names}
     return TableView([(name, "%" if fractions[name] else "") for name in names], rows)
 
 
@@ -177,10 +188,30 @@ def _cell(measure: Measure | None, fraction: bool, best: float | None) -> CellVi
     is_best = measure.value == best
     if not fraction or measure.value < 0:
         return CellView(*texts, is_best)
-    low = measure.value if measure.low is None else measure.low
-    high = measure.value if measure.high is None else measure.high
-    percent = [round(100 * min(max(side, 0.0), 1.0), 1) for side in (measure.value, low, high)]
-    return CellView(*texts, is_best, percent[0], percent[1], round(percent[2] - percent[1], 1))
+    return CellView(*texts, is_best, _track(measure, 0.0, 1.0))
+
+
+def _track(measure: Measure | Claim, first: float, last: float) -> TrackView:
+    """Place a measured value on a track from `first` to `last`; what lies beyond is placed at its end."""
+    value = measure.value or 0.0
+    low = value if measure.low is None else measure.low
+    high = value if measure.high is None else measure.high
+    at, start, end, *dots = (
+        round(100 * min(max((side - first) / (last - first), 0.0), 1.0), 1)
+        for side in (value, low, high, *measure.seeds)
+    )
+    return TrackView(at, start, round(end - start, 1), tuple(dots))
+
+
+def _claim_track(claim: Claim) -> TrackView | None:
+    """Place a difference that was measured with several seeds on a track that holds all of it, and zero."""
+    if not claim.seeds:
+        return None
+    sides = [side for side in (claim.low, claim.high, *claim.seeds, 0.0) if side is not None]
+    first, last = min(sides), max(sides)
+    if first == last:
+        return None
+    return replace(_track(claim, first, last), zero=round(100 * -first / (last - first), 1))
 
 
 def _method_view(result: MethodResult, figures: Sequence[FigureFile]) -> MethodView:
@@ -200,7 +231,8 @@ def _count(value: float | str) -> str:
 
 
 def _claim_view(method: str, row: Claim) -> ClaimView:
-    return ClaimView(method, row, *formatting.claim_value(row), *VERDICTS[row.verdict])
+    shown = formatting.evidence(row), _claim_track(row)
+    return ClaimView(method, row, *shown, *formatting.claim_value(row), *VERDICTS[row.verdict])
 
 
 def _figures(figures: Sequence[FigureFile]) -> list[FigureView]:

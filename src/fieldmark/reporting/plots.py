@@ -40,10 +40,21 @@ def _variants(methods: Sequence[MethodResult]) -> Iterator[tuple[object, ...]]:
 
 
 def _losses(history: Path) -> Iterator[tuple[object, ...]]:
-    """Yield the loss of every training at every step that was logged."""
+    """Yield the loss of every training at every step that was logged.
+
+    A backbone has a file, a variant a folder with a file for each seed.
+    """
     for path in sorted(history.glob("*/*.csv")):
-        for row in pd.read_csv(path).itertuples():
-            yield path.parent.name, path.stem, row.step, row.loss
+        yield from _losses_of(path, path.parent.name, path.stem)
+    for path in sorted(history.glob("*/*/*.csv"), key=lambda path: (path.parent, int(path.stem))):
+        alone = len(list(path.parent.glob("*.csv"))) == 1
+        variant = path.parent.name if alone else f"{path.parent.name} from seed {path.stem}"
+        yield from _losses_of(path, path.parent.parent.name, variant)
+
+
+def _losses_of(path: Path, training: str, variant: str) -> Iterator[tuple[object, ...]]:
+    for row in pd.read_csv(path).itertuples():
+        yield training, variant, row.step, row.loss
 
 
 def _classes(methods: Sequence[MethodResult]) -> Iterator[tuple[object, ...]]:

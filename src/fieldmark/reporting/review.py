@@ -61,9 +61,7 @@ def _claim(claim: Claim | None) -> str:
     if claim is None:
         return MISSING
     value, interval = claim_value(claim)
-    return f"{verdict_text(claim.verdict)}: {value or 'not measured'}" + (
-        f" ({interval})" if interval else ""
-    )
+    return f"{verdict_text(claim)}: {value or 'not measured'}" + (f" ({interval})" if interval else "")
 
 
 def _measures(old: Snapshot, new: Snapshot) -> str:

@@ -11,7 +11,7 @@ from fieldmark.reporting.page import CellView, fingerprint, measure_table
 from fieldmark.reporting.reading import Results
 from fieldmark.results.schema import Claim, MethodResult
 
-BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+NUMBERS = "numbers"  # what a pair of markers in the README holds
 
 
 def render_summary(results: Results) -> str:
@@ -44,13 +44,14 @@ def readme_block(methods: Sequence[MethodResult]) -> str:
     return markdown_table(head, rows)
 
 
-def update_readme(readme: str, block: str) -> str:
-    """Return the README with `block` between its markers. Raises UserError when a marker is missing."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def update_readme(readme: str, block: str, what: str = NUMBERS) -> str:
+    """Return the README with `block` between the markers of `what`. Raises UserError when a marker is missing."""
+    first, last = f"<!-- {what}:begin -->", f"<!-- {what}:end -->"
+    before, begin, rest = readme.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        raise UserError(f"README.md must hold {BEGIN} and, after it, {END}: the numbers go between them")
-    return f"{before}{BEGIN}\n{block}\n{END}{after}"
+        raise UserError(f"README.md must hold {first} and, after it, {last}: the {what} go between them")
+    return f"{before}{first}\n{block}\n{last}{after}"
 
 
 def _method_parts(results: Results) -> Iterable[str]:
@@ -104,7 +105,7 @@ def _claims(rows: Sequence[tuple[MethodResult, Claim]]) -> str:
             markdown(claim.claim),
             markdown(claim.paper),
             f"{markdown(claim.decides)}: {_value(claim)}",
-            formatting.verdict_text(claim.verdict),
+            formatting.verdict_text(claim),
         ]
         for result, claim in rows
     ]
@@ -112,5 +113,8 @@ def _claims(rows: Sequence[tuple[MethodResult, Claim]]) -> str:
 
 
 def _value(claim: Claim) -> str:
+    if claim.reason:
+        return markdown(claim.reason)
     value, interval = formatting.claim_value(claim)
-    return f"{value}, 95 % interval {interval}" if interval else value or "not measured"
+    by_seed = f"; by seed {formatting.claim_seeds(claim)}" if claim.seeds else ""
+    return f"{value}, 95 % interval {interval}{by_seed}" if interval else value or "not measured"

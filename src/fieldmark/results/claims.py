@@ -21,8 +21,7 @@ def claim_difference(
 
     With a `margin` the claim is that the difference lies above `-margin` (or below `margin`): not worse by more.
     """
-    shift = margin if claimed == "above" else -margin
-    shifted = Interval(difference.value + shift, difference.low + shift, difference.high + shift)
+    shifted = difference.minus(-margin if claimed == "above" else margin)
     return Claim(
         claim=claim,
         paper=paper,
@@ -30,8 +29,17 @@ def claim_difference(
         value=difference.value,
         low=difference.low,
         high=difference.high,
+        seeds=difference.seeds,
         verdict=verdict(shifted, claimed, negligible),
     )
+
+
+def untestable(claim: str, paper: str, decides: str, reason: str) -> Claim:
+    """Return a claim that no measurement at hand can decide, such as one about two variants that are the same.
+
+    `reason` says why; it follows from the parameters, not from what was measured.
+    """
+    return Claim(claim=claim, paper=paper, decides=decides, verdict="not testable here", reason=reason)
 
 
 def verdict(

@@ -34,16 +34,17 @@ class FigureFile:
 class FigureFolder:
     """Where figures are drawn; each is entered with its title and caption where it is drawn.
 
-    The report shows them in the order in which they were entered.
+    The report shows them in the order in which they were entered. `remark` is added to every caption.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, remark: str = "") -> None:
+        self.folder, self.remark = folder, remark
         self._entries: list[FigureEntry] = []
 
     def new(self, file: str, title: str, caption: str = "", *, wide: bool = False) -> Path:
         """Enter a figure and return the path to draw it to. One that is not drawn after all is left out."""
-        self._entries.append(FigureEntry(file=file, title=title, caption=caption, wide=wide))
+        said = f"{caption} {self.remark}".strip()
+        self._entries.append(FigureEntry(file=file, title=title, caption=said, wide=wide))
         return self.folder / file
 
     def write_index(self) -> None:

@@ -13,8 +13,15 @@ class _Checked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
+# Values by training seed, in the order of the seeds; left out of the file where there is a single one.
+BySeed = Annotated[tuple[Number, ...], Field(exclude_if=lambda values: not values)]
+
+
 class Measure(_Checked):
-    """A number, with its 95 % interval where one was computed; an `Interval` has the same attributes and fits."""
+    """A number, with its 95 % interval where one was computed; an `Interval` has the same attributes and fits.
+
+    Where it is a mean over several training seeds, `seeds` are the values of each.
+    """
 
     # An `Interval` is known by its attributes: to import its class is to import torch, which takes seconds.
     model_config = ConfigDict(from_attributes=True)
@@ -22,6 +29,7 @@ class Measure(_Checked):
     value: Number
     low: Number | None = None
     high: Number | None = None
+    seeds: BySeed = ()
 
 
 def _measure(value: Any) -> Any:
@@ -29,14 +37,15 @@ def _measure(value: Any) -> Any:
 
 
 AnyMeasure = Annotated[Measure, BeforeValidator(_measure)]
-Verdict = Literal["holds", "does not hold", "undecided"]
+Verdict = Literal["holds", "does not hold", "undecided", "not testable here"]
 
 
 class Claim(_Checked):
     """What a paper claims and what was found here.
 
     `claim` is what the paper says, `paper` the numbers it reports, `decides` what decides it here; `value`, `low`
-    and `high` are the measured difference with its 95 % interval.
+    and `high` are the measured difference with its 95 % interval, `seeds` the differences by training seed where there
+    are several. `reason` says why a claim cannot be tested here.
     """
 
     claim: str
@@ -45,7 +54,15 @@ class Claim(_Checked):
     value: Number | None = None
     low: Number | None = None
     high: Number | None = None
+    seeds: BySeed = ()
     verdict: Verdict
+    reason: Annotated[str, Field(exclude_if=lambda reason: not reason)] = ""
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Self:
+        if (self.verdict == "not testable here") != bool(self.reason):
+            raise ValueError("a reason belongs to a claim that is not testable here, and to no other")
+        return self
 
 
 class VariantResult(_Checked):
@@ -113,6 +130,7 @@ class MethodResult(Evaluation):
     dataset: str
     backbone: str = ""
     text: str = ""
+    precision: str = ""  # in which the variants were trained on the machine at hand: fp32, bf16, or both
 
 
 class NetworkResult(_Checked):

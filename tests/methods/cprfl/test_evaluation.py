@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, f1_score
+from support.seeds import of_one_seed
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.monitor import write_curves
@@ -84,7 +85,7 @@ def groups(result: Evaluation) -> dict[str, list[int]]:
 def test_numbers_are_those_of_scikit_learn(grouped: Task, params: Make, figures: FigureFolder) -> None:
     every, truth = params(), targets(grouped)
     trained = models(grouped, every)
-    result = evaluate(trained, every, grouped, figures)
+    result = evaluate(of_one_seed(trained), every, grouped, figures)
     assert [variant.name for variant in result.variants] == ["zero-shot", *every.variants]
     for name, model in trained.items():
         logits = grouped.run(model, model.logits, grouped.subset("test"), model.params.images, name).numpy()
@@ -107,7 +108,7 @@ def test_the_report_gets_its_headline_and_dvc_few_measures(
 ) -> None:
     two = params(variants=["ASL", "CPRFL"])
     trained = models(grouped, two)
-    result = evaluate(trained, two, grouped, figures)
+    result = evaluate(of_one_seed(trained), two, grouped, figures)
     assert result.headline == ("map", "head", "medium", "tail", "of1", "cf1")
     assert [name for name in result.metric_values if name.startswith("CPRFL.")] == ["CPRFL.map", "CPRFL.tail"]
     assert len(result.metric_values) == 6
@@ -122,10 +123,10 @@ def test_the_report_gets_its_headline_and_dvc_few_measures(
 def test_a_group_without_a_category_is_no_headline(task: Task, params: Make, figures: FigureFolder) -> None:
     all_of_the_tail = replace(task, split_params=task.split_params.model_copy(update={"tail": 50}))
     two = params(variants=["ASL", "CPRFL"])
-    result = evaluate(models(all_of_the_tail, two), two, all_of_the_tail, figures)
+    result = evaluate(of_one_seed(models(all_of_the_tail, two)), two, all_of_the_tail, figures)
     assert result.headline == ("map", "tail", "of1", "cf1")
     none_of_the_tail = replace(task, split_params=task.split_params.model_copy(update={"tail": 1}))
-    result = evaluate(models(none_of_the_tail, two), two, none_of_the_tail, figures)
+    result = evaluate(of_one_seed(models(none_of_the_tail, two)), two, none_of_the_tail, figures)
     assert result.metrics == ("map",)
 
 
@@ -133,7 +134,7 @@ def test_counts_and_categories_are_those_of_the_split(
     grouped: Task, params: Make, figures: FigureFolder
 ) -> None:
     two = params(variants=["ASL", "CPRFL"])
-    result = evaluate(models(grouped, two), two, grouped, figures)
+    result = evaluate(of_one_seed(models(grouped, two)), two, grouped, figures)
     in_training = grouped.split["role"].isin(["train", "val"]).to_numpy()
     table = np.array([[name in labels for name in NAMES] for labels in grouped.manifest["labels"]])
     counts = table[in_training].sum(0)
@@ -151,7 +152,7 @@ def test_counts_and_categories_are_those_of_the_split(
 
 def test_claims_are_paired_differences(grouped: Task, params: Make, figures: FigureFolder) -> None:
     every = params()
-    result = evaluate(models(grouped, every), every, grouped, figures)
+    result = evaluate(of_one_seed(models(grouped, every)), every, grouped, figures)
     measured = measures(result)
     decided = [tuple(claim.decides.split(" of CPRFL minus ")) for claim in result.claims]
     assert decided == [
@@ -173,7 +174,7 @@ def test_a_model_is_no_better_than_itself(task: Task, params: Make, figures: Fig
     two = params(variants=["ASL", "CPRFL"])
     trained = models(task, two)
     trained["ASL"] = trained["CPRFL"]
-    claim = evaluate(trained, two, task, figures).claims[0]
+    claim = evaluate(of_one_seed(trained), two, task, figures).claims[0]
     assert (claim.value, claim.low, claim.high) == (0, 0, 0)
     assert claim.verdict == "does not hold"
 
@@ -195,7 +196,7 @@ def test_without_validation_pictures_the_report_says_so(
 ) -> None:
     roles = task.split["role"].replace("val", "train")
     linear, bare = params(variants=["ASL"]), task.with_split(task.split.assign(role=roles))
-    result = evaluate(models(bare, linear), linear, bare, figures)
+    result = evaluate(of_one_seed(models(bare, linear)), linear, bare, figures)
     assert "of1" in measures(result)["ASL"]
     assert "of1" not in measures(result)["zero-shot"]  # a cosine has no 0.5 to be above
     notes = " ".join(result.notes)
@@ -208,7 +209,7 @@ def test_without_picture_embeddings_there_is_no_zero_shot(
 ) -> None:
     write_prompts(replace(read_prompts(task.text), image_embeddings=None), ["{}"], NAMES, task.text)
     linear = params(variants=["ASL"])
-    result = evaluate(models(task, linear), linear, task, figures)
+    result = evaluate(of_one_seed(models(task, linear)), linear, task, figures)
     assert list(measures(result)) == ["ASL"]
     assert result.claims == ()
     assert list(drawn(figures)) == ["categories.svg", "scores.svg"]
@@ -222,7 +223,7 @@ def test_categories_without_a_test_picture_are_named(task: Task, params: Make, f
     ]
     prompted = params(variants=["CPRFL"])
     poorer = replace(task, manifest=task.manifest.assign(labels=bare))
-    result = evaluate(models(poorer, prompted), prompted, poorer, figures)
+    result = evaluate(of_one_seed(models(poorer, prompted)), prompted, poorer, figures)
     assert result.details["categories"]["wren"]["ap"] == {"zero-shot": None, "CPRFL": None}
     assert "in no mean: wren" in " ".join(result.notes)
     assert "have a cosine of" in " ".join(result.notes)
@@ -241,7 +242,7 @@ def test_a_test_without_labels_and_scores_that_are_no_numbers_are_refused(task: 
 def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params: Make, folder: Path) -> None:
     three = params(variants=["ASL", "linear-PI", "CPRFL"])
     point = {"step": 10, "lr": 1.0, "ASL": 2.0, "loss": 2.0}
-    write_curves(grouped.history, {"ASL": [point] * 3, "CPRFL": [point] * 3})
+    write_curves(grouped.history, {"ASL/0": [point] * 3, "CPRFL/0": [point] * 3})
     trained, truth = models(grouped, three), read_truth(grouped, NAMES)
     scored = {name: score_model(name, model, truth, grouped) for name, model in trained.items()}
     contents = []

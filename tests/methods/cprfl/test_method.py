@@ -40,7 +40,7 @@ def make(params: Make, task: Task, name: str, **changes: object) -> Cprfl:
 def train(method: Cprfl, task: Task, folder: str) -> Cprfl:
     """Train in place; the mid-training states lie in `folder`."""
     elsewhere = replace(task, states=StateKey(Path(folder)))
-    train_on(method, method.params.images, method.params.train, elsewhere, f"cprfl/{method.variant.name}")
+    train_on(method, method.params.images, method.params.seeded, elsewhere, f"cprfl/{method.variant.name}")
     return method
 
 

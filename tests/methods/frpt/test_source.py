@@ -78,7 +78,7 @@ def test_even_sampling_trains_nothing_and_stands_in_the_table(
     result = evaluate(models, own, task, figures)
     measures = {variant.name: variant.measures for variant in result.variants}
     assert measures["sampled"]["trained_weights"].value == 0
-    assert torch.count_nonzero(models["sampled"].prompt.weight) == 0
+    assert torch.count_nonzero(models["sampled"][0].prompt.weight) == 0
     recall = {name: row["recall@1"].value for name, row in measures.items()}
     gain = f"by recall@1: DPP {100 * (recall['DPP'] - recall['sampled']):+.1f} points ("
     assert gain in result.notes[-1]
@@ -88,7 +88,8 @@ def test_even_sampling_trains_nothing_and_stands_in_the_table(
     assert gain in result.notes[-2]
     pairs = [claim.decides.removeprefix("recall@1 of ") for claim in result.claims]
     # What the prompt learned shows against the same pictures; the head alone sees coarser ones than FRPT.
-    assert pairs == ["FRPT minus frozen", "DPP minus sampled", "CAH minus frozen", "FRPT minus DPP"]
+    compared = ["FRPT minus frozen", "DPP minus sampled", "CAH minus frozen", "FRPT minus DPP"]
+    assert pairs == [*compared, "FRPT minus attention"]
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
     given = TrainedModel(out / "FRPT").transform(torch.from_numpy(pixels).permute(2, 0, 1))
     assert given.shape == (3, FINE, FINE)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from support.retrieved import check_measures
+from support.seeds import of_one_seed
 from support.tiny import SIDE, VIT, make_task
 
 from fieldmark.base.blocks import parse
@@ -56,7 +57,7 @@ def values(result: Evaluation, measure: str) -> dict[str, float]:
 def test_numbers_equal_the_public_metrics(tmp_path: Path, figures: FigureFolder) -> None:
     task, own = make_task(tmp_path / "task"), params()
     trained = models(task, own)
-    result = evaluate(trained, own, task, figures)
+    result = evaluate(of_one_seed(trained), own, task, figures)
     assert [variant.name for variant in result.variants] == ["O", "L", "R"]
     check_measures(result, trained, task)
     assert result.counts == {"queries": 18, "skipped": 0, "classes": 3, "training pictures": 18}
@@ -65,7 +66,7 @@ def test_numbers_equal_the_public_metrics(tmp_path: Path, figures: FigureFolder)
 
 def test_claims_are_paired_differences(tmp_path: Path, figures: FigureFolder) -> None:
     task, own = make_task(tmp_path / "task"), params()
-    result = evaluate(models(task, own), own, task, figures)
+    result = evaluate(of_one_seed(models(task, own)), own, task, figures)
     recall, components = values(result, "recall@1"), values(result, "components_90")
     fine_tuning, koleo, spread = result.claims
     assert fine_tuning.value == pytest.approx(recall["R"] - recall["O"])
@@ -77,20 +78,20 @@ def test_one_test_class_is_scored_without_the_claim_that_wants_two(
     tmp_path: Path, figures: FigureFolder
 ) -> None:
     task, own = make_task(tmp_path / "task", classes=2), params()
-    claims = evaluate(models(task, own), own, task, figures).claims
+    claims = evaluate(of_one_seed(models(task, own)), own, task, figures).claims
     assert [claim.claim for claim in claims][-1] == "KoLeo improves retrieval"
 
 
 def test_only_the_claims_of_the_scored_variants(tmp_path: Path, figures: FigureFolder) -> None:
     task, own = make_task(tmp_path / "task"), params(variants=["O"])
-    assert evaluate(models(task, own), own, task, figures).claims == ()
+    assert evaluate(of_one_seed(models(task, own)), own, task, figures).claims == ()
 
 
 def test_figures_are_written_and_listed_and_the_same_twice(tmp_path: Path, figures: FigureFolder) -> None:
     task, own = make_task(tmp_path / "task"), params()
-    write_curves(task.history, {"L": [{"step": 10, "lr": 1.0, "contrastive": 2.0, "loss": 2.0}] * 3})
+    write_curves(task.history, {"L/0": [{"step": 10, "lr": 1.0, "contrastive": 2.0, "loss": 2.0}] * 3})
     trained = models(task, own)
-    evaluate(trained, own, task, figures)
+    evaluate(of_one_seed(trained), own, task, figures)
     first = drawn(figures)
     assert list(first) == [
         "recall.svg",
@@ -103,7 +104,7 @@ def test_figures_are_written_and_listed_and_the_same_twice(tmp_path: Path, figur
         "loss.svg",
     ]
     again = FigureFolder(figures.folder)
-    evaluate(trained, own, task, again)
+    evaluate(of_one_seed(trained), own, task, again)
     assert drawn(again) == first
 
 
@@ -114,7 +115,7 @@ def test_queries_and_gallery(tmp_path: Path, figures: FigureFolder) -> None:
     split.loc[tests[::3], "role"] = "query"
     split.loc[np.setdiff1d(tests, tests[::3]), "role"] = "gallery"
     task = task.with_split(split)
-    result = evaluate(models(task, own), own, task, figures)
+    result = evaluate(of_one_seed(models(task, own)), own, task, figures)
     assert result.counts["queries"] == 6
     model = models(task, own)["O"]
     sides = [task.subset(role) for role in ("query", "gallery")]
@@ -131,7 +132,7 @@ def test_a_model_of_nan_is_refused_by_name(tmp_path: Path, figures: FigureFolder
     with torch.no_grad():
         next(trained["O"].parameters()).fill_(float("nan"))
     with pytest.raises(UserError, match="variant O cannot be scored"):
-        evaluate(trained, own, task, figures)
+        evaluate(of_one_seed(trained), own, task, figures)
 
 
 def test_distilled_backbones_are_scored_by_both_tokens(tmp_path: Path, figures: FigureFolder) -> None:
@@ -139,7 +140,7 @@ def test_distilled_backbones_are_scored_by_both_tokens(tmp_path: Path, figures: 
     task, own = make_task(tmp_path / "task"), params(variants=["O"])
     save_backbone(create_backbone(arch, SIDE), task.backbone)
     trained = models(task, own)
-    result = evaluate(trained, own, task, figures)
+    result = evaluate(of_one_seed(trained), own, task, figures)
     assert [variant.name for variant in result.variants] == ["O", "O+dist"]
     assert result.variants[1].title == "frozen backbone, class and distillation token"
     test, descriptor = task.subset("test"), trained["O"].descriptor

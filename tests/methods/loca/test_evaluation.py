@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from support.masked import CLASSES, NAMES, masked_task
+from support.seeds import of_one_seed
 from support.tiny import SIDE
 from torch.nn.functional import interpolate
 
@@ -19,7 +20,7 @@ from fieldmark.engine.task import Task
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.loca.evaluation import evaluate
-from fieldmark.methods.loca.evaluation.positions import Positions, predict_positions
+from fieldmark.methods.loca.evaluation.positions import Positions, position_accuracy, predict_positions
 from fieldmark.methods.loca.evaluation.sheets import GREEN, RED, pasted, principal_colours
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
@@ -52,10 +53,10 @@ def figures(tmp_path: Path) -> FigureFolder:
     return FigureFolder(tmp_path / "figures")
 
 
-def models(task: Task, block: LocaParams) -> dict[str, Loca]:
+def models(task: Task, block: LocaParams, shift: int = 0) -> dict[str, Loca]:
     """Every variant with random weights of its own, as after training."""
     built = {}
-    for seed, variant in enumerate(Loca.variants(block)):
+    for seed, variant in enumerate(Loca.variants(block), shift):
         torch.manual_seed(seed)
         built[variant.name] = Loca.build(variant, task).eval()
     return built
@@ -71,10 +72,12 @@ def values(evaluation: Evaluation) -> dict[str, dict[str, float]]:
 def test_every_part_of_the_result(masked: Task, params: Made, figures: FigureFolder) -> None:
     block = params(variants=VARIANTS, dense=DENSE)
     curve = [{"step": 10, "lr": 1.0, "position": 2.0, "loss": 2.0, "prototypes": 0.001, "feature_std": 0.4}]
-    write_curves(masked.history, {"LOCA": curve * 2, "position": [{"step": 10, "lr": 1.0, "loss": 2.0}] * 2})
+    write_curves(
+        masked.history, {"LOCA/0": curve * 2, "position/0": [{"step": 10, "lr": 1.0, "loss": 2.0}] * 2}
+    )
     trained = models(masked, block)
     before = copy.deepcopy(trained["LOCA"].state_dict())
-    result = evaluate(trained, block, masked, figures)
+    result = evaluate(of_one_seed(trained), block, masked, figures)
     assert (
         MethodResult(method="loca", split="s", dataset="d", **result.model_dump()).variants == result.variants
     )
@@ -100,7 +103,7 @@ def test_the_same_twice(masked: Task, params: Made, figures: FigureFolder) -> No
     block = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
     results = []
     for _ in range(2):
-        evaluation = evaluate(models(masked, block), block, masked, figures)
+        evaluation = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
         drawn = {path.name: path.read_bytes() for path in figures.folder.iterdir()}
         results.append((evaluation, drawn))
     assert results[0] == results[1]
@@ -109,7 +112,7 @@ def test_the_same_twice(masked: Task, params: Made, figures: FigureFolder) -> No
 def test_probes_equal_the_public_measure(masked: Task, params: Made, figures: FigureFolder) -> None:
     block = params(variants=["random"], dense={**DENSE, "finetune": None})
     trained = models(masked, block)
-    result = evaluate(trained, block, masked, figures)
+    result = evaluate(of_one_seed(trained), block, masked, figures)
     train, test = Pairs.of(masked, "train"), Pairs.of(masked, "test")
     backbone, images = trained["random"].backbone, block.dense.images
     maps = [feature_maps(backbone, pairs, images, "x") for pairs in (train, test)]
@@ -126,7 +129,7 @@ def test_probes_equal_the_public_measure(masked: Task, params: Made, figures: Fi
     assert by_class["probe"]["never"] is None
     assert list(by_class) == ["probe"]
     fewer = params(variants=["random"], dense={**DENSE, "fractions": [0.25], "finetune": None})
-    again = evaluate(trained, fewer, masked, figures)
+    again = evaluate(of_one_seed(trained), fewer, masked, figures)
     assert again.headline[0] == "miou_probe@25%"
     assert values(again)["random"]["miou_probe@25%"] == values(result)["random"]["miou_probe@25%"]
 
@@ -135,7 +138,7 @@ def test_claims_are_paired_differences_of_what_is_reported(
     masked: Task, params: Made, figures: FigureFolder
 ) -> None:
     block = params(variants=VARIANTS, dense=DENSE)
-    result = evaluate(models(masked, block), block, masked, figures)
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
     rows, claims = values(result), {claim.claim: claim for claim in result.claims}
     alone = "Positions across views beat positions in a single picture, by probe"
     pairs = {
@@ -152,17 +155,37 @@ def test_claims_are_paired_differences_of_what_is_reported(
     assert "A single picture's positions are easier to predict than those across views" in claims
 
 
+def test_two_seeds_are_scored_each_and_their_mean_is_reported(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
+    block = params(variants=["random", "supervised", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    first, second = models(masked, block), models(masked, block, shift=7)
+    second["supervised"] = first["supervised"]  # made once
+    several = {name: [first[name], second[name]] for name in ("random", "LOCA")}
+    result = evaluate(several | {"supervised": [first["supervised"]]}, block, masked, figures)
+    alone = [values(evaluate(of_one_seed(one), block, masked, figures)) for one in (first, second)]
+    for variant in result.variants:
+        for key, measure in variant.measures.items():
+            parts = [rows[variant.name][key] for rows in alone]
+            assert measure.value == pytest.approx(np.mean(parts))
+            assert measure.seeds == (() if variant.name == "supervised" else pytest.approx(parts))
+    [claim] = [one for one in result.claims if one.claim == "LOCA beats pretraining with labels, by probe"]
+    gains = [rows["LOCA"]["miou_probe"] - rows["supervised"]["miou_probe"] for rows in alone]
+    assert claim.seeds == pytest.approx(gains)
+    assert claim.low <= min(gains) < max(gains) <= claim.high  # two seeds that differ tell little of a third
+
+
 def test_without_masks_only_the_pretext_task_is_scored(
     masked: Task, params: Made, figures: FigureFolder
 ) -> None:
     bare = dataclasses.replace(masked, manifest=masked.manifest.assign(mask_row=-1))
     block = params(variants=["supervised", "LOCA"], dense=DENSE)
-    result = evaluate(models(bare, block), block, bare, figures)
+    result = evaluate(of_one_seed(models(bare, block)), block, bare, figures)
     assert result.headline == ("position_accuracy",)
     assert list(values(result)) == ["LOCA"]
     assert any("no pictures with masks" in note for note in result.notes)
     with pytest.raises(UserError, match="loca: no pictures with masks, and no variant"):
-        evaluate(models(bare, params(variants=["supervised"])), block, bare, figures)
+        evaluate(of_one_seed(models(bare, params(variants=["supervised"]))), block, bare, figures)
 
 
 def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, figures: FigureFolder) -> None:
@@ -174,7 +197,7 @@ def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, figures:
         "position-0.5",
     ]  # LOCA and LOCA-0.8 lie at the same place
     block = params(variants=etas, dense={**DENSE, "finetune": None})
-    result = evaluate(models(masked, block), block, masked, figures)
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
     assert (figures.folder / "eta.svg").exists()
     [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
     assert claim.decides.endswith("LOCA-0 minus LOCA-0.8")
@@ -191,9 +214,9 @@ def test_a_killed_fine_tuning_goes_on_and_ends_the_same(
     masked: Task, params: Made, figures: FigureFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     block = params(variants=["random"], dense=LONG)
-    whole = evaluate(models(masked, block), block, masked, figures)
+    whole = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
     steps = _killed_once(block, masked, figures, monkeypatch)
-    again = evaluate(models(masked, block), block, masked, figures)
+    again = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
     assert steps == [*range(16), *range(10, 24)]  # the state after step 10 was taken up
     assert again.variants == whole.variants
 
@@ -212,7 +235,7 @@ def test_a_state_of_other_pictures_weights_or_parameters_is_not_taken_up(
         next(trained["random"].backbone.parameters()).data.add_(0.01)
     else:
         block = params(variants=["random"], dense={**LONG, "finetune": {**LONG["finetune"], "lr": 2e-3}})
-    evaluate(trained, block, masked, figures)
+    evaluate(of_one_seed(trained), block, masked, figures)
     assert steps == [*range(16), *range(24)]
 
 
@@ -229,22 +252,22 @@ def _killed_once(
 
     monkeypatch.setattr(Segmenter, "before_step", step)
     with pytest.raises(KilledError):
-        evaluate(models(task, block), block, task, figures)
+        evaluate(of_one_seed(models(task, block)), block, task, figures)
     return steps
 
 
 def test_position_accuracy_counts_patches_of_all_pictures(masked: Task, params: Made) -> None:
     block = params(variants=["LOCA"], dense=DENSE)
-    scored = predict_positions(models(masked, block), masked)["LOCA"]
-    assert scored.accuracy.value == pytest.approx(scored.correct.sum() / scored.valid.sum())
+    [scored] = predict_positions(of_one_seed(models(masked, block)), masked)["LOCA"]
+    assert position_accuracy([scored]).value == pytest.approx(scored.correct.sum() / scored.valid.sum())
     assert (scored.patches, len(scored.valid)) == (16, 12)
-    again = predict_positions(models(masked, block), masked)["LOCA"]
+    [again] = predict_positions(of_one_seed(models(masked, block)), masked)["LOCA"]
     assert np.array_equal(scored.correct, again.correct)
 
 
 def test_the_interval_of_the_accuracy_resamples_pictures() -> None:
     correct, valid = np.array([10, 0, 5]), np.array([10, 20, 5])
-    accuracy = Positions(correct, valid, 16, None, None).accuracy  # type: ignore[arg-type]
+    accuracy = position_accuracy([Positions(correct, valid, 16, None, None)])  # type: ignore[arg-type]
     assert accuracy.value == pytest.approx(15 / 35)
     assert accuracy.low == 0.0  # every draw is the second picture
     assert accuracy.high == 1.0

@@ -85,7 +85,7 @@ def in_their_order(logits: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("mode", ["LOCA", "position"])
 def test_two_steps_equal_those_in_jax(stored: dict[str, torch.Tensor], mode: str) -> None:
     method = started(stored, mode)
-    stepper = Stepper(method, method.params.train, RuntimeParams(device="cpu"))
+    stepper = Stepper(method, method.params.seeded, RuntimeParams(device="cpu"))
     owners = {"student": method.network} | ({"teacher": method.teacher} if method.teacher else {})
     begun = {name: copy.deepcopy(module.state_dict()) for name, module in owners.items()}
     for step in range(2):

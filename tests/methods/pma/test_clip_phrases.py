@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.seeds import of_one_seed
 from support.tiny import SIDE
 from torch import Tensor
 
@@ -141,19 +142,19 @@ def test_a_phrase_that_the_table_lacks_is_unknown(params: Make, embedded: Task) 
 def test_it_trains_is_scored_and_teaches(params: Make, embedded: Task, captions: Any) -> None:
     block = params(variants=["text", "PMA"], stages=2, phrase_encoder="clip", captions=captions)
     curves = train_variants("pma", block, embedded, Path("variants"))
-    assert list(curves) == ["text", "PMA"]
-    models = {name: load_model(Path("variants") / name) for name in curves}
+    assert list(curves) == ["text/0", "PMA/0"]
+    models = {name: load_model(Path("variants") / name) for name in block.variants}
     kept = torch.from_numpy(read_vectors(embedded.text).vectors)
     assert all(torch.equal(model.encoder.table.weight[2:], kept) for model in models.values())
     Path("figures").mkdir()
-    evaluation = evaluate(models, block, embedded, FigureFolder(Path("figures")))
+    evaluation = evaluate(of_one_seed(models), block, embedded, FigureFolder(Path("figures")))
     measures = {variant.name: variant.measures for variant in evaluation.variants}
     assert {"top1", "top1_missing", "top1_partial", "top1_wrong"} <= measures["PMA"].keys()
     wiring = dict.fromkeys(("dataset", "split", "backbone", "text"), "any")
     train = {"steps": 2, "batch_size": 6, "lr": 1e-2}
     student = {**wiring, "students": ["student"], "images": {"side": SIDE}, "train": train}
     taught = parse(DistillParams, student, "distill.pma")
-    assert list(distil(taught, embedded, Path("variants"), Path("students"))) == ["student"]
+    assert list(distil(taught, embedded, Path("variants"), Path("students"))) == ["student/0"]
 
 
 def test_a_text_without_vectors_says_what_to_set(params: Make, task: Task) -> None:

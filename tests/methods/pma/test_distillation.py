@@ -1,6 +1,7 @@
 """Distillation: the loss by hand, a teacher that stays as it is, answers kept where pictures stay the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.contract.registry import load_distillation
 from fieldmark.contract.variants import load_students, train_variants
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation import DistillParams, distil
@@ -51,8 +53,12 @@ def teachers(task: Task, params: Callable[..., PmaParams]) -> Path:
     return Path("variants")
 
 
+def teacher_of(teachers: Path) -> Path:
+    return teachers / "PMA/0"
+
+
 def build(params: DistillParams, task: Task) -> Pma:
-    torch.manual_seed(params.train.seed)
+    torch.manual_seed(params.seed)
     return Pma.build(Pma.named(params.network, "student"), task)
 
 
@@ -101,7 +107,7 @@ def test_labels_count_by_their_weight_alone() -> None:
 
 def test_nothing_flows_to_the_teacher_nor_changes_it(made: Make, task: Task, teachers: Path) -> None:
     params = made()
-    teacher = load_teacher(params, task, teachers)
+    teacher = load_teacher(params, task, teacher_of(teachers))
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     learner = Distillation(build(params, task), params, teacher).train()
     assert not any(module.training for module in teacher.modules())
@@ -109,13 +115,13 @@ def test_nothing_flows_to_the_teacher_nor_changes_it(made: Make, task: Task, tea
     learner(batch(task))["loss"].backward()
     assert all(weight.grad is None for weight in teacher.parameters())
     assert all(torch.equal(before[name], value) for name, value in teacher.state_dict().items())
-    given = {id(weight) for group in learner.parameter_groups(params.train) for weight in group.params}
+    given = {id(weight) for group in learner.parameter_groups(params.seeded) for weight in group.params}
     assert given == {id(weight) for weight in learner.student.parameters()}
 
 
 def test_the_teacher_reads_the_phrases_of_each_picture(made: Make, task: Task, teachers: Path) -> None:
     params = made()
-    teacher = load_teacher(params, task, teachers)
+    teacher = load_teacher(params, task, teacher_of(teachers))
     images, indices = batch(task)["images"], torch.tensor([5, 0, 9])
     logits = teacher({"images": images[indices], "indices": indices})
     assert torch.equal(logits, teacher.model.logits(images[indices], teacher.tokens[indices]))
@@ -127,18 +133,19 @@ def test_kept_answers_are_those_of_asking_each_time(made: Make, task: Task, teac
     params = made(images=STILL)
     assert params.fixed
     curves = distil(params, task, teachers, Path("kept"))
-    assert list(curves) == ["student", "twin"]
+    assert list(curves) == ["student/0", "twin/0"]
     student = build(params, task)
-    learner = Distillation(student, params, load_teacher(params, task, teachers))
-    train_on(learner, params.images, params.train, task, "asked")
-    saved = load_students(Path("kept"))["student"].state_dict()
+    learner = Distillation(student, params, load_teacher(params, task, teacher_of(teachers)))
+    train_on(learner, params.images, params.seeded, task, "asked")
+    [saved_student] = load_students(Path("kept"))["student"]
+    saved = saved_student.state_dict()
     for name, value in student.state_dict().items():
         torch.testing.assert_close(saved[name], value, atol=1e-4, rtol=1e-3)
 
 
 def test_an_answer_is_kept_for_each_training_picture(made: Make, task: Task, teachers: Path) -> None:
     params = made(images=STILL)
-    teacher = load_teacher(params, task, teachers)
+    teacher = load_teacher(params, task, teacher_of(teachers))
     logits = teacher_logits(teacher, params, task)
     assert logits.shape == (24, 6)
     data = batch(task) | {"indices": torch.tensor([5, 0, 9])}
@@ -170,7 +177,7 @@ def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     distil(made(), task, teachers, Path("students"))
     models = load_students(Path("students"))
     assert list(models) == ["student", "twin"]
-    student, twin = models["student"], models["twin"]
+    [student], [twin] = models["student"], models["twin"]
     assert student.variant.title == "picture alone, taught by PMA"
     assert twin.variant.title == "the student's network and budget, labels alone"
     assert student.params == twin.params
@@ -180,10 +187,25 @@ def test_the_twin_differs_from_the_student_in_what_it_learns_from(
     assert not torch.equal(student.classifier.weight, twin.classifier.weight)
 
 
+def test_a_student_learns_from_the_teacher_in_its_place(
+    made: Make, task: Task, params: Callable[..., PmaParams]
+) -> None:
+    train_variants("pma", params(variants=["PMA"], stages=2, seeds=[3, 10]), task, Path("teachers"))
+    curves = distil(made(seeds=[1, 2]), task, Path("teachers"), Path("students"))
+    assert list(curves) == ["student/1", "student/2", "twin/1", "twin/2"]
+    Path("alone/PMA").mkdir(parents=True)
+    Path("teachers/PMA/10").rename("alone/PMA/0")
+    elsewhere = replace(task, states=StateKey(Path("others")))
+    assert distil(made(seeds=[2], students=["student"]), elsewhere, Path("alone"), Path("second"))
+    both, [second] = load_students(Path("students")), load_students(Path("second"))["student"]
+    assert [model.params.seeds for model in both["student"]] == [(1,), (2,)]
+    assert torch.equal(both["student"][1].classifier.weight, second.classifier.weight)
+
+
 def test_a_teacher_of_other_classes_is_refused(made: Make, task: Task, teachers: Path) -> None:
     task.split["class_name"] = task.split["class_name"] + "!"
     with pytest.raises(UserError, match="knows other classes"):
-        load_teacher(made(), task, teachers)
+        load_teacher(made(), task, teacher_of(teachers))
 
 
 @pytest.mark.parametrize(
@@ -218,4 +240,4 @@ def test_a_teacher_that_cannot_take_the_students_pictures_is_refused(
     made: Make, task: Task, teachers: Path
 ) -> None:
     with pytest.raises(UserError, match="5 x 5 cells"):
-        load_teacher(made(images={"side": SIDE + 8}), task, teachers)
+        load_teacher(made(images={"side": SIDE + 8}), task, teacher_of(teachers))

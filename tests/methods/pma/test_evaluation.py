@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import top_k_accuracy_score
+from support.seeds import of_one_seed
 
 from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
@@ -40,7 +41,7 @@ def models(task: Task, params: Make, teacher: str | None = "PMA") -> dict[str, P
 
 def scored(untrained: Mapping[str, Pma], task: Task, folder: Path) -> Evaluation:
     figures = FigureFolder(folder)
-    evaluation = evaluate(untrained, next(iter(untrained.values())).params, task, figures)
+    evaluation = evaluate(of_one_seed(untrained), next(iter(untrained.values())).params, task, figures)
     figures.write_index()
     return evaluation
 
@@ -143,7 +144,7 @@ def test_without_text_only_vision_is_judged(task: Task, params: Make, folder: Pa
 
 def test_figures_are_written_and_the_same_twice(task: Task, params: Make, folder: Path) -> None:
     untrained = models(task, params)
-    write_curves(task.history, {"PMA": [{"step": 10, "lr": 1.0, "cross_entropy": 2.0, "loss": 2.0}] * 3})
+    write_curves(task.history, {"PMA/0": [{"step": 10, "lr": 1.0, "cross_entropy": 2.0, "loss": 2.0}] * 3})
     scored(untrained, task, folder)
     first = read_figures(folder)
     assert [figure.entry.file for figure in first] == [

@@ -229,6 +229,6 @@ def test_a_backbone_at_rate_zero_is_not_changed_by_a_bit(params: Make, task: Tas
     method = build(params, task, "PMA", backbone_lr=0.0)
     assert method.backbone is not None
     before = {name: value.clone() for name, value in method.backbone.state_dict().items()}
-    train_on(method, method.params.images, method.params.train, task, "pma/PMA")
+    train_on(method, method.params.images, method.params.seeded, task, "pma/PMA")
     assert all(torch.equal(before[name], value) for name, value in method.backbone.state_dict().items())
     assert not any(p.requires_grad for p in method.backbone.parameters())

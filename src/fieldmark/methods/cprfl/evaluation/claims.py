@@ -1,6 +1,6 @@
 """What the paper claims of CPRFL, decided on the pictures at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from fieldmark.methods.cprfl.model.params import VariantName
@@ -50,7 +50,7 @@ STATEMENTS = (
 )
 
 
-def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
+def make_claims(scored: Mapping[str, Sequence[Scored]]) -> list[Claim]:
     """Return the claims for which both variants were scored and categories exist."""
     claims = []
     for statement in STATEMENTS:

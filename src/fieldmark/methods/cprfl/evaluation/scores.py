@@ -1,6 +1,6 @@
 """Scoring linear classifiers, CPRFL and CPRFL without its parts side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch.nn.functional import normalize
@@ -12,17 +12,18 @@ from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.protocols.multilabel import (
-    INTERVALS,
     ZERO_SHOT,
     ZERO_SHOT_TITLE,
     Scored,
     Truth,
     by_category,
     counted,
+    measured,
     read_truth,
     score,
     zero_shot,
 )
+from fieldmark.protocols.seeds import first_of, resampling, seed_count
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 from fieldmark.texts.prompts import Prompts, read_prompts
@@ -32,19 +33,22 @@ METRICS = ("map", "tail")
 
 
 def evaluate(
-    models: Mapping[str, Cprfl], params: CprflParams, task: Task, figures: FigureFolder
+    models: Mapping[str, Sequence[Cprfl]], params: CprflParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
     """Score every variant and draw the figures."""
-    truth = read_truth(task, next(iter(models.values())).class_names)
+    shown = first_of(models)
+    truth = read_truth(task, next(iter(shown.values())).class_names)
     prompts = read_prompts(task.text)
     untrained = zero_shot(prompts, truth, task, choose_thresholds)
-    scored = {ZERO_SHOT: untrained} if untrained else {}
-    scored |= {name: score_model(name, model, truth, task) for name, model in models.items()}
-    draw_figures(scored, models, task, figures)
-    titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in models.items()}
+    scored = {ZERO_SHOT: [untrained]} if untrained else {}
+    scored |= {
+        name: [score_model(name, model, truth, task) for model in by_seed] for name, by_seed in models.items()
+    }
+    draw_figures(first_of(scored), shown, task, figures)
+    titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in shown.items()}
     results = tuple(
-        VariantResult(name=name, title=titles[name], measures=variant.measures)
-        for name, variant in scored.items()
+        VariantResult(name=name, title=titles[name], measures=measured(by_seed))
+        for name, by_seed in scored.items()
     )
     return Evaluation(
         title=Cprfl.title,
@@ -53,14 +57,17 @@ def evaluate(
         metrics=_measured(METRICS, results),
         claims=tuple(make_claims(scored)),
         counts=counted(truth, task),
-        parameters={"trained weights": {name: model.trained_weights for name, model in models.items()}},
+        parameters={"trained weights": {name: model.trained_weights for name, model in shown.items()}},
         details={"categories": by_category(scored, truth)},
-        notes=tuple(_notes(params, truth, prompts, validated=len(task.subset("val")) > 0)),
+        notes=(
+            resampling("test pictures", seed_count(scored)),
+            *_notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
+        ),
     )
 
 
 def score_model(name: str, model: Cprfl, truth: Truth, task: Task) -> Scored:
-    """Score the test pictures with one variant. Raises UserError for scores that are not finite."""
+    """Score the test pictures with one model. Raises UserError for scores that are not finite."""
     logits = task.run(model, model.logits, truth.subset, model.params.images, name)
     return score(name, logits, model.thresholds, truth)
 
@@ -72,7 +79,6 @@ def _measured(names: tuple[str, ...], results: tuple[VariantResult, ...]) -> tup
 
 def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bool) -> list[str]:
     notes = [
-        INTERVALS,
         f"All variants have the same steps, pictures and backbone; {'averaged ' if params.train.ema else ''}weights "
         "count as they are after the last step, no checkpoint is chosen. (The released code keeps the best one on the "
         "test pictures.)",

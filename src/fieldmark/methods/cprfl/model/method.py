@@ -65,9 +65,7 @@ class Cprfl(Method[CprflParams, Parts]):
     def build(cls, variant: CprflVariant, task: Task) -> Self:
         """Start from the task's backbone and prompts. Raises UserError without prompts and for a wrong size."""
         prompts, params, kind = read_prompts(task.text), variant.params, variant.parts.vectors
-        vectors = (
-            category_vectors(kind, prompts.embeddings, params.length, params.train.seed) if kind else None
-        )
+        vectors = category_vectors(kind, prompts.embeddings, params.length, params.seed) if kind else None
         targets = task.targets(task.subset("train"), prompts.names)
         backbone = task.load_backbone()
         require_size(backbone, params.images.side)

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.variants import few_name
 from fieldmark.protocols.retrieval import Scored, recall_difference
-from fieldmark.results.claims import claim_difference
+from fieldmark.results.claims import claim_difference, untestable
 from fieldmark.results.schema import Claim
 
 
@@ -49,30 +50,39 @@ _SAMPLED = tuple(
     for statement in STATEMENTS
     if statement.than != "CAH"
 )
+ONE_MODEL = (
+    "Under average pooling attention and FRPT are one model: an instance-normalised channel has mean 0, "
+    "so equation 7 leaves weight times mean. What differs between the two is rounding."
+)
 FEW = {10: "CUB 63.1 to 66.6", 5: "CUB 59.7 to 62.8"}  # Table 4
 
 
-def make_claims(scored: Mapping[str, Scored], shots: Sequence[int] = (), finer: bool = False) -> list[Claim]:
-    """Return the claims for which both variants were scored.
+def make_claims(scored: Mapping[str, Sequence[Scored]], params: FrptParams) -> list[Claim]:
+    """Return the claims for which both variants were scored, and the one that no measurement decides.
 
-    With `finer` pictures only `sampled` sees the same pictures as the prompt: no other variant tells what it learned.
+    With finer pictures (`source`) only `sampled` sees the same pictures as the prompt: no other variant tells what it
+    learned.
     """
-    statements = (*(_SAMPLED if finer else STATEMENTS), *map(_with_few, shots))
+    statements = (*(STATEMENTS if params.source is None else _SAMPLED), *map(_with_few, params.shots))
     return [
-        _decide(statement, scored)
+        _decide(statement, scored, params)
         for statement in statements
-        if {statement.better, statement.than} <= set(scored)
+        if statement.better in scored and (statement.than in scored or _is_one_model(statement, params))
     ]
 
 
-def _decide(statement: Statement, scored: Mapping[str, Scored]) -> Claim:
+def _decide(statement: Statement, scored: Mapping[str, Sequence[Scored]], params: FrptParams) -> Claim:
     claim, better, than, paper = statement
-    return claim_difference(
-        claim,
-        f"recall@1, ResNet-50, {'frozen' if than == 'sampled' else than} to {better}: {paper}",
-        f"{scored[better].recalls[0]} of {better} minus {than}",
-        recall_difference(scored, better, than),
-    )
+    reported = f"recall@1, ResNet-50, {'frozen' if than == 'sampled' else than} to {better}: {paper}"
+    decides = f"{scored[better][0].recalls[0]} of {better} minus {than}"
+    if _is_one_model(statement, params):
+        return untestable(claim, reported, decides, ONE_MODEL)
+    return claim_difference(claim, reported, decides, recall_difference(scored, better, than))
+
+
+def _is_one_model(statement: Statement, params: FrptParams) -> bool:
+    """Say whether the two variants of a statement are the same by construction."""
+    return statement.than == "attention" and params.pooling == "average"
 
 
 def _with_few(shots: int) -> Statement:

@@ -1,11 +1,12 @@
 """What a reader of FRPT's numbers must know, and differences about which the paper claims nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from fieldmark.evaluation.bootstrap import paired_difference
+from fieldmark.methods.frpt.evaluation.claims import ONE_MODEL
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.protocols.retrieval import INTERVALS, Scored
+from fieldmark.protocols.retrieval import Scored, difference
+from fieldmark.protocols.seeds import resampling, seed_count
 
 CONTROLS = {
     "plain": "the backbone as it comes, untrained",
@@ -13,24 +14,27 @@ CONTROLS = {
 }
 
 
-def make_notes(models: Mapping[str, Frpt], scored: Mapping[str, Scored], params: FrptParams) -> list[str]:
+def make_notes(
+    models: Mapping[str, Frpt], scored: Mapping[str, Sequence[Scored]], params: FrptParams
+) -> list[str]:
     """Return the notes of the section, in the order in which they are shown."""
-    return [*_setting(models, params), *_by_map(scored), *_against_controls(scored)]
+    return [
+        resampling("classes", seed_count(scored)),
+        *_setting(models, params),
+        *_by_map(scored),
+        *_against_controls(scored),
+    ]
 
 
 def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
     notes = [
-        INTERVALS,
         "Trained weights are those kept for retrieval: the classifier is not counted, nor does the paper count "
         "it. Its 2.62 M of the head do not follow from its equation 8, which has 1.05 M (2 x 2048 x 256).",
         f"The distance kernel, of which the paper gives no width, spans {params.fwhm:g} of {params.grid} cells "
         f"(full width at half maximum), padding {params.padding}: the released code's by default.",
     ]
     if params.pooling == "average" and {"FRPT", "attention"} <= set(models):
-        notes.append(
-            "Under average pooling attention and FRPT are one model: an instance-normalised channel has mean 0, "
-            "so equation 7 leaves weight times mean. What differs between the two is rounding."
-        )
+        notes.append(ONE_MODEL)
     width = max(model.feature_map_width for model in models.values())
     if 2 * params.kernel_size < width:
         notes.append(
@@ -40,7 +44,7 @@ def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
     return notes
 
 
-def _by_map(scored: Mapping[str, Scored]) -> list[str]:
+def _by_map(scored: Mapping[str, Sequence[Scored]]) -> list[str]:
     """Say what FRPT gains by map@r: the paper's claims are about recall."""
     if not {"FRPT", "frozen"} <= set(scored):
         return []
@@ -48,9 +52,9 @@ def _by_map(scored: Mapping[str, Scored]) -> list[str]:
     return [f"By map@r, which looks at every neighbour up to R, FRPT minus frozen is {gain}."]
 
 
-def _against_controls(scored: Mapping[str, Scored]) -> list[str]:
+def _against_controls(scored: Mapping[str, Sequence[Scored]]) -> list[str]:
     """Say what is gained over what the paper does not compare with."""
-    recall = next(iter(scored.values())).recalls[0]
+    recall = next(iter(scored.values()))[0].recalls[0]
     notes = []
     for control, what in CONTROLS.items():
         gains = [
@@ -63,7 +67,6 @@ def _against_controls(scored: Mapping[str, Scored]) -> list[str]:
     return notes
 
 
-def _points(scored: Mapping[str, Scored], first: str, second: str, measure: str) -> str:
-    better, than = scored[first], scored[second]
-    gain = paired_difference(better.per_query(measure), than.per_query(measure), better.clusters)
+def _points(scored: Mapping[str, Sequence[Scored]], first: str, second: str, measure: str) -> str:
+    gain = difference(scored, first, second, measure)
     return f"{100 * gain.value:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"

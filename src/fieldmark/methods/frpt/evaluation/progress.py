@@ -7,7 +7,7 @@ from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.variants import FOLLOWED, few_name
-from fieldmark.protocols.retrieval import Scored, score
+from fieldmark.protocols.retrieval import Scored, score_model
 
 Curve = tuple[list[float], list[Interval]]
 
@@ -21,7 +21,8 @@ def recall_on_the_way(
         if name in scored:
             model = models[name]
             earlier = [
-                score(f"{name} {path.name}", load_model(path), model.loaded, task) for path in model.earlier
+                score_model(f"{name} {path.name}", load_model(path), model.loaded, task)
+                for path in model.earlier
             ]
             steps = [*(float(path.name) for path in model.earlier), float(model.params.train.steps)]
             curves[name] = (steps, [_recall(result) for result in (*earlier, scored[name])])

@@ -1,6 +1,6 @@
 """Scoring the frozen backbone, fine-tuning, and FRPT with and without its parts side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation.claims import make_claims
@@ -9,34 +9,38 @@ from fieldmark.methods.frpt.evaluation.notes import make_notes
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.protocols.retrieval import Scored, counted, measured, score
+from fieldmark.protocols.seeds import first_of
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 
 PAPER_COUNTS = "DPP 0.25 M, CAH 2.62 M, both 2.86 M, fine-tuning 23.53 M (Table 1, ResNet-50)"
 
 
-def evaluate(models: Mapping[str, Frpt], params: FrptParams, task: Task, figures: FigureFolder) -> Evaluation:
+def evaluate(
+    models: Mapping[str, Sequence[Frpt]], params: FrptParams, task: Task, figures: FigureFolder
+) -> Evaluation:
     """Score every variant and draw the figures."""
-    scored = {name: score(name, model, model.loaded, task) for name, model in models.items()}
-    draw_figures(scored, models, params, task, figures)
-    first, recall = next(iter(scored.values())), f"recall@{task.split_params.ks[0]}"
+    scored = {name: score(name, by_seed, by_seed[0].loaded, task) for name, by_seed in models.items()}
+    shown, scored_first = first_of(models), first_of(scored)
+    draw_figures(scored_first, shown, params, task, figures)
+    first, recall = next(iter(scored_first.values())), f"recall@{task.split_params.ks[0]}"
     return Evaluation(
         title=Frpt.title,
-        variants=tuple(_result(models[name], result) for name, result in scored.items()),
+        variants=tuple(_result(shown[name], result) for name, result in scored.items()),
         headline=(recall, "map@r", "r_precision", "trained_weights"),
         metrics=(recall, "map@r"),
-        claims=tuple(make_claims(scored, params.shots, finer=params.source is not None)),
+        claims=tuple(make_claims(scored, params)),
         counts=counted(first, task),
         parameters={
             "descriptor": first.embeddings.shape[1],
-            "trained": {name: model.trainable for name, model in models.items() if model.trainable},
+            "trained": {name: model.trainable for name, model in shown.items() if model.trainable},
             "paper": PAPER_COUNTS,
         },
-        notes=tuple(make_notes(models, scored, params)),
+        notes=tuple(make_notes(shown, scored, params)),
     )
 
 
-def _result(model: Frpt, scored: Scored) -> VariantResult:
+def _result(model: Frpt, scored: Sequence[Scored]) -> VariantResult:
     variant = model.variant
     measures = measured(scored, model.trained_weights)
     return VariantResult(name=variant.name, title=variant.title, measures=measures)

@@ -68,7 +68,7 @@ class Frpt(Method[FrptParams, Parts]):
         shots = variant.parts.shots
         if shots is None:
             return task
-        return task.with_split(few_shot(task.split, shots, variant.params.train.seed))
+        return task.with_split(few_shot(task.split, shots, variant.params.seed))
 
     @classmethod
     def build(cls, variant: FrptVariant, task: Task) -> Self:

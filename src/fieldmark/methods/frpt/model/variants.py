@@ -67,7 +67,7 @@ def _whole(name: VariantName, params: FrptParams) -> FrptVariant:
     steps, snapshots = params.train.steps if row.trained else 0, params.snapshots if row.followed else 0
     train = params.train.model_copy(update={"steps": steps})
     changed = params.model_copy(update={"train": train, "shots": (), "snapshots": snapshots})
-    return FrptVariant(name, row.title, changed, row.parts)
+    return FrptVariant(name, row.title, changed, row.parts, fixed=not row.trained)
 
 
 def _few(variant: FrptVariant, shots: int) -> FrptVariant:

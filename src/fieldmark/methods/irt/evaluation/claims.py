@@ -1,6 +1,6 @@
 """What the paper claims of IRT, decided on the pictures at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from fieldmark.results.claims import claim_difference
 from fieldmark.results.schema import Claim
 
 
-def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
+def make_claims(scored: Mapping[str, Sequence[Scored]]) -> list[Claim]:
     """Return the claims for which the needed variants were scored."""
     claims = []
     if {"O", "R"} <= set(scored):
@@ -32,15 +32,14 @@ def make_claims(scored: Mapping[str, Scored]) -> list[Claim]:
             )
         )
     # With a single class there is nothing to resample.
-    if {"L", "R"} <= set(scored) and len(np.unique(scored["R"].queries.labels)) > 1:
+    if {"L", "R"} <= set(scored) and len(np.unique(scored["R"][0].queries.labels)) > 1:
+        embeddings = {name: [one.embeddings for one in scored[name]] for name in ("L", "R")}
         claims.append(
             claim_difference(
                 "KoLeo spreads the descriptors over more dimensions",
                 "the energy curve of SOP descriptors flattens as lambda grows (Figures 2 and 3, no numbers)",
                 "components for 90 % of the energy, R minus L",
-                components_difference(
-                    scored["R"].embeddings, scored["L"].embeddings, scored["R"].queries.labels
-                ),
+                components_difference(embeddings["R"], embeddings["L"], scored["R"][0].queries.labels),
                 negligible=1,
             )
         )

@@ -45,7 +45,7 @@ class Irt(Method[IrtParams, None]):
         """O: no training. L: lambda 0. R: lambda as given."""
         still = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
         known = {
-            "O": IrtVariant("O", "frozen backbone", still, None),
+            "O": IrtVariant("O", "frozen backbone", still, None, fixed=True),
             "L": IrtVariant("L", "contrastive", params.model_copy(update={"lambda_": 0.0}), None),
             "R": IrtVariant("R", f"contrastive + {params.lambda_:g} KoLeo", params, None),
         }

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import miou_difference
-from fieldmark.methods.loca.evaluation.positions import Positions, accuracy_difference
-from fieldmark.methods.loca.evaluation.probes import Dense
+from fieldmark.methods.loca.evaluation.positions import (
+    PositionRuns,
+    accuracy_difference,
+    position_accuracy,
+)
+from fieldmark.methods.loca.evaluation.probes import DenseRuns, tuned
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.results.claims import claim_difference
@@ -33,10 +36,8 @@ STATEMENTS = (
 )
 
 
-def make_claims(
-    models: Mapping[str, Loca], dense: Mapping[str, Dense], positions: Mapping[str, Positions]
-) -> list[Claim]:
-    """Return the claims for which the needed variants were scored."""
+def make_claims(models: Mapping[str, Loca], dense: DenseRuns, positions: PositionRuns) -> list[Claim]:
+    """Return the claims for which the needed variants were scored; `models` are those of the first seed."""
     claims = []
     for statement in STATEMENTS:
         if {statement.better, statement.than} <= set(dense):
@@ -44,12 +45,12 @@ def make_claims(
     return [*claims, *_pretext(positions), *_masking(models, positions)]
 
 
-def _transfer(statement: Statement, dense: Mapping[str, Dense]) -> list[Claim]:
+def _transfer(statement: Statement, dense: DenseRuns) -> list[Claim]:
     """Decide a statement by the fine-tuned models, where both are, and by the probes."""
     better, than = dense[statement.better], dense[statement.than]
-    ways = [("probe", better.probe, than.probe)]
-    if better.tuned and than.tuned:
-        ways.insert(0, ("fine-tuning", better.tuned, than.tuned))
+    ways = [("probe", [one.probe for one in better], [one.probe for one in than])]
+    if tuned(better) and tuned(than):
+        ways.insert(0, ("fine-tuning", tuned(better), tuned(than)))
     return [
         claim_difference(
             f"{statement.claim}, by {way}",
@@ -61,16 +62,16 @@ def _transfer(statement: Statement, dense: Mapping[str, Dense]) -> list[Claim]:
     ]
 
 
-def _pretext(positions: Mapping[str, Positions]) -> list[Claim]:
+def _pretext(positions: PositionRuns) -> list[Claim]:
     claims = []
     if "LOCA" in positions:
-        accuracy, chance = positions["LOCA"].accuracy, positions["LOCA"].chance
+        first = positions["LOCA"][0]
         claims.append(
             claim_difference(
                 "Positions of unseen pictures are predicted better than by chance",
                 "Figure 3 (numbers not at hand)",
-                f"position accuracy of LOCA minus 1 in {positions['LOCA'].patches}",
-                Interval(accuracy.value - chance, accuracy.low - chance, accuracy.high - chance),
+                f"position accuracy of LOCA minus 1 in {first.patches}",
+                position_accuracy(positions["LOCA"]).minus(first.chance),
             )
         )
     if {"position", "zhai"} <= set(positions):
@@ -85,7 +86,7 @@ def _pretext(positions: Mapping[str, Positions]) -> list[Claim]:
     return claims
 
 
-def _masking(models: Mapping[str, Loca], positions: Mapping[str, Positions]) -> list[Claim]:
+def _masking(models: Mapping[str, Loca], positions: PositionRuns) -> list[Claim]:
     """The more of the reference is hidden, the harder: LOCA's smallest eta against its largest."""
     parts = {name: models[name].variant.parts for name in positions}
     by_eta = sorted((part.eta, name) for name, part in parts.items() if part.mode == MODES["LOCA"])

@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ SHOWN = 6  # test pictures in the figures
 
 @dataclass(frozen=True)
 class Dense:
-    """What one variant's features are worth on the test pictures, and what it makes of the shown ones."""
+    """What one model's features are worth on the test pictures, and what it makes of the shown ones."""
 
     probes: Mapping[float, Overlaps]  # by the fraction of the labels, rising
     tuned: Overlaps | None
@@ -39,38 +39,47 @@ class Dense:
         return self.probes[max(self.probes)]
 
 
+DenseRuns = Mapping[str, Sequence[Dense]]  # of each variant, one per seed
+
+
+def tuned(by_seed: Sequence[Dense]) -> list[Overlaps]:
+    """Return what the fine-tuned models of several seeds score; nothing where none was fine-tuned."""
+    return [dense.tuned for dense in by_seed if dense.tuned]
+
+
 def shown(pairs: Pairs) -> list[int]:
     """Return the indices of the pictures that the figures show."""
     return evenly(len(pairs), SHOWN)
 
 
-def judge(models: Mapping[str, Loca], params: DenseParams, train: Pairs, test: Pairs) -> dict[str, Dense]:
-    """Train probes on features of `train`, computed once per variant, and score them on `test`."""
+def judge(
+    models: Mapping[str, Sequence[Loca]], params: DenseParams, train: Pairs, test: Pairs
+) -> dict[str, list[Dense]]:
+    """Train probes on features of `train`, computed once per model, and score them on `test`."""
     largest = train.few(max(params.fractions), params.probe.seed)
     masks = train.taken(largest).small_masks(params.images.side // params.loss_stride)
     chosen = {
         fraction: np.searchsorted(largest, train.few(fraction, params.probe.seed))
         for fraction in params.fractions
     }
-    dense = {}
-    for name, model in models.items():
+    dense: dict[str, list[Dense]] = {name: [] for name in models}
+    for name, model in ((name, model) for name, by_seed in models.items() for model in by_seed):
         test_features = feature_maps(model.backbone, test, params.images, f"{name} test")
         train_features = feature_maps(model.backbone, train.taken(largest), params.images, f"{name} train")
-        dense[name] = _judged(
-            name, model.backbone, params, (train, test), (train_features, masks, test_features), chosen
-        )
+        features = train_features, masks, test_features
+        dense[name].append(_judged(name, model, params, (train, test), features, chosen))
     return dense
 
 
 def _judged(
     name: str,
-    backbone: Backbone,
+    model: Loca,
     params: DenseParams,
     pairs: tuple[Pairs, Pairs],
     features: tuple[Tensor, Tensor, Tensor],
     chosen: Mapping[float, NDArray[np.int64]],
 ) -> Dense:
-    """Probe and fine-tune one variant.
+    """Probe and fine-tune one model.
 
     `features` are those of training pictures, their masks, and those of test pictures; `chosen` says which of the
     training pictures each fraction of the labels has.
@@ -86,7 +95,8 @@ def _judged(
         probes[fraction] = overlaps(scores, test)
     tuned = None
     if params.finetune and name in FINE_TUNED:
-        scores = _tuned_scores(name, backbone, params, params.finetune, train, test)
+        run = f"{name}/{model.params.seed}"
+        scores = _tuned_scores(run, model.backbone, params, params.finetune, train, test)
         tuned = overlaps(scores, test)
     pictures = shown(test)
     return Dense(probes, tuned, test_features[pictures].cpu(), scores[pictures].cpu())

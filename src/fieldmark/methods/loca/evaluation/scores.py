@@ -1,21 +1,29 @@
 """Scoring what every variant's features are worth for dense prediction, and how well positions are predicted."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import Overlaps, miou_interval
-from fieldmark.figures.curves import read_curves
+from fieldmark.figures.curves import labelled, read_curves
 from fieldmark.methods.loca.evaluation.claims import make_claims
 from fieldmark.methods.loca.evaluation.figures import draw_figures
-from fieldmark.methods.loca.evaluation.positions import Positions, predict_positions
-from fieldmark.methods.loca.evaluation.probes import Dense, judge
+from fieldmark.methods.loca.evaluation.positions import (
+    PositionRuns,
+    Positions,
+    position_accuracy,
+    predict_positions,
+)
+from fieldmark.methods.loca.evaluation.probes import Dense, DenseRuns, judge, tuned
 from fieldmark.methods.loca.model.collapse import diagnosis
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.protocols.pairs import Pairs
+from fieldmark.protocols.seeds import first_of, resampling, seed_count
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 
@@ -23,7 +31,9 @@ NO_MASKS = "There are no pictures with masks for training and test: dense predic
 Measures = dict[str, Interval]
 
 
-def evaluate(models: Mapping[str, Loca], params: LocaParams, task: Task, figures: FigureFolder) -> Evaluation:
+def evaluate(
+    models: Mapping[str, Sequence[Loca]], params: LocaParams, task: Task, figures: FigureFolder
+) -> Evaluation:
     """Probe and fine-tune the variants, predict positions, and draw the figures.
 
     Raises UserError when there is nothing to score: neither masks nor a variant that predicts positions.
@@ -35,36 +45,43 @@ def evaluate(models: Mapping[str, Loca], params: LocaParams, task: Task, figures
         raise UserError(
             "loca: no pictures with masks, and no variant of loca.variants that predicts positions"
         )
-    measures = {name: measured(dense.get(name), positions.get(name)) for name in models}
-    draw_figures(models, dense, positions, measures, task, figures)
+    measures = {name: measured(dense.get(name, ()), positions.get(name, ())) for name in models}
+    shown, first, first_positions = first_of(models), first_of(dense), first_of(positions)
+    drawn = measures if seed_count(models) == 1 else _of_first(models, dense, positions)
+    draw_figures(shown, first, first_positions, drawn, task, figures)
     headline = _headline(measures)
     return Evaluation(
         title=Loca.title,
-        variants=tuple(_result(models[name], values) for name, values in measures.items() if values),
+        variants=tuple(_result(shown[name], values) for name, values in measures.items() if values),
         headline=headline,
         metrics=headline,
-        claims=tuple(make_claims(models, dense, positions)),
+        claims=tuple(make_claims(shown, dense, positions)),
         counts=_counts(train, test, positions),
-        parameters={"encoder": {name: _weights(model) for name, model in models.items()}},
+        parameters={"encoder": {name: _weights(model) for name, model in shown.items()}},
         details={"class_iou": {name: _by_class(scored, test) for name, scored in dense.items()}},
-        notes=(*_notes(params, dense), *_collapses(task)),
+        notes=(*_notes(params, first, seed_count(models)), *_collapses(task)),
     )
+
+
+def _of_first(names: Iterable[str], dense: DenseRuns, positions: PositionRuns) -> dict[str, Measures]:
+    """Return the measures of the first seed, which the figures show."""
+    return {name: measured(dense.get(name, ())[:1], positions.get(name, ())[:1]) for name in names}
 
 
 def _result(model: Loca, measures: Measures) -> VariantResult:
     return VariantResult(name=model.variant.name, title=model.variant.title, measures=measures)
 
 
-def measured(dense: Dense | None, positions: Positions | None) -> Measures:
-    """Return a variant's measures by name; the probe on all labels and fine-tuning first."""
+def measured(dense: Sequence[Dense], positions: Sequence[Positions]) -> Measures:
+    """Return a variant's measures by name, over its seeds; the probe on all labels and fine-tuning first."""
     measures: Measures = {}
     if dense:
-        for fraction in sorted(dense.probes, reverse=True):
-            measures[probe_name(fraction)] = miou_interval(dense.probes[fraction])
-        if dense.tuned:
-            measures["miou_finetune"] = miou_interval(dense.tuned)
+        for fraction in sorted(dense[0].probes, reverse=True):
+            measures[probe_name(fraction)] = miou_interval([one.probes[fraction] for one in dense])
+        if tuned(dense):
+            measures["miou_finetune"] = miou_interval(tuned(dense))
     if positions:
-        measures["position_accuracy"] = positions.accuracy
+        measures["position_accuracy"] = position_accuracy(positions)
     return measures
 
 
@@ -81,14 +98,14 @@ def _headline(measures: Mapping[str, Measures]) -> tuple[str, ...]:
     return (*probes[:1], *others)
 
 
-def _counts(train: Pairs, test: Pairs, positions: Mapping[str, Positions]) -> dict[str, int | float | str]:
+def _counts(train: Pairs, test: Pairs, positions: PositionRuns) -> dict[str, int | float | str]:
     counts: dict[str, int | float | str] = {
         "training pictures with a mask": len(train),
         "test pictures with a mask": len(test),
         "labels": test.classes,
     }
     for scored in positions.values():
-        counts["position chance"] = f"1 in {scored.patches}"
+        counts["position chance"] = f"1 in {scored[0].patches}"
     return counts
 
 
@@ -96,22 +113,24 @@ def _weights(model: Loca) -> int:
     return sum(parameter.numel() for parameter in model.backbone.parameters())
 
 
-def _by_class(dense: Dense, test: Pairs) -> dict[str, dict[str, float | None]]:
-    """Return the IoU of each label by name; None for a label that is nowhere."""
+def _by_class(dense: Sequence[Dense], test: Pairs) -> dict[str, dict[str, float | None]]:
+    """Return the IoU of each label by name (mean over seeds); None for a label that is nowhere."""
     names = test.task.store.mask_names
 
-    def rows(overlaps: Overlaps) -> dict[str, float | None]:
-        values = overlaps.iou.tolist()
+    def rows(by_seed: Sequence[Overlaps]) -> dict[str, float | None]:
+        values = np.mean([overlaps.iou for overlaps in by_seed], axis=0).tolist()
         return {name: None if math.isnan(value) else value for name, value in zip(names, values, strict=True)}
 
-    return {"probe": rows(dense.probe)} | ({"finetune": rows(dense.tuned)} if dense.tuned else {})
+    probed = {"probe": rows([one.probe for one in dense])}
+    return probed | ({"finetune": rows(tuned(dense))} if tuned(dense) else {})
 
 
-def _notes(params: LocaParams, dense: Mapping[str, Dense]) -> list[str]:
+def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[str]:
+    intervals = resampling("test pictures", seeds)
     if not dense:
-        return [NO_MASKS]
+        return [NO_MASKS, intervals]
     notes = [
-        "Intervals resample test pictures and tell nothing of other training seeds.",
+        intervals,
         "mIoU is the mean over labels that occur, from the pixels of all test pictures together, at the stored "
         "size. Pictures are seen whole, made square; the paper slides a window.",
         "Probes are linear on frozen features, standardised by channel; every variant has the same recipe and "
@@ -137,7 +156,7 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense]) -> list[str]:
 def _collapses(task: Task) -> list[str]:
     """Say of every trained variant whose curve shows it whether it has collapsed."""
     notes = []
-    for name, columns in read_curves(task.history).items():
+    for name, columns in labelled(read_curves(task.history)).items():
         last = {column: values[-1] for column, values in columns.items() if values}
         if "prototypes" in last or "feature_std" in last:
             verdict = diagnosis({key: value for key, value in last.items() if not math.isnan(value)})

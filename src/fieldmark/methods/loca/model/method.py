@@ -203,7 +203,7 @@ class Loca(Method[LocaParams, Parts]):
         count = 2 + self.params.views.focal_count
         layers = len(list(self.backbone.trunk.get_submodule("network.blocks").children()))
         indices = range(first, first + len(images))
-        uniform = draws(self.params.train.seed, step, indices, count * (NUMBERS + 2 * layers))
+        uniform = draws(self.params.seed, step, indices, count * (NUMBERS + 2 * layers))
         cut, depth = uniform.split([count * NUMBERS, count * 2 * layers], dim=1)
         views = make_views(
             images, cut.unflatten(1, (count, NUMBERS)), self.params.views, self.backbone.spec.stride

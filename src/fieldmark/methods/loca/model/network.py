@@ -86,7 +86,7 @@ def visible_count(eta: float, patches: int) -> int:
 def choose_patches(variant: LocaVariant, patches: int, step: int) -> tuple[Tensor, Tensor]:
     """Draw the visible patches of the reference and the kept ones of the random query: a function of the step."""
     params = variant.params
-    generator = torch.Generator().manual_seed(mix(params.train.seed, step))
+    generator = torch.Generator().manual_seed(mix(params.seed, step))
     count = visible_count(variant.parts.eta, patches)
     if params.masking == "unstructured":
         visible = torch.randperm(patches, generator=generator)[:count]

@@ -24,4 +24,5 @@ def make_variant(name: str, params: LocaParams) -> LocaVariant:
     title = mode.title if eta is None else f"{mode.title}, eta {eta:g} in place of {params.eta:g}"
     train = params.train if mode.trained else params.train.model_copy(update={"steps": 0})
     changed = params.model_copy(update={"train": train})
-    return LocaVariant(name, title, changed, Parts(mode, params.eta if eta is None else eta))
+    parts = Parts(mode, params.eta if eta is None else eta)
+    return LocaVariant(name, title, changed, parts, fixed=mode.labelled)

@@ -41,6 +41,7 @@ class DistillParams(DistillWiring, Recipe):
             backbone_lr=self.backbone_lr,
             images=self.images,
             train=self.train,
+            seeds=self.seeds,
         )
 
     @property

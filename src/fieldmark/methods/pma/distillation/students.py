@@ -8,14 +8,16 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import load_model, save_model
+from fieldmark.contract.variants import load_model, save_model, seed_folders
+from fieldmark.engine.loop import pick_precision
 from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.distillation.losses import distillation_losses
 from fieldmark.methods.pma.distillation.params import DistillParams
-from fieldmark.methods.pma.model.method import Pma, check_feature_map
+from fieldmark.methods.pma.model.method import Pma, PmaVariant, check_feature_map
+from fieldmark.runtime.device import pick_device
 from fieldmark.vision.backbones import Backbone, digest
 
 
@@ -99,29 +101,40 @@ class Distillation(Trainable):
 
 
 def distil(params: DistillParams, task: Task, teachers: Path, folder: Path) -> dict[str, list[Point]]:
-    """Train each student and save it to `folder/<name>`; return the training curves.
+    """Train each student from each seed; return the training curves by `<student>/<seed>`.
 
-    `teachers` holds the trained variants. A student that an earlier, killed call completed is taken from its
-    last state. Raises UserError when the teacher knows other classes than the task.
+    The models are saved to folders of these names below `folder`. `teachers` holds the trained variants: a student of
+    the i-th seed learns from the teacher of the i-th seed. A student that an earlier, killed call completed is taken
+    from its last state. Raises UserError when the teacher knows other classes than the task.
     """
-    curves: dict[str, list[Point]] = {}
+    curves = {}
     for variant in Pma.variants(params.network):
-        torch.manual_seed(variant.params.train.seed)
-        student = Pma.build(variant, task)
-        learner: Trainable = student
-        if variant.name == "student":
-            learner = _taught(student, params, load_teacher(params, task, teachers), task)
-        run = f"distill-pma/{variant.name}"
-        curves[variant.name] = train_on(
-            learner, params.images, params.train, task, run, views=params.kept_views
-        )
-        save_model(student, folder / variant.name)
+        pairs = zip(variant.by_seed(), seed_folders(teachers / params.teacher), strict=True)
+        for own, teacher in pairs:
+            place = f"{own.name}/{own.params.seed}"
+            curves[place] = _train_student(own, params, task, teacher, folder / place)
     return curves
 
 
-def load_teacher(params: DistillParams, task: Task, teachers: Path) -> Teacher:
-    """Read the teacher and the phrases of the training pictures. Raises UserError when it cannot work on them."""
-    model = load_model(teachers / params.teacher)
+def _train_student(
+    variant: PmaVariant, params: DistillParams, task: Task, teacher: Path, folder: Path
+) -> list[Point]:
+    """Build, train and save one student; return its curve."""
+    recipe, run = variant.params.seeded, f"distill-pma/{variant.name}/{variant.params.seed}"
+    torch.manual_seed(recipe.seed)
+    student = Pma.build(variant, task)
+    student.precision = pick_precision(recipe, pick_device(task.runtime))
+    learner: Trainable = student
+    if variant.name == "student":
+        learner = _taught(student, params, load_teacher(params, task, teacher), task)
+    curve = train_on(learner, params.images, recipe, task, run, views=params.kept_views)
+    save_model(student, folder)
+    return curve
+
+
+def load_teacher(params: DistillParams, task: Task, folder: Path) -> Teacher:
+    """Read a teacher and the phrases of the training pictures. Raises UserError when it cannot work on them."""
+    model = load_model(folder)
     assert isinstance(model, Pma)
     train = task.subset("train")
     if model.class_names != train.class_names:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.methods.pma.evaluation.predictions import MISSING, OWN, Predicted
+from fieldmark.methods.pma.evaluation.predictions import MISSING, OWN, Runs, reading
 from fieldmark.protocols.classification import top_difference
 from fieldmark.results.claims import claim_difference
 from fieldmark.results.schema import Claim
@@ -16,7 +16,7 @@ BOARD = (
 NO_NUMBER = "no number is public"
 
 
-def make_claims(predicted: Mapping[str, Predicted]) -> list[Claim]:
+def make_claims(predicted: Runs) -> list[Claim]:
     """Return the claims for which the needed variants and students were scored."""
     base = plain_of(predicted)
     claims = [
@@ -30,25 +30,23 @@ def make_claims(predicted: Mapping[str, Predicted]) -> list[Claim]:
     return [claim for claim in claims if claim is not None]
 
 
-def plain_of(predicted: Mapping[str, Predicted]) -> str | None:
+def plain_of(predicted: Mapping[str, object]) -> str | None:
     """Return the name of the plain backbone trained on labels: the variant, or else the student's twin."""
     return next((name for name in ("plain", "twin") if name in predicted), None)
 
 
-def teacher_of(predicted: Mapping[str, Predicted]) -> str | None:
+def teacher_of(predicted: Runs) -> str | None:
     """Return the name of the variant that the student learnt from; None where either was not scored."""
-    teacher = predicted["student"].variant.params.teacher if "student" in predicted else None
+    teacher = predicted["student"][0].variant.params.teacher if "student" in predicted else None
     return teacher if teacher in predicted else None
 
 
-def _difference(predicted: Mapping[str, Predicted], first: str, second: str, text: str = OWN) -> Interval:
-    """Return top-1 accuracy of `first`, reading `text`, minus that of `second`, on the same pictures."""
-    return top_difference(predicted[first].by_text[text], predicted[second].with_own_text)
+def _difference(predicted: Runs, first: str, second: str, text: str = OWN) -> Interval:
+    """Return top-1 accuracy of `first`, reading `text`, minus that of `second`, on the same pictures and seeds."""
+    return top_difference(reading(predicted[first], text), reading(predicted[second]))
 
 
-def _better(
-    predicted: Mapping[str, Predicted], claim: str, paper: str, better: str, than: str | None
-) -> Claim | None:
+def _better(predicted: Runs, claim: str, paper: str, better: str, than: str | None) -> Claim | None:
     if than is None or not {better, than} <= set(predicted):
         return None
     return claim_difference(
@@ -56,7 +54,7 @@ def _better(
     )
 
 
-def _nearly_matches(predicted: Mapping[str, Predicted]) -> Claim | None:
+def _nearly_matches(predicted: Runs) -> Claim | None:
     teacher = teacher_of(predicted)
     if teacher is None:
         return None
@@ -69,8 +67,8 @@ def _nearly_matches(predicted: Mapping[str, Predicted]) -> Claim | None:
     )
 
 
-def _brittle(predicted: Mapping[str, Predicted]) -> Claim | None:
-    if not {FULL, "vision"} <= set(predicted) or MISSING not in predicted[FULL].by_text:
+def _brittle(predicted: Runs) -> Claim | None:
+    if not {FULL, "vision"} <= set(predicted) or MISSING not in predicted[FULL][0].by_text:
         return None
     return claim_difference(
         "Without its text it is worse than a model of pictures alone",

@@ -9,9 +9,10 @@ from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.pma.evaluation.claims import FULL, teacher_of
 from fieldmark.methods.pma.evaluation.parts import mended, mended_rows, stage_rows
-from fieldmark.methods.pma.evaluation.predictions import Predicted
+from fieldmark.methods.pma.evaluation.predictions import Predicted, Runs
 from fieldmark.methods.pma.model.method import Pma
-from fieldmark.protocols.classification import Classified, evenly_by_probability
+from fieldmark.protocols.classification import Classified, by_part, evenly_by_probability
+from fieldmark.protocols.seeds import first_of
 from fieldmark.results.figures import FigureFolder
 
 MAX_GROUPS = 20
@@ -19,15 +20,15 @@ COMPARED = ("twin", "vision", FULL, "student")  # in the charts of groups and ca
 LEVELS = ("plain", "vision", "text")  # drawn beside the stages
 
 
-def draw_figures(
-    predicted: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, figures: FigureFolder
-) -> None:
-    """Draw every figure."""
+def draw_figures(runs: Runs, models: Mapping[str, Pma], task: Task, figures: FigureFolder) -> None:
+    """Draw every figure from the first seed of `runs`, whose models are `models`."""
+    predicted = first_of(runs)
     _accuracy(predicted, figures)
     _stages(predicted, figures)
     _texts(predicted, figures)
     _parts(predicted, models, task, figures)
-    _mended(predicted, models, task, figures)
+    if teacher := teacher_of(runs):
+        _mended(predicted, models, teacher, task, figures)
     compared = {name: predicted[name].with_own_text for name in COMPARED if name in predicted}
     compared = compared or {name: prediction.with_own_text for name, prediction in predicted.items()}
     _calibration(compared, figures)
@@ -102,11 +103,14 @@ def _parts(
 
 
 def _mended(
-    predicted: Mapping[str, Predicted], models: Mapping[str, Pma], task: Task, figures: FigureFolder
+    predicted: Mapping[str, Predicted],
+    models: Mapping[str, Pma],
+    name: str,
+    task: Task,
+    figures: FigureFolder,
 ) -> None:
-    """What the teacher read where the student is wrong, if the teacher reads and has stages."""
-    name = teacher_of(predicted)
-    if name is None or not (models[name].attention and models[name].encoder):
+    """What the teacher `name` read where the student is wrong, if the teacher reads and has stages."""
+    if not (models[name].attention and models[name].encoder):
         return
     path = figures.new(
         "mended.svg",
@@ -138,7 +142,7 @@ def _groups(compared: Mapping[str, Classified], figures: FigureFolder) -> None:
     caption = "With 95 % intervals over the group's classes."
     path = figures.new("groups.svg", "Top-1 accuracy per group", caption, wide=True)
     bars = {
-        name: {part.name: part.accuracy for part in classified.by_part(classified.picture_groups)}
+        name: {part.name: part.accuracy for part in by_part([classified], classified.picture_groups)}
         for name, classified in compared.items()
     }
     measure_bars(path, bars, sorted({str(name) for name in first.picture_groups}))

@@ -1,6 +1,6 @@
 """What a model makes of the test pictures, with their own text and with text that is wrong or missing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,14 @@ class Predicted:
     def with_own_text(self) -> Classified:
         """What it says of each picture with the picture's own text; of the picture alone where it reads none."""
         return self.by_text[OWN]
+
+
+Runs = Mapping[str, Sequence[Predicted]]  # of each variant and student, one per seed
+
+
+def reading(by_seed: Sequence[Predicted], text: str = OWN) -> list[Classified]:
+    """Return what the models of several seeds say when they read that text."""
+    return [predicted.by_text[text] for predicted in by_seed]
 
 
 def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted:

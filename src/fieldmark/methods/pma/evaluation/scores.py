@@ -1,32 +1,44 @@
 """Scoring backbone, vision, text, both, and the students side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of
 from fieldmark.methods.pma.evaluation.figures import draw_figures
-from fieldmark.methods.pma.evaluation.predictions import OWN, WRONG, Predicted, predict
+from fieldmark.methods.pma.evaluation.predictions import OWN, WRONG, Predicted, Runs, predict, reading
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.protocols.classification import CALIBRATION, LOWER_IS_BETTER, counted, detailed
-from fieldmark.protocols.retrieval import INTERVALS
+from fieldmark.protocols.classification import (
+    CALIBRATION,
+    LOWER_IS_BETTER,
+    accuracy,
+    counted,
+    detailed,
+    measured,
+)
+from fieldmark.protocols.seeds import first_of, resampling, seed_count
 from fieldmark.results.figures import FigureFolder
-from fieldmark.results.schema import Evaluation, VariantResult
+from fieldmark.results.schema import Evaluation, Measure, VariantResult
 
 BY_CLASS = (FULL, "student")  # variants whose every class is reported
 
 
-def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: FigureFolder) -> Evaluation:
+def evaluate(
+    models: Mapping[str, Sequence[Pma]], params: PmaParams, task: Task, figures: FigureFolder
+) -> Evaluation:
     """Score every variant and student, and draw the figures."""
-    predicted = {name: predict(model, model.params.images, task, name) for name, model in models.items()}
-    draw_figures(predicted, models, task, figures)
-    first = next(iter(predicted.values())).with_own_text
+    predicted = {
+        name: [predict(model, model.params.images, task, name) for model in by_seed]
+        for name, by_seed in models.items()
+    }
+    draw_figures(predicted, first_of(models), task, figures)
+    first = next(iter(predicted.values()))[0].with_own_text
     return Evaluation(
         title=Pma.title,
         variants=tuple(
-            VariantResult(name=name, title=prediction.variant.title, measures=measured(prediction))
-            for name, prediction in predicted.items()
+            VariantResult(name=name, title=by_seed[0].variant.title, measures=measures_of(by_seed))
+            for name, by_seed in predicted.items()
         ),
         headline=first.headline,
         metrics=("top1",),
@@ -35,30 +47,31 @@ def evaluate(models: Mapping[str, Pma], params: PmaParams, task: Task, figures: 
         counts=counted(first, task),
         parameters={
             "phrase_encoder": params.phrase_encoder,
-            "weights": {name: _weights(model) for name, model in models.items()},
+            "weights": {name: _weights(model) for name, model in first_of(models).items()},
         },
         details=_details(predicted),
         notes=tuple(_notes(predicted)),
     )
 
 
-def measured(predicted: Predicted) -> dict[str, Interval | float]:
+def measures_of(by_seed: Sequence[Predicted]) -> dict[str, Interval | Measure | float]:
     """Return a variant's measures; `top1_<text>` is its top-1 accuracy with that text."""
-    others = {f"top1_{text}": read.accuracy() for text, read in predicted.by_text.items() if text != OWN}
-    return {**predicted.with_own_text.measures, **others}
+    texts = [text for text in by_seed[0].by_text if text != OWN]
+    others = {f"top1_{text}": accuracy(reading(by_seed, text)) for text in texts}
+    return {**measured(reading(by_seed)), **others}
 
 
-def _details(predicted: Mapping[str, Predicted]) -> dict[str, dict[str, object]]:
+def _details(predicted: Runs) -> dict[str, dict[str, object]]:
     """Top-1 accuracy per group of each variant, and per class of two."""
-    classified = {name: prediction.with_own_text for name, prediction in predicted.items()}
+    classified = {name: reading(by_seed) for name, by_seed in predicted.items()}
     return {
         "groups": {
-            name: detailed(model, model.picture_groups)
-            for name, model in classified.items()
-            if model.has_groups
+            name: detailed(models, models[0].picture_groups)
+            for name, models in classified.items()
+            if models[0].has_groups
         },
         "classes": {
-            name: detailed(classified[name], classified[name].picture_classes)
+            name: detailed(classified[name], classified[name][0].picture_classes)
             for name in BY_CLASS
             if name in classified
         },
@@ -69,15 +82,15 @@ def _weights(model: Pma) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def _notes(predicted: Mapping[str, Predicted]) -> list[str]:
-    top1 = {name: prediction.with_own_text.accuracy() for name, prediction in predicted.items()}
-    notes = [INTERVALS, CALIBRATION]
+def _notes(predicted: Runs) -> list[str]:
+    top1 = {name: accuracy(reading(by_seed)) for name, by_seed in predicted.items()}
+    notes = [resampling("classes", seed_count(predicted)), CALIBRATION]
     if "text" in top1:
         notes.append(
             f"Text alone names the class of {_percent(top1['text'].value)} of the pictures. Captions may tell what "
             "no picture shows (in the default world song and habitat), so that text can identify a class by itself."
         )
-    if any(WRONG in prediction.by_text for prediction in predicted.values()):
+    if any(WRONG in by_seed[0].by_text for by_seed in predicted.values()):
         notes.append(
             "top1_missing: no phrases; top1_partial: half of a picture's phrases, drawn at random; top1_wrong: those "
             "of a picture of another class."

@@ -34,7 +34,7 @@ class Reduction(Block):
 class PmaParams(FrozenParams):
     """PMA (IEEE TIP 29, 2020). Defaults are the paper's; where it is silent, the most likely reading."""
 
-    renamed: ClassVar[Mapping[str, str]] = {"text_mask_most": "text_mask_max"}
+    renamed: ClassVar[Mapping[str, str]] = {**FrozenParams.renamed, "text_mask_most": "text_mask_max"}
 
     variants: tuple[VariantName, ...] = ("plain", "vision", "text", "PMA-1", "PMA")
     teacher: TrainedName | None = None  # of a student and its twin, whose block distill.pma makes; else None

@@ -39,7 +39,7 @@ class Proxy(Method[ProxyParams, None]):
         """Return the frozen backbone, which takes no step, and the head on top of it."""
         untrained = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
         known = {
-            "frozen": ProxyVariant("frozen", "frozen backbone", untrained, None),
+            "frozen": ProxyVariant("frozen", "frozen backbone", untrained, None, fixed=True),
             "head": ProxyVariant("head", f"linear head, {params.dim} dimensions", params, None),
         }
         return [known[name] for name in params.variants]
