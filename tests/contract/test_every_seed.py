@@ -28,9 +28,9 @@ VARIANTS = {
     "frpt": ["frozen", "FRPT"],
     "cprfl": ["random", "CPRFL"],
     "pma": ["vision", "PMA"],
-    "loca": ["random", "supervised", "LOCA"],
+    "loca": ["random", "pretrained", "LOCA"],
 }
-FIXED = {"O", "frozen", "supervised"}
+FIXED = {"O", "frozen", "pretrained"}
 
 
 class KilledError(Exception):

@@ -176,7 +176,7 @@ def test_a_probe_learns_what_is_linear_and_scales_of_channels_do_not_matter(task
     generator = torch.Generator().manual_seed(0)
     maps = torch.randn(20, 4, 6, 6, generator=generator)
     masks = maps[:, :3].argmax(1).to(torch.uint8)
-    params = ProbeParams(steps=150, batch_size=8, lr=0.1).recipe
+    params = ProbeParams(passes=60, batch_size=8, lr=0.1).recipe(20)
     decoder = fit_probe(maps, masks, 3, params)
     assert (decoder(maps).argmax(1) == masks).float().mean() > 0.97
     scaled = fit_probe(maps * torch.tensor([1e3, 1.0, 1e-3, 7.0]).view(1, 4, 1, 1) + 5, masks, 3, params)
@@ -186,7 +186,7 @@ def test_a_probe_learns_what_is_linear_and_scales_of_channels_do_not_matter(task
 
 
 def test_a_probe_survives_a_dead_channel_and_one_picture() -> None:
-    maps, short = torch.zeros(1, 4, 3, 3), ProbeParams(steps=3, batch_size=8).recipe
+    maps, short = torch.zeros(1, 4, 3, 3), ProbeParams(passes=3, batch_size=8).recipe(1)
     decoder = fit_probe(maps, torch.zeros(1, 3, 3, dtype=torch.uint8), 2, short)
     assert bool(torch.isfinite(decoder(maps)).all())
 
@@ -242,7 +242,7 @@ def test_labels_that_no_mask_holds_are_never_predicted(task: Task) -> None:
     assert pairs.seen().tolist() == [True, True, True, False]
     maps, masks = torch.randn(5, 4, 3, 3), torch.full((5, 3, 3), 2, dtype=torch.uint8)
     masks[0], masks[1] = 0, 255
-    decoder = fit_probe(maps, masks, 4, ProbeParams(steps=2).recipe)
+    decoder = fit_probe(maps, masks, 4, ProbeParams(passes=2).recipe(5))
     assert set(decoder(torch.randn(50, 4, 3, 3)).argmax(1).unique().tolist()) <= {0, 2}
     model = Segmenter(tiny_vit(), pairs.seen(), 1)
     scores = predict(model.scores(torch.rand(4, 3, SIDE, SIDE)), (SIDE, SIDE))

@@ -21,7 +21,9 @@ from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.loca.evaluation import evaluate
 from fieldmark.methods.loca.evaluation.positions import Positions, position_accuracy, predict_positions
+from fieldmark.methods.loca.evaluation.probes import floor
 from fieldmark.methods.loca.evaluation.sheets import GREEN, RED, pasted, principal_colours
+from fieldmark.methods.loca.model.dense import ProbeParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.protocols.dense import Segmenter, feature_maps, fit_probe
@@ -33,7 +35,7 @@ DENSE: dict[str, Any] = {
     "images": {"side": SIDE},
     "loss_stride": 2,
     "fractions": [0.25, 1.0],
-    "probe": {"steps": 20, "batch_size": 8, "lr": 0.1},
+    "probe": {"passes": 4, "batch_size": 8, "lr": 0.1},
     "finetune": {"steps": 3, "batch_size": 8, "lr": 1e-3},
 }
 LONG: dict[str, Any] = {**DENSE, "fractions": [1.0], "finetune": {"steps": 24, "batch_size": 8, "lr": 1e-3}}
@@ -82,7 +84,8 @@ def test_every_part_of_the_result(masked: Task, params: Made, figures: FigureFol
         MethodResult(method="loca", split="s", dataset="d", **result.model_dump()).variants == result.variants
     )
     rows = values(result)
-    assert list(rows) == VARIANTS
+    assert list(rows) == ["floor", *VARIANTS]
+    assert set(rows["floor"]) == {"miou_probe", "miou_finetune"}
     assert {"miou_probe", "miou_probe@25%", "miou_finetune", "position_accuracy"} == set(rows["LOCA"])
     assert "miou_finetune" not in rows["position"]
     assert "position_accuracy" not in rows["supervised"]
@@ -97,6 +100,21 @@ def test_every_part_of_the_result(masked: Task, params: Made, figures: FigureFol
     wanted = "probes finetune masks features positions loss health"
     assert listed == [f"{name}.svg" for name in wanted.split()]
     assert not list(masked.states.root.rglob("state.pt"))
+
+
+def test_the_floor_is_one_label_everywhere(masked: Task) -> None:
+    train, test = Pairs.of(masked, "train"), Pairs.of(masked, "test")
+    seen = np.concatenate([train.mask(index).ravel() for index in range(len(train))])
+    label = np.bincount(seen[seen != 255]).argmax()
+    true = np.stack([test.mask(index) for index in range(len(test))])
+    wanted = mean_iou(np.full_like(true, label), true.copy(), CLASSES)["miou"]
+    assert floor(train, test).miou == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(("pictures", "steps", "batch"), [(100, 40, 10), (5, 4, 5), (1, 4, 1)])
+def test_a_probe_is_as_long_for_few_labels_as_for_many(pictures: int, steps: int, batch: int) -> None:
+    recipe = ProbeParams(passes=4, batch_size=10).recipe(pictures)
+    assert (recipe.steps, recipe.batch_size) == (steps, batch)
 
 
 def test_the_same_twice(masked: Task, params: Made, figures: FigureFolder) -> None:
@@ -119,7 +137,7 @@ def test_probes_equal_the_public_measure(masked: Task, params: Made, figures: Fi
     for fraction, key in ((0.25, "miou_probe@25%"), (1.0, "miou_probe")):
         few = train.few(fraction, 0)
         decoder = fit_probe(
-            maps[0][few], train.small_masks(SIDE // 2)[few], CLASSES, block.dense.probe.recipe
+            maps[0][few], train.small_masks(SIDE // 2)[few], CLASSES, block.dense.probe.recipe(len(few))
         )
         fine = interpolate(decoder(maps[1]), (SIDE, SIDE), mode="bilinear", align_corners=False)
         truth = np.stack([test.mask(index) for index in range(len(test))])
@@ -158,19 +176,19 @@ def test_claims_are_paired_differences_of_what_is_reported(
 def test_two_seeds_are_scored_each_and_their_mean_is_reported(
     masked: Task, params: Made, figures: FigureFolder
 ) -> None:
-    block = params(variants=["random", "supervised", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    block = params(variants=["random", "pretrained", "LOCA"], dense={**DENSE, "fractions": [1.0]})
     first, second = models(masked, block), models(masked, block, shift=7)
-    second["supervised"] = first["supervised"]  # made once
+    second["pretrained"] = first["pretrained"]  # made once
     several = {name: [first[name], second[name]] for name in ("random", "LOCA")}
-    result = evaluate(several | {"supervised": [first["supervised"]]}, block, masked, figures)
+    result = evaluate(several | {"pretrained": [first["pretrained"]]}, block, masked, figures)
     alone = [values(evaluate(of_one_seed(one), block, masked, figures)) for one in (first, second)]
     for variant in result.variants:
         for key, measure in variant.measures.items():
             parts = [rows[variant.name][key] for rows in alone]
             assert measure.value == pytest.approx(np.mean(parts))
-            assert measure.seeds == (() if variant.name == "supervised" else pytest.approx(parts))
-    [claim] = [one for one in result.claims if one.claim == "LOCA beats pretraining with labels, by probe"]
-    gains = [rows["LOCA"]["miou_probe"] - rows["supervised"]["miou_probe"] for rows in alone]
+            assert measure.seeds == (() if variant.name in ("floor", "pretrained") else pytest.approx(parts))
+    [claim] = [one for one in result.claims if one.claim == "LOCA beats random initialisation, by probe"]
+    gains = [rows["LOCA"]["miou_probe"] - rows["random"]["miou_probe"] for rows in alone]
     assert claim.seeds == pytest.approx(gains)
     assert claim.low <= min(gains) < max(gains) <= claim.high  # two seeds that differ tell little of a third
 
@@ -201,7 +219,7 @@ def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, figures:
     assert (figures.folder / "eta.svg").exists()
     [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
     assert claim.decides.endswith("LOCA-0 minus LOCA-0.8")
-    assert [variant.title for variant in result.variants][2] == (
+    assert [variant.title for variant in result.variants][3] == (
         "position and feature loss, eta 0.5 in place of 0.8"
     )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fieldmark.base.files import sha256_file
 from fieldmark.engine.params import TrainParams
-from fieldmark.evaluation.segmentation import Overlaps
+from fieldmark.evaluation.segmentation import NO_LABEL, Overlaps, confusion_matrix
 from fieldmark.figures.chosen import evenly
 from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
@@ -20,7 +20,7 @@ from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fi
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.vision.backbones import Backbone
 
-FINE_TUNED = ("random", "supervised", "LOCA")  # the comparison that the paper is about
+FINE_TUNED = ("random", "supervised", "pretrained", "LOCA")  # the comparison that the paper is about
 SHOWN = 6  # test pictures in the figures
 
 
@@ -50,6 +50,18 @@ def tuned(by_seed: Sequence[Dense]) -> list[Overlaps]:
 def shown(pairs: Pairs) -> list[int]:
     """Return the indices of the pictures that the figures show."""
     return evenly(len(pairs), SHOWN)
+
+
+def floor(train: Pairs, test: Pairs) -> Overlaps:
+    """Return what it scores to call every pixel of the test by the most frequent label of the training masks."""
+    pixels = np.zeros(NO_LABEL + 1, np.int64)
+    for index in range(len(train)):
+        pixels += np.bincount(train.mask(index).ravel(), minlength=len(pixels))
+    label = int(np.argmax(pixels[:NO_LABEL]))
+    masks = [test.mask(index) for index in range(len(test))]
+    return Overlaps.of(
+        [confusion_matrix(np.full_like(mask, label), mask, test.classes, NO_LABEL) for mask in masks]
+    )
 
 
 def judge(
@@ -88,9 +100,8 @@ def _judged(
     probes, scores = {}, test_features
     for fraction, indices in chosen.items():
         few = torch.from_numpy(indices).to(train_features.device)
-        decoder = fit_probe(
-            train_features[few], masks.to(train_features.device)[few], train.classes, params.probe.recipe
-        )
+        recipe, labelled = params.probe.recipe(len(few)), masks.to(train_features.device)[few]
+        decoder = fit_probe(train_features[few], labelled, train.classes, recipe)
         scores = _scores(decoder, test_features)
         probes[fraction] = overlaps(scores, test)
     tuned = None

@@ -1,7 +1,7 @@
 """Scoring what every variant's features are worth for dense prediction, and how well positions are predicted."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from fieldmark.methods.loca.evaluation.positions import (
     position_accuracy,
     predict_positions,
 )
-from fieldmark.methods.loca.evaluation.probes import Dense, DenseRuns, judge, tuned
+from fieldmark.methods.loca.evaluation.probes import Dense, DenseRuns, floor, judge, tuned
 from fieldmark.methods.loca.model.collapse import diagnosis
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
@@ -52,7 +52,10 @@ def evaluate(
     headline = _headline(measures)
     return Evaluation(
         title=Loca.title,
-        variants=tuple(_result(shown[name], values) for name, values in measures.items() if values),
+        variants=(
+            *_floor(train, test, headline),
+            *(_result(shown[name], values) for name, values in measures.items() if values),
+        ),
         headline=headline,
         metrics=headline,
         claims=tuple(make_claims(shown, dense, positions)),
@@ -66,6 +69,15 @@ def evaluate(
 def _of_first(names: Iterable[str], dense: DenseRuns, positions: PositionRuns) -> dict[str, Measures]:
     """Return the measures of the first seed, which the figures show."""
     return {name: measured(dense.get(name, ())[:1], positions.get(name, ())[:1]) for name in names}
+
+
+def _floor(train: Pairs, test: Pairs, headline: Iterable[str]) -> Iterator[VariantResult]:
+    """Yield what a row of the headline is to be compared with: a single label everywhere."""
+    names = [name for name in headline if name.startswith("miou")]
+    if names:
+        measure = miou_interval([floor(train, test)])
+        title = "no network: the most frequent label everywhere"
+        yield VariantResult(name="floor", title=title, measures=dict.fromkeys(names, measure))
 
 
 def _result(model: Loca, measures: Measures) -> VariantResult:
@@ -135,8 +147,15 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
         "size. Pictures are seen whole, made square; the paper slides a window.",
         "Probes are linear on frozen features, standardised by channel; every variant has the same recipe and "
         "the same labelled pictures. The official release has no code for this: the decoder is Segmenter's.",
-        "The backbone trained with labels has another architecture than LOCA's encoder, and other pictures.",
+        f"A probe makes {params.dense.probe.passes:g} passes over its labelled pictures, however many they are.",
     ]
+    if "supervised" in dense:
+        notes.append(
+            "`supervised` learns the classes of the pictures that LOCA learns from without them, in as many steps of "
+            "as many pictures, from the two large views of each."
+        )
+    if "pretrained" in dense:
+        notes.append("`pretrained` has another architecture than LOCA's encoder, and other pictures.")
     if {"position", "LOCA"} <= set(dense):
         notes.append(
             "As in the released code, the position loss alone also goes without position table in the queries, "

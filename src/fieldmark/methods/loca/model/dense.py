@@ -1,5 +1,9 @@
 """The block `loca.dense`: how encoders are judged by dense prediction."""
 
+import math
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import Field, field_validator
 
 from fieldmark.base.blocks import Block
@@ -8,18 +12,30 @@ from fieldmark.engine.params import TrainParams
 
 
 class ProbeParams(Block):
-    """How a linear decoder is trained on frozen features, with AdamW and a cosine schedule."""
+    """How a linear decoder is trained on frozen features, with AdamW and a cosine schedule.
 
-    steps: int = Field(200, ge=1)
+    Its length is counted in passes over the labelled pictures, so that a probe on few of them is trained as far as one
+    on all.
+    """
+
+    renamed: ClassVar[Mapping[str, str]] = {"steps": "passes (over the labelled pictures)"}
+
+    passes: float = Field(60.0, gt=0.0)
     batch_size: int = Field(32, ge=1)
     lr: float = Field(0.1, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     seed: int = Field(0, ge=0)
 
-    @property
-    def recipe(self) -> TrainParams:
-        """The same as a training recipe."""
-        return TrainParams(**self.model_dump(), schedule="cosine")
+    def recipe(self, pictures: int) -> TrainParams:
+        """Return the training recipe for so many labelled pictures."""
+        batch_size = min(self.batch_size, pictures)
+        steps = max(1, math.ceil(self.passes * pictures / batch_size))
+        return TrainParams(
+            **self.model_dump(exclude={"passes", "batch_size"}),
+            steps=steps,
+            batch_size=batch_size,
+            schedule="cosine",
+        )
 
 
 class DenseParams(Block):

@@ -25,4 +25,4 @@ def make_variant(name: str, params: LocaParams) -> LocaVariant:
     train = params.train if mode.trained else params.train.model_copy(update={"steps": 0})
     changed = params.model_copy(update={"train": train})
     parts = Parts(mode, params.eta if eta is None else eta)
-    return LocaVariant(name, title, changed, parts, fixed=mode.labelled)
+    return LocaVariant(name, title, changed, parts, fixed=mode.given)
