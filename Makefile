@@ -8,9 +8,10 @@ PRESET ?=
 SET ?=
 BASE ?= main
 ARGS ?=
+SEEDS ?= 0 1 2 3 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro report review publish test lint format bench lock clean
+.PHONY: help setup demo repro claims report review publish test lint format bench lock clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -34,6 +35,10 @@ repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.htm
 	@$(if $(strip $(PRESET)$(SET)),$(PY) src/stages/preset.py $(PRESET) $(SET))
 	@$(PY) src/stages/repro.py $(ARGS)
 	@echo "Done. Open reports/index.html in a browser."
+
+claims: setup  ## the papers' claims over five seeds (SEEDS='5 6 7'), in a copy, to reports/claims.md
+	@$(PY) src/stages/claims.py $(PRESET) $(SET) $(ARGS) --seeds $(SEEDS)
+	$(PY) src/stages/report.py --readme
 
 report: setup  ## rebuild the report alone, and the numbers in README.md
 	.venv/bin/dvc repro --single-item report

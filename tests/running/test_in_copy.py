@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from reporting.example import method_result, write
 from support.pipeline import ROOT
+
+from fieldmark.base.blocks import read_yaml
+from fieldmark.reporting.claims import read_claims
 
 SCRIPT = ROOT / "src/stages/in_copy.py"
 PIPELINE = """\
@@ -51,6 +55,26 @@ def test_a_preset_runs_in_a_copy_and_goes_on_there(root: Path) -> None:
     changed = run(root, "demo", "small", "irt.dim=2")
     assert "Running stage 'report'" in changed.stdout
     assert "dim: 2" in (root / ".copies/demo/reports/index.html").read_text()
+
+
+def test_claims_are_run_from_each_seed_in_a_copy(root: Path) -> None:
+    params = "methods: {irt: {}}\nirt: {dim: 5, seeds: [0]}\ndistill: {irt: {seeds: [1]}}\n"
+    (root / "params.yaml").write_text(params)
+    results = "mkdir -p reports/results && cp params.yaml reports/index.html && cp irt.json reports/results"
+    (root / "dvc.yaml").write_text(
+        PIPELINE.replace("mkdir -p reports && cp params.yaml reports/index.html", results)
+    )
+    write(root / "irt.json", method_result("irt"))
+    subprocess.run(["git", "add", "-A"], cwd=root, check=True)
+    command = [sys.executable, str(SCRIPT.with_name("claims.py")), "irt.dim=2", "--seeds", "3", "4"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    used = read_yaml(root / ".copies/claims/reports/index.html")
+    assert used["irt"] == {"dim": 2, "seeds": [3, 4]}
+    assert used["distill"]["irt"]["seeds"] == [1003, 1004]
+    assert (root / "params.yaml").read_text() == params
+    assert len(read_claims(root / "reports/claims.json").claims) == 3
+    assert (root / "reports/claims.md").exists()
 
 
 def test_what_is_wrong_is_told_in_one_line(root: Path) -> None:

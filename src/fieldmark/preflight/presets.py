@@ -19,6 +19,7 @@ NOTE = "note"  # what the page says on top; that of a preset laid before does no
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
 DERIVED = ("clip_models", "prompts", "phrases", "distill")
+STUDENT_SEEDS = 1000  # the seeds of students begin so much later than those of their teachers
 WANTED = "???"  # stands for a value that only the user can give
 LINE_WIDTH = 4096  # so long that no line is folded
 
@@ -97,6 +98,19 @@ def with_settings(text: str, settings: Sequence[str]) -> str:
             block = _child(block, parent, parents[:depth])
         _require_allowed(block, last, parents)
         block[last] = _value(setting, value)
+    return _dump(params)
+
+
+def with_seeds(text: str, seeds: Sequence[int]) -> str:
+    """Return the parameters `text` with `seeds` for every method.
+
+    Students get seeds of their own: from their teacher's, the twin would be a copy of the plain variant.
+    """
+    params = _load(text)
+    for name in params.get("methods") or {}:
+        params[name]["seeds"] = list(seeds)
+    for student in (params.get("distill") or {}).values():
+        student["seeds"] = [seed + STUDENT_SEEDS for seed in seeds]
     return _dump(params)
 
 
