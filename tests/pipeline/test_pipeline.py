@@ -209,18 +209,18 @@ def test_a_killed_training_goes_on_after_a_chart_has_changed(project, first):
         env=environment(project),
         stderr=subprocess.PIPE,
     )
-    while not list(state.glob("L/*/state.pt")):
+    while not list(state.glob("L/0/*/state.pt")):
         assert training.poll() is None
         time.sleep(0.05)
     training.kill()
     training.communicate()
-    kept = {path.parent.name for path in state.glob("L/*/state.pt")}
+    kept = {path.parent.name for path in state.glob("L/0/*/state.pt")}
     chart = project / "src/fieldmark/figures/charts.py"
     text = chart.read_text()
     chart.write_text(text + "\n")
     done = command(project, sys.executable, "src/stages/train.py", "irt")
     chart.write_text(text)
     assert done.returncode == 0, done.stderr
-    [begun] = [int(line) for line in re.findall(r"^irt-L: .*\| (\d+)/4800", done.stderr, re.MULTILINE)[:1]]
+    [begun] = [int(line) for line in re.findall(r"^irt-L-0: .*\| (\d+)/4800", done.stderr, re.MULTILINE)[:1]]
     assert begun > 0, done.stderr
     assert len(kept) == 1
