@@ -33,7 +33,12 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def test_the_seed_of_a_backbone_keeps_its_place() -> None:
-    check(changed("backbones.vit.train.seed", 3))
+    trained = {
+        **read_yaml(PARAMS)["backbones"]["vit"],
+        "weights": None,
+        "train": {"steps": 3, "batch_size": 8, "lr": 1.0},
+    }
+    check(changed("backbones.vit", {**trained, "train": {**trained["train"], "seed": 3}}))
     check(changed("methods.irt.backbone", "loca/variants/LOCA/0"))
 
 
