@@ -1,4 +1,4 @@
-"""The smallest task and block of each method: as params.yaml wires and writes them, but tiny."""
+"""The smallest task and block of each method: as params.yaml and the preset world-scratch write them, but tiny."""
 
 import copy
 import dataclasses
@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import pandas as pd
 import torch
+from ruamel.yaml import YAML
 
 from fieldmark.base.blocks import parse
 from fieldmark.configuration.configuration import Configuration
@@ -18,6 +19,7 @@ from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.methods.pma.model.variants import TrainedName
+from fieldmark.preflight.presets import with_presets
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.texts.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.texts.prompts import Prompts, write_prompts
@@ -25,7 +27,9 @@ from fieldmark.vision.backbones import create_backbone, save_backbone
 from support.pipeline import ROOT
 from support.tiny import SIDE, make_task
 
-CONFIGURATION = Configuration.read(ROOT / "params.yaml")
+# In the preset the backbones and CLIPs are trained, too; the methods are those of params.yaml.
+_TEXT = with_presets((ROOT / "params.yaml").read_text(encoding="utf-8"), ["world-scratch"], ROOT / "presets")
+CONFIGURATION = Configuration(YAML(typ="safe", pure=True).load(_TEXT))
 METHODS = list(CONFIGURATION.section("methods"))
 CLASSES, PICTURES = 8, 6
 STEPS, BATCH, PER_CLASS = 8, 8, 2
