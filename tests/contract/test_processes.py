@@ -16,6 +16,8 @@ Make = Callable[[str], Training]
 TOLERANCE = 2e-5  # sums over halves are rounded in another way
 LOOK_ACROSS = ("irt/", "loca/", "clip_models/", FINE_TUNING)  # each process has the loss of the whole batch
 
+OF_ITS_OWN = ("loca/supervised",)  # each process has the loss of its own pictures
+
 
 @pytest.fixture(scope="module")
 def trained(here: Path) -> Path:
@@ -39,7 +41,7 @@ def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> No
         torch.testing.assert_close(
             two["state"][key], value, atol=TOLERANCE, rtol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
         )
-    if name.startswith(LOOK_ACROSS):
+    if name.startswith(LOOK_ACROSS) and name not in OF_ITS_OWN:
         assert two["point"]["loss"] == pytest.approx(one["point"]["loss"], rel=1e-4)
 
 

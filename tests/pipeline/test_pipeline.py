@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.clone import PLACEHOLDERS
 from support.pipeline import ROOT, TINY_PARAMS
 
 from fieldmark.preflight.presets import with_settings
@@ -25,7 +26,6 @@ ALL = {
     *("score_backbone@vit", "score_clip@tiny", "score_prompts@birds"),
     *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
-PLACEHOLDERS = ("data/text/none", "models/clip_models/none")  # in Git, though what lies beside them is not
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
 

@@ -139,4 +139,4 @@ def test_the_line_of_the_readme_shows_experiments_on_120_columns(project):
     for name in EXPERIMENTS:
         assert f"[{name}]" in shown
     [row] = [line for line in shown.splitlines() if "[low-lambda]" in line]
-    assert row.split()[-2:] == ["0.3", "75"]
+    assert row.split()[-2:] == ["0.3", "50"]

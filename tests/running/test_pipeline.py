@@ -76,6 +76,7 @@ def test_a_run_that_is_interrupted_says_what_was_done(project: Path) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a runner may have it ignored
     )
     while not (project / "wait").exists():
         assert running.poll() is None

@@ -19,7 +19,7 @@ from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.methods.pma.model.variants import TrainedName
-from fieldmark.preflight.presets import with_presets
+from fieldmark.preflight.presets import with_presets, with_settings
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.texts.phrases import Phrases, build_vocabulary, write_phrases
 from fieldmark.texts.prompts import Prompts, write_prompts
@@ -29,7 +29,11 @@ from support.tiny import SIDE, make_task
 
 # In the preset the backbones and CLIPs are trained, too; the methods are those of params.yaml.
 _TEXT = with_presets((ROOT / "params.yaml").read_text(encoding="utf-8"), ["world-scratch"], ROOT / "presets")
-CONFIGURATION = Configuration(YAML(typ="safe", pure=True).load(_TEXT))
+_FRESH = (
+    "cprfl.views=null",
+    "pma.views=null",
+)  # fixed views are trained beside these, see `everything.VIEWED`
+CONFIGURATION = Configuration(YAML(typ="safe", pure=True).load(with_settings(_TEXT, _FRESH)))
 METHODS = list(CONFIGURATION.section("methods"))
 CLASSES, PICTURES = 8, 6
 STEPS, BATCH, PER_CLASS = 8, 8, 2
