@@ -8,14 +8,16 @@ from _task import MODELS, WEIGHTS
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.engine.loop import LIVE
 from fieldmark.reporting.revisions import Commit
+from fieldmark.towers.clip import WEIGHTS as CLIP_WEIGHTS
 from fieldmark.weights.publish import Trained, publish, read_metrics, read_seconds
 
-PRETRAINED, METRICS, LIVE = Path("data/pretrained"), Path("reports/metrics"), Path("live")
+PRETRAINED, METRICS = Path("data/pretrained"), Path("reports/metrics")
 # By section: the stage that trains, its file of weights, and what the names of its tensors begin with.
 KINDS = {
     "backbones": ("pretrain", WEIGHTS, "network."),
-    "clip_models": ("clip", "open_clip_model.safetensors", ""),
+    "clip_models": ("clip", CLIP_WEIGHTS, ""),
 }
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_json
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.vision.backbones import LIBRARY_WEIGHTS
 
 WEIGHTS_KEYS = {"backbones": "weights", "clip_models": "pretrained"}  # by section of params.yaml
-LIBRARY = "library"  # the library's own weights
 
 
 def write_digests(configuration: Configuration, folder: Path) -> None:
@@ -25,7 +25,7 @@ def write_digests(configuration: Configuration, folder: Path) -> None:
 
 def _digest(weights: str | None, path: str) -> str | None:
     """Return the SHA-256 of a file of weights; None for weights that a library brings or that are yet to be trained."""
-    if weights is None or weights == LIBRARY:
+    if weights is None or weights == LIBRARY_WEIGHTS:
         return None
     if Path(weights).is_file():
         return sha256_file(Path(weights))

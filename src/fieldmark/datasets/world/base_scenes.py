@@ -10,7 +10,7 @@ from fieldmark.datasets.world.builds import BASE_BUILDS, Build
 from fieldmark.datasets.world.families import FAMILIES
 from fieldmark.datasets.world.palette import distance
 from fieldmark.datasets.world.randomness import stream
-from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, Catalogue, Category
+from fieldmark.datasets.world.scenes import CATEGORIES, HABITATS, Catalogue, Category, colours_worn
 from fieldmark.datasets.world.staging import SCENERY
 
 BIRD_COLOURS = (
@@ -53,8 +53,7 @@ def _bird_colours(build: Build) -> list[str]:
 
 
 def _thing_colours(shape: str) -> list[str]:
-    worn = {colour for category in CATEGORIES if category.shape == shape for colour in category.colours}
-    return [colour for colour in THING_COLOURS if colour not in worn]
+    return [colour for colour in THING_COLOURS if colour not in colours_worn(shape)]
 
 
 def _bird(build: Build, colour: str) -> Category:

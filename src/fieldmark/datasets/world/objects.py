@@ -9,7 +9,7 @@ from fieldmark.datasets.world.canvas import Canvas
 from fieldmark.datasets.world.families import FAMILIES
 from fieldmark.datasets.world.palette import contrasting, individual
 from fieldmark.datasets.world.randomness import stream
-from fieldmark.datasets.world.scenes import CATEGORIES
+from fieldmark.datasets.world.scenes import colours_worn
 
 COLOURS = (
     "red",
@@ -46,7 +46,8 @@ def make_things(seed: int, classes: int, families: int) -> list[Thing]:
 def _family(rng: random.Random, index: int, count: int) -> list[Thing]:
     family = list(FAMILIES)[index]
     forms = FAMILIES[family][0]
-    colours = contrasting(rng, _unseen_in_scenes(family), 3, apart=60)
+    unseen = tuple(colour for colour in COLOURS if colour not in colours_worn(family))
+    colours = contrasting(rng, unseen, 3, apart=60)
     accent = contrasting(rng, COLOURS, 1, tuple(colours), apart=60)[0]
     choices = list(itertools.product(colours, PATTERNS, forms))
     rng.shuffle(choices)
@@ -62,12 +63,6 @@ def _family(rng: random.Random, index: int, count: int) -> list[Thing]:
         name = f"{colour} {pattern} {form} {family}".replace(" plain", "").capitalize()
         things.append(Thing(name, family.capitalize(), marks))
     return things
-
-
-def _unseen_in_scenes(family: str) -> tuple[str, ...]:
-    """Return the colours that no thing of the family wears in scenes, whose categories the base world must not hold."""
-    worn = {colour for category in CATEGORIES if category.shape == family for colour in category.colours}
-    return tuple(colour for colour in COLOURS if colour not in worn)
 
 
 def draw_thing(canvas: Canvas, rng: random.Random, attributes: Mapping[str, str]) -> None:

@@ -135,6 +135,11 @@ CATEGORIES = (
 SCENES = Catalogue(CATEGORIES, power=1.3, stop=0.4)
 
 
+def colours_worn(shape: str) -> set[str]:
+    """Return the colours that the categories of a shape wear in scenes; the base world holds no thing in these."""
+    return {colour for category in CATEGORIES if category.shape == shape for colour in category.colours}
+
+
 @dataclass(frozen=True)
 class Placed:
     """One individual in a scene: its category, by index, and what kind of place it takes."""

@@ -27,6 +27,7 @@ class Slice:
     indices: tuple[int, ...]
 
 
+@dataclass(eq=False)
 class PictureDataset(Dataset[Batch]):
     """Assembles whole batches {"images", "labels", "indices"} from rows of an image store.
 
@@ -34,16 +35,11 @@ class PictureDataset(Dataset[Batch]):
     workers, nor resuming, nor the number of processes changes what is drawn.
     """
 
-    def __init__(
-        self,
-        store: ImageStore,
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int64],
-        transform: Callable[..., Any],
-        seed: int = 0,
-    ) -> None:
-        self.store, self.rows, self.labels = store, rows, labels
-        self.transform, self.seed = transform, seed
+    store: ImageStore
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    transform: Callable[..., Any]
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)

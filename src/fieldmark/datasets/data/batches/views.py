@@ -1,17 +1,14 @@
 """Training pictures in a fixed number of augmented views, so that what is computed from a view can be kept."""
 
-from collections.abc import Callable
-from typing import Any, Self
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
+from typing import Self
 
 from fieldmark.datasets.data.batches.loading import PictureDataset, Slice, mix
-from fieldmark.datasets.data.packed.store import ImageStore
 
 VIEWS_SEED = 0  # not the seed of a training: trainings with several seeds share the views
 
 
+@dataclass(eq=False)
 class ViewDataset(PictureDataset):
     """Batches as `PictureDataset` makes them, but each picture is seen in one of `views` fixed views.
 
@@ -19,17 +16,7 @@ class ViewDataset(PictureDataset):
     the step and the index in the global batch.
     """
 
-    def __init__(
-        self,
-        store: ImageStore,
-        rows: NDArray[np.int64],
-        labels: NDArray[np.int64],
-        transform: Callable[..., Any],
-        seed: int,
-        views: int,
-    ) -> None:
-        super().__init__(store, rows, labels, transform, seed)
-        self.views = views
+    views: int = 1
 
     def view_of(self, part: Slice, index: int) -> int:
         """Return which view the item `index` of a slice is seen in."""

@@ -1,7 +1,6 @@
 """Linear probes and fine-tuning of every variant on the task's masks."""
 
 import copy
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,7 +17,7 @@ from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
 from fieldmark.protocols.pairs import Pairs
-from fieldmark.vision.backbones import Backbone
+from fieldmark.vision.backbones import Backbone, digest
 
 FINE_TUNED = ("random", "supervised", "pretrained", "LOCA")  # the comparison that the paper is about
 SHOWN = 6  # test pictures in the figures
@@ -126,19 +125,9 @@ def _tuned_scores(
     run = f"evaluate-loca/{name}"
     pictures = [sha256_file(path) for path in sorted(train.task.store.folder.glob("*.arrow"))]
     ids = [str(key) for key in train.subset.frame["id"]]
-    checkpoints = train.task.checkpoints(
-        run, params.model_dump(mode="json"), _weights(backbone), ids, pictures
-    )
+    checkpoints = train.task.checkpoints(run, params.model_dump(mode="json"), digest(backbone), ids, pictures)
     copied = copy.deepcopy(backbone)
     model, _ = fine_tune(copied, train, params.images, recipe, params.loss_stride, checkpoints, run)
     scores = test.task.run(model, model.scores, test.subset, params.images, f"{name} fine-tuned")
     checkpoints.clear()
     return scores
-
-
-def _weights(backbone: Backbone) -> str:
-    """Hash the weights."""
-    digest = hashlib.sha256()
-    for value in backbone.state_dict().values():
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
