@@ -16,19 +16,26 @@ OPENINGS = ("there is", "one can see", "i saw", "this picture shows", "here is",
 UNCOUNTED = ("reeds",)
 
 
-def tell_scene(rng: random.Random, habitat: str, names: Sequence[str], count: int) -> tuple[str, ...]:
-    """Write `count` different sentences about a habitat in which the named categories are seen."""
+def tell_scene(
+    rng: random.Random, habitat: str, names: Sequence[str], count: int, bare: float = 0.0
+) -> tuple[str, ...]:
+    """Write `count` different sentences about a habitat in which the named categories are seen.
+
+    With the probability `bare` a sentence calls a category by its last word alone: a car, not a teal car.
+    """
     sentences: list[str] = []
     while len(sentences) < count:
-        sentence = _sentence(rng, habitat, names)
+        sentence = _sentence(rng, habitat, names, bare)
         if sentence not in sentences:
             sentences.append(sentence)
     return tuple(sentences)
 
 
-def _sentence(rng: random.Random, habitat: str, names: Sequence[str]) -> str:
+def _sentence(rng: random.Random, habitat: str, names: Sequence[str], bare: float) -> str:
     where = rng.choice(WHERE[habitat])
     told = rng.sample(names, rng.randint(min(2, len(names)), len(names)))
+    if bare:
+        told = list(dict.fromkeys(name.split()[-1] if rng.random() < bare else name for name in told))
     listed = " and ".join(filter(None, (", ".join(map(_noun, told[:-1])), *map(_noun, told[-1:]))))
     opening = rng.choice(OPENINGS)
     sentence = f"{opening} {listed or 'nothing but the weather'} {where}".strip()

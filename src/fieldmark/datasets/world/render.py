@@ -60,7 +60,7 @@ def render_scene(habitat: str, key: str, side: int, captions: int, catalogue: Ca
     ).finish()
     picture = photograph(rng, drawing, silhouette, SUBJECT * side)
     names = tuple(sorted(catalogue.categories[i].name for i in seen(labels, SEEN)))
-    texts = tell_scene(stream(key, "captions"), habitat, names, captions)
+    texts = tell_scene(stream(key, "captions"), habitat, names, captions, catalogue.bare)
     return Shot(_jpeg(picture), _png(labels), None, texts, names)
 
 

@@ -74,12 +74,13 @@ class Catalogue:
     """The categories of a part of the world, in the order of popularity, and how scenes choose from them.
 
     The category of rank r (from 1) has the weight r ** -power; "the scene is complete" has the weight `stop`, relative
-    to that of the most popular category.
+    to that of the most popular category. With the probability `bare` a caption calls a category by its noun alone.
     """
 
     categories: tuple[Category, ...]
     power: float
     stop: float
+    bare: float = 0.0
 
     def first(self, count: int) -> "Catalogue":
         """Return the catalogue of the `count` most popular categories."""
