@@ -1,7 +1,7 @@
 """Captions of a scene: sentences on where it is and what is seen there, some with a remark that says nothing."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fieldmark.datasets.world.captions import REMARKS
 
@@ -14,28 +14,29 @@ WHERE = {
 }
 OPENINGS = ("there is", "one can see", "i saw", "this picture shows", "here is", "")
 UNCOUNTED = ("reeds",)
+Called = Mapping[str, Sequence[str]]
+NO_OTHER_NAME: Called = {}
 
 
 def tell_scene(
-    rng: random.Random, habitat: str, names: Sequence[str], count: int, bare: float = 0.0
+    rng: random.Random, habitat: str, names: Sequence[str], count: int, called: Called = NO_OTHER_NAME
 ) -> tuple[str, ...]:
     """Write `count` different sentences about a habitat in which the named categories are seen.
 
-    With the probability `bare` a sentence calls a category by its last word alone: a car, not a teal car.
+    `called` are the words for a category among which a sentence chooses; without any it is called by its name.
     """
     sentences: list[str] = []
     while len(sentences) < count:
-        sentence = _sentence(rng, habitat, names, bare)
+        sentence = _sentence(rng, habitat, names, called)
         if sentence not in sentences:
             sentences.append(sentence)
     return tuple(sentences)
 
 
-def _sentence(rng: random.Random, habitat: str, names: Sequence[str], bare: float) -> str:
+def _sentence(rng: random.Random, habitat: str, names: Sequence[str], called: Called) -> str:
     where = rng.choice(WHERE[habitat])
-    told = rng.sample(names, rng.randint(min(2, len(names)), len(names)))
-    if bare:
-        told = list(dict.fromkeys(name.split()[-1] if rng.random() < bare else name for name in told))
+    chosen = rng.sample(names, rng.randint(min(2, len(names)), len(names)))
+    told = list(dict.fromkeys(rng.choice(called[name]) if name in called else name for name in chosen))
     listed = " and ".join(filter(None, (", ".join(map(_noun, told[:-1])), *map(_noun, told[-1:]))))
     opening = rng.choice(OPENINGS)
     sentence = f"{opening} {listed or 'nothing but the weather'} {where}".strip()

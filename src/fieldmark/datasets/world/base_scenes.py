@@ -21,13 +21,6 @@ THING_COLOURS = (
 )  # fmt: skip
 CATEGORIES_AT_MOST = 250  # a mask has one byte per pixel
 PALE = ("white", "cream", "buff", "grey", "yellow")
-WORN = (
-    ("back", "head", "breast", "belly"),
-    ("back",),
-    ("back", "head"),
-    ("breast", "belly"),
-    ("head", "breast"),
-)
 SOFT_PARTS = ("black", "yellow", "orange", "red", "grey")
 UNLIKE = 40.0  # how far a bird's colour is from the colour that names the scene bird of its build
 # Extents as fractions of the side, and the places where things stand; others are on land.
@@ -53,14 +46,10 @@ def _categories() -> tuple[Category, ...]:
 
 def _bird_colours(build: Build) -> list[str]:
     """Return the colours of a build that do not look like the scene birds of the same build."""
-    taken = _plumage(build)
+    taken = {
+        colour for category in CATEGORIES if category.shape == build.name for colour in category.colours[:5]
+    }
     return [colour for colour in BIRD_COLOURS if all(distance(colour, other) >= UNLIKE for other in taken)]
-
-
-def _plumage(build: Build) -> set[str]:
-    """Return the colours of the feathers of a build's scene birds."""
-    namesakes = [category for category in CATEGORIES if category.shape == build.name]
-    return {colour for category in namesakes for colour in category.colours[:5]}
 
 
 def _thing_colours(shape: str) -> list[str]:
@@ -68,12 +57,11 @@ def _thing_colours(shape: str) -> list[str]:
 
 
 def _bird(build: Build, colour: str) -> Category:
-    """Return birds that wear the colour all over, or above, or below, or on the head, and a paler one elsewhere."""
+    """Return birds that are of one colour on the back, and there or paler below."""
     rng = stream("base scenes", build.name, colour)
-    worn = rng.choice(WORN)
-    pale = rng.choice([pale for pale in PALE if pale not in {colour, *_plumage(build)}])
-    back, head, breast, belly = (colour if part in worn else pale for part in WORN[0])
-    colours = (back, head, breast, belly, back, rng.choice(SOFT_PARTS), rng.choice(SOFT_PARTS))
+    pale = rng.choice(PALE)
+    head, breast, belly = (rng.choice((colour, colour, pale)) for _ in range(3))
+    colours = (colour, head, breast, belly, colour, rng.choice(SOFT_PARTS), rng.choice(SOFT_PARTS))
     places = tuple(dict.fromkeys(BIRD_PLACES[habit] for habit in build.habits))
     size = 0.46 if build.name in WADERS else 0.34
     return Category(
@@ -83,9 +71,9 @@ def _bird(build: Build, colour: str) -> Category:
 
 def _thing(shape: str, colour: str) -> Category:
     rng, places = stream("base scenes", shape, colour), PLACES.get(shape, ("land",))
-    return Category(
-        f"{colour} {shape}", _habitats(rng, places), places, SIZES[shape], shape, (colour,), flock=2
-    )
+    name = f"{colour} {shape}"
+    habitats, called = _habitats(rng, places), (name, name, shape)
+    return Category(name, habitats, places, SIZES[shape], shape, (colour,), flock=2, called=called)
 
 
 def _habitats(rng: random.Random, places: tuple[str, ...]) -> tuple[str, ...]:
@@ -94,4 +82,4 @@ def _habitats(rng: random.Random, places: tuple[str, ...]) -> tuple[str, ...]:
 
 
 # Every category is as frequent as any other, and three or four meet in a scene.
-BASE_SCENES = Catalogue(_categories(), power=0.0, stop=45.0, bare=0.4)
+BASE_SCENES = Catalogue(_categories(), power=0.0, stop=45.0)

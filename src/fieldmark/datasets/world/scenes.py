@@ -21,7 +21,7 @@ class Category:
     `places` are among water, wade, land, perch and air. `size` is that of a near individual as a fraction of the
     side. `shape` is the build of a bird or the family of a thing. `colours` are those that all individuals of a bird
     wear, or those from which each thing chooses one. `company` is the category beside which it occurs more often,
-    and `flock` the largest number of individuals in a scene.
+    and `flock` the largest number of individuals in a scene. Captions call it by its name, or by one of `called`.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Category:
     colours: tuple[str, ...]
     company: str = ""
     flock: int = 1
+    called: tuple[str, ...] = ()
 
     @property
     def is_bird(self) -> bool:
@@ -74,13 +75,12 @@ class Catalogue:
     """The categories of a part of the world, in the order of popularity, and how scenes choose from them.
 
     The category of rank r (from 1) has the weight r ** -power; "the scene is complete" has the weight `stop`, relative
-    to that of the most popular category. With the probability `bare` a caption calls a category by its noun alone.
+    to that of the most popular category.
     """
 
     categories: tuple[Category, ...]
     power: float
     stop: float
-    bare: float = 0.0
 
     def first(self, count: int) -> "Catalogue":
         """Return the catalogue of the `count` most popular categories."""
