@@ -68,6 +68,13 @@ class PictureDataset(Dataset[Batch]):
         return image
 
 
+class IndexDataset(PictureDataset):
+    """Batches without pictures, {"labels", "indices"}: for what looks up all that it reads by `indices`."""
+
+    def __getitem__(self, part: Slice) -> Batch:
+        return self.labelled(part)
+
+
 class TrainingSlices(TorchSampler[Slice]):
     """This process's parts of the global batches from step `start` up to `stop`.
 
