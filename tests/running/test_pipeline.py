@@ -1,5 +1,6 @@
 """`dvc repro` with the times of its stages, on a pipeline of two lines."""
 
+import json
 import os
 import re
 import signal
@@ -86,3 +87,22 @@ def test_a_run_that_is_interrupted_says_what_was_done(project: Path) -> None:
     assert running.returncode != 0
     assert rows(printed) == ["long (not done)", "dvc", "total"]
     assert "Traceback" not in printed
+
+
+ASKS = """
+import json, os, sys
+names = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
+json.dump({name: os.environ.get(name) for name in names}, open(sys.argv[1], "w"))
+"""
+
+
+def test_stages_keep_freed_memory_unless_the_user_says_otherwise(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "script.py").write_text(ASKS)
+    monkeypatch.delenv("MALLOC_MMAP_MAX_", raising=False)
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "5")
+    pipeline(project, first="one")
+    assert reproduce(project) == 0
+    told = json.loads((project / "one").read_text())
+    assert told == {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "5"}

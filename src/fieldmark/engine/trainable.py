@@ -42,8 +42,8 @@ class Trainable(nn.Module, ABC):
 
     @property
     def sees_pictures(self) -> bool:
-        """Whether a batch must carry pictures beside the features of `feature_source`."""
-        return False
+        """Whether a batch must carry pictures: beside the features of `feature_source`, or where it has none."""
+        return self.feature_source() is None
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Return the modules that are trained, each with its multiple of the learning rate."""

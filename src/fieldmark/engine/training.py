@@ -6,7 +6,7 @@ from pathlib import Path
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.features import FeatureDataset
-from fieldmark.datasets.data.batches.loading import PictureDataset
+from fieldmark.datasets.data.batches.loading import IndexDataset, PictureDataset
 from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, Sampler, ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
 from fieldmark.datasets.data.batches.views import ViewDataset
@@ -30,15 +30,18 @@ def train_on(
     """Train on the pictures of the task's training role; return the training curve.
 
     With `views` each picture is seen in so many fixed views instead of a fresh one each step, and a batch carries
-    features that are computed once where the model has a `feature_source`.
+    features that are computed once where the model has a `feature_source`. A model that has none and sees no pictures
+    gets batches without.
     """
     subset = task.subset("train")
     sampler = make_sampler(subset, params)
     pictures = (task.store, subset.rows, subset.labels, training_transform(images), params.seed)
-    dataset = PictureDataset(*pictures)
-    if views:
+    dataset, source = PictureDataset(*pictures), model.feature_source()
+    if source is None and not model.sees_pictures:
+        dataset = IndexDataset(*pictures)
+    elif views:
         dataset = ViewDataset(*pictures, views)
-        if source := model.feature_source():
+        if source:
             features = kept_features(source, dataset, images, params, task, run)
             dataset = FeatureDataset(dataset, features, model.sees_pictures)
     return train(model, dataset, sampler, params, task.runtime, task.checkpoints(run), run, keep)

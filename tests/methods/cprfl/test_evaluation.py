@@ -23,6 +23,7 @@ from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.methods.cprfl.model.variants import TABLE
 from fieldmark.protocols.multilabel import pictures_by_rule, ranking_quality, read_truth, zero_shot
+from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder, read_figures
 from fieldmark.results.schema import Evaluation, Measure
 from fieldmark.texts.prompts import read_prompts, write_prompts
@@ -236,7 +237,7 @@ def test_a_test_without_labels_and_scores_that_are_no_numbers_are_refused(task: 
     broken = models(task, params(variants=["ASL"]))["ASL"]
     torch.nn.init.constant_(broken.head.classifier.bias, float("nan"))  # type: ignore[union-attr, arg-type]
     with pytest.raises(UserError, match="variant ASL gives scores that are not finite"):
-        score_model("ASL", broken, read_truth(task, NAMES), task)
+        score_model("ASL", broken, read_truth(task, NAMES), SharedFeatures(task))
 
 
 def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params: Make, folder: Path) -> None:
@@ -244,7 +245,9 @@ def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params:
     point = {"step": 10, "lr": 1.0, "ASL": 2.0, "loss": 2.0}
     write_curves(grouped.history, {"ASL/0": [point] * 3, "CPRFL/0": [point] * 3})
     trained, truth = models(grouped, three), read_truth(grouped, NAMES)
-    scored = {name: score_model(name, model, truth, grouped) for name, model in trained.items()}
+    scored = {
+        name: score_model(name, model, truth, SharedFeatures(grouped)) for name, model in trained.items()
+    }
     contents = []
     for _ in range(2):
         figures = FigureFolder(folder)
@@ -266,7 +269,7 @@ def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params:
 
 def test_pictures_are_chosen_by_rule(task: Task, params: Make) -> None:
     model = models(task, params(variants=["ASL"]))["ASL"]
-    scored = score_model("ASL", model, read_truth(task, NAMES), task)
+    scored = score_model("ASL", model, read_truth(task, NAMES), SharedFeatures(task))
     chosen = pictures_by_rule(scored, 3)
     assert len(set(chosen)) == 3
     assert (scored.truth.targets[chosen].sum(1) >= 2).all()

@@ -21,6 +21,7 @@ from fieldmark.methods.pma.evaluation.predictions import predict
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.methods.pma.model.phrases import ClipPhrases
+from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder
 from fieldmark.texts.phrases import PhraseVectors, read_vectors, write_vectors
 
@@ -127,7 +128,7 @@ def test_a_phrase_that_the_table_lacks_is_unknown(params: Make, embedded: Task) 
         PhraseVectors([whole.phrases[index] for index in known], whole.vectors[known]), embedded.text
     )
     method = build(params, embedded)
-    predicted = predict(method, method.params.images, embedded, "test")
+    predicted = predict(method, method.params.images, SharedFeatures(embedded), "test")
     tokens = {
         text: int(number)
         for numbers, texts in zip(predicted.phrases.tokens, predicted.phrases.texts, strict=True)

@@ -20,6 +20,7 @@ from fieldmark.methods.pma.evaluation.predictions import predict, strangers, tex
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.protocols.classification import Classified
+from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder, read_figures
 from fieldmark.results.schema import Evaluation, MethodResult
 
@@ -186,7 +187,7 @@ def test_texts_are_missing_partial_and_of_others() -> None:
 
 def test_missing_text_is_that_of_a_picture_without_phrases(task: Task, params: Make) -> None:
     model = models(task, params, teacher=None)["PMA"]
-    predicted = predict(model, model.params.images, task, "test")
+    predicted = predict(model, model.params.images, SharedFeatures(task), "test")
     silent = [index for index, texts in enumerate(predicted.phrases.texts) if not texts]
     missing, whole = predicted.by_text["missing"].logits, predicted.with_own_text.logits
     for index in silent:

@@ -15,6 +15,8 @@ from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import Classifies
 from fieldmark.contract.variants import load_model, save_model
+from fieldmark.datasets.data.packed.store import ImageStore
+from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.model.method import Pma
@@ -232,3 +234,26 @@ def test_a_backbone_at_rate_zero_is_not_changed_by_a_bit(params: Make, task: Tas
     train_on(method, method.params.images, method.params.seeded, task, "pma/PMA")
     assert all(torch.equal(before[name], value) for name, value in method.backbone.state_dict().items())
     assert not any(p.requires_grad for p in method.backbone.parameters())
+
+
+def test_variant_text_trains_without_pictures_as_it_does_with_them(
+    params: Make, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(place: str) -> Pma:
+        method = build(params, task, "text")
+        elsewhere = replace(task, states=StateKey(Path(place)))
+        train_on(method, method.params.images, method.params.seeded, elsewhere, "pma/text")
+        return method
+
+    def unread(store: ImageStore, row: int) -> None:
+        raise AssertionError(f"picture {row} was read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pma, "sees_pictures", True)
+        seeing = trained("seeing").state_dict()
+    monkeypatch.setattr(ImageStore, "__getitem__", unread)
+    blind = trained("blind").state_dict()
+    assert all(torch.equal(value, seeing[name]) for name, value in blind.items())
+    with pytest.raises(AssertionError, match="was read"):
+        learning = build(params, task, "plain", backbone_lr=1.0)
+        train_on(learning, learning.params.images, learning.params.seeded, task, "pma/plain")

@@ -7,7 +7,14 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
-from fieldmark.datasets.data.batches.loading import PictureDataset, TrainingSlices, loader, sequential_slices
+from fieldmark.datasets.data.batches.loading import (
+    PictureDataset,
+    Slice,
+    TrainingSlices,
+    loader,
+    mix,
+    sequential_slices,
+)
 from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams, evaluation_transform, training_transform
 
@@ -76,6 +83,18 @@ def test_resuming_and_workers_draw_the_same_pixels(tmp_path: Path) -> None:
         assert all(torch.equal(a[name], b[name]) for name in a)
     other = list(loader(dataset(task, seed=6), TrainingSlices(sampler, 0, 1), 0))
     assert not torch.equal(other[0]["images"], whole[0]["images"])
+
+
+def test_a_picture_is_what_the_transform_draws_from_its_seed(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    subset = task.subset("train")
+    transform = training_transform(ImageParams(side=SIDE, jitter=0.3, erase=0.5))
+    dataset = PictureDataset(task.store, subset.rows, subset.labels, transform, 5)
+    drawn = dataset[Slice(step=3, first=4, indices=(7, 2))]["images"]
+    for place, index in enumerate((7, 2)):
+        torch.manual_seed(mix(5, 3, 4 + place))
+        picture = torch.from_numpy(task.store[int(subset.rows[index])].copy()).permute(2, 0, 1)
+        assert torch.equal(drawn[place], transform(picture))
 
 
 def test_loading_leaves_the_global_generator_alone(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from fieldmark.protocols.multilabel import (
     zero_shot,
 )
 from fieldmark.protocols.seeds import first_of, resampling, seed_count
+from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 from fieldmark.texts.prompts import Prompts, read_prompts
@@ -41,8 +42,10 @@ def evaluate(
     prompts = read_prompts(task.text)
     untrained = zero_shot(prompts, truth, task, choose_thresholds)
     scored = {ZERO_SHOT: [untrained]} if untrained else {}
+    features = SharedFeatures(task)
     scored |= {
-        name: [score_model(name, model, truth, task) for model in by_seed] for name, by_seed in models.items()
+        name: [score_model(name, model, truth, features) for model in by_seed]
+        for name, by_seed in models.items()
     }
     draw_figures(first_of(scored), shown, task, figures)
     titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in shown.items()}
@@ -66,9 +69,9 @@ def evaluate(
     )
 
 
-def score_model(name: str, model: Cprfl, truth: Truth, task: Task) -> Scored:
+def score_model(name: str, model: Cprfl, truth: Truth, features: SharedFeatures) -> Scored:
     """Score the test pictures with one model. Raises UserError for scores that are not finite."""
-    logits = task.run(model, model.logits, truth.subset, model.params.images, name)
+    logits = features.run(model, model.batch_logits, truth.subset, model.params.images, name)
     return score(name, logits, model.thresholds, truth)
 
 

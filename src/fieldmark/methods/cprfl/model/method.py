@@ -86,17 +86,17 @@ class Cprfl(Method[CprflParams, Parts]):
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """The variant's loss against the targets of the batch's pictures."""
-        loss = self._loss(self._scored(batch), self.targets[batch["indices"]])
+        loss = self._loss(self.batch_logits(batch), self.targets[batch["indices"]])
         return {self.variant.parts.loss: loss, "loss": loss}
 
-    def _scored(self, batch: dict[str, Tensor]) -> Tensor:
-        """One logit per category for each picture of a batch, (B, C)."""
+    def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return what `logits` does for a batch of pictures or of features."""
         out: Tensor = self.head(features_of(self.backbone, batch).feature_map)
         return out
 
     def logits(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> one logit per category, (B, C); they rank pictures where probabilities saturate."""
-        return self._scored({"images": images})
+        return self.batch_logits({"images": images})
 
     def probabilities(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> probabilities (B, C); a category is present from its `thresholds` on."""

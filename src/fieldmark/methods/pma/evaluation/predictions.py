@@ -10,10 +10,10 @@ from torch import Tensor
 
 from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.engine.task import Task
 from fieldmark.methods.pma.model.method import Pma, PmaVariant
 from fieldmark.methods.pma.model.phrases import PhraseTable
 from fieldmark.protocols.classification import Classified, class_groups
+from fieldmark.protocols.shared import SharedFeatures
 
 OWN, MISSING, PARTIAL, WRONG = "own", "missing", "partial", "wrong"
 SEED = 0
@@ -41,8 +41,9 @@ def reading(by_seed: Sequence[Predicted], text: str = OWN) -> list[Classified]:
     return [predicted.by_text[text] for predicted in by_seed]
 
 
-def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted:
+def predict(model: Pma, images: ImageParams, features: SharedFeatures, desc: str) -> Predicted:
     """Run one model over the test pictures, once through the backbone whatever the number of texts."""
+    task = features.task
     test = task.subset("test")
     phrases = model.phrases_of(task, test) if model.encoder else None
     texts: dict[str, Tensor | None] = {OWN: None}
@@ -50,14 +51,14 @@ def predict(model: Pma, images: ImageParams, task: Task, desc: str) -> Predicted
         texts |= texts_of(phrases.tokens, test.labels)
 
     def scored(batch: Batch) -> Tensor:
-        feature_map, indices = model.feature_map(batch["images"]), batch["indices"].cpu()
+        feature_map, indices = model.batch_feature_map(batch), batch["indices"].cpu()
         answers = []
         for tokens in texts.values():
-            read = None if tokens is None else tokens[indices].to(batch["images"].device)
+            read = None if tokens is None else tokens[indices].to(batch["indices"].device)
             answers.append(model.classifier(model.attend_feature_map(feature_map, read)[0]))
         return torch.stack(answers, 1)
 
-    logits = task.run_batches(model, scored, test, images, desc).clone()
+    logits = features.run(model, scored, test, images, desc).clone()
     groups = class_groups(task)
     by_text = {
         text: Classified(test, model.class_names, groups, logits[:, index])

@@ -18,6 +18,7 @@ from fieldmark.protocols.classification import (
     measured,
 )
 from fieldmark.protocols.seeds import first_of, resampling, seed_count
+from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, Measure, VariantResult
 
@@ -28,8 +29,9 @@ def evaluate(
     models: Mapping[str, Sequence[Pma]], params: PmaParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
     """Score every variant and student, and draw the figures."""
+    features = SharedFeatures(task)
     predicted = {
-        name: [predict(model, model.params.images, task, name) for model in by_seed]
+        name: [predict(model, model.params.images, features, name) for model in by_seed]
         for name, by_seed in models.items()
     }
     draw_figures(predicted, first_of(models), task, figures)

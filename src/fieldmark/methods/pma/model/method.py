@@ -209,6 +209,11 @@ class Pma(Method[PmaParams, Parts]):
         """A backbone that does not learn; the phrases are looked up by `indices`."""
         return None if self.params.backbone_lr else self.backbone
 
+    @property
+    def sees_pictures(self) -> bool:
+        """Whether there is a backbone that learns."""
+        return self.backbone is not None and self.feature_source() is None
+
     def description(self) -> dict[str, Any]:
         """Return how to build the backbone again, the classes and the vocabulary."""
         return {
