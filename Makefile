@@ -8,7 +8,9 @@ PRESET ?=
 SET ?=
 BASE ?= main
 ARGS ?=
+JOBS ?=
 SEEDS ?= 0 1 2 3 4
+SIDE_BY_SIDE = $(if $(strip $(JOBS)),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo repro claims report review publish test lint format bench lock clean
@@ -18,6 +20,8 @@ help:  ## show this list
 	@echo
 	@echo "  make repro PRESET=irt-cub200 SET='irt.lambda=0.3 irt.train.steps=500'"
 	@echo "                overlay presets/irt-cub200.yaml and single values on params.yaml, then run"
+	@echo "  make repro JOBS=1"
+	@echo "                one stage after another, all processors for each; without a GPU, two methods run side by side"
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; name another with make PYTHON=python3.12")'
@@ -29,15 +33,15 @@ help:  ## show this list
 setup: .venv/.installed  ## create .venv and install the locked dependencies
 
 demo: setup  ## the whole way to a report in two minutes, in a copy: its numbers mean nothing
-	@$(PY) src/stages/in_copy.py demo quick $(SET)
+	@$(PY) src/stages/in_copy.py demo quick $(SET) $(SIDE_BY_SIDE)
 
 repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.html
 	@$(if $(strip $(PRESET)$(SET)),$(PY) src/stages/preset.py $(PRESET) $(SET))
-	@$(PY) src/stages/repro.py $(ARGS)
+	@$(PY) src/stages/repro.py $(SIDE_BY_SIDE) $(ARGS)
 	@echo "Done. Open reports/index.html in a browser."
 
 claims: setup  ## the papers' claims over five seeds (SEEDS='5 6 7'), in a copy, to reports/claims.md
-	@$(PY) src/stages/claims.py $(PRESET) $(SET) $(ARGS) --seeds $(SEEDS)
+	@$(PY) src/stages/claims.py $(PRESET) $(SET) $(ARGS) $(SIDE_BY_SIDE) --seeds $(SEEDS)
 	$(PY) src/stages/report.py --readme
 
 report: setup  ## rebuild the report alone, and the numbers in README.md

@@ -10,19 +10,20 @@ from fieldmark.base.files import write_json, write_text
 from fieldmark.preflight.presets import composed, with_seeds
 from fieldmark.reporting.claims import collect_claims, render_claims
 from fieldmark.running.copies import COPIES, update_copy
+from fieldmark.running.jobs import chosen_jobs
 from fieldmark.running.pipeline import reproduce
 
 PRESETS, REPORTS, COPY = Path("presets"), Path("reports"), "claims"
 
 
-def run(seeds: list[int], arguments: list[str], copy: str) -> Path:
+def run(seeds: list[int], arguments: list[str], copy: str, jobs: int | None) -> Path:
     """Train every method from each seed in `.copies/<copy>`; return where the results are.
 
     Called again, it goes on where it was stopped.
     """
     where = update_copy(Path().resolve(), copy, with_seeds(composed(PARAMS, arguments, PRESETS), seeds))
     print(f"Running {len(seeds)} seeds in {COPIES / copy}; your params.yaml and models stay.", flush=True)
-    if status := reproduce(where):
+    if status := reproduce(where, jobs=chosen_jobs(jobs, where / PARAMS)):
         sys.exit(status)
     return where / REPORTS / "results"
 
@@ -36,7 +37,7 @@ def write(results: Path, folder: Path) -> None:
 
 
 def main(given: argparse.Namespace) -> None:
-    results = run(given.seeds, given.arguments, given.copy) if given.seeds else given.results
+    results = run(given.seeds, given.arguments, given.copy, given.jobs) if given.seeds else given.results
     write(results, given.to)
 
 
@@ -50,6 +51,7 @@ if __name__ == "__main__":
         help="train from these first; else gather what there is",
     )
     parser.add_argument("--copy", metavar="NAME", default=COPY, help="the name of the copy below .copies")
+    parser.add_argument("--jobs", type=int, help="branches side by side; without it, what suits the machine")
     parser.add_argument(
         "--results",
         metavar="FOLDER",

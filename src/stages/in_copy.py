@@ -9,12 +9,13 @@ from _stage import PARAMS, guarded
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.presets import composed
 from fieldmark.running.copies import COPIES, update_copy
+from fieldmark.running.jobs import chosen_jobs
 from fieldmark.running.pipeline import reproduce
 
 PRESETS = Path("presets")
 
 
-def main(name: str, arguments: list[str]) -> None:
+def main(name: str, arguments: list[str], jobs: int | None) -> None:
     """Run in `.copies/<name>`, and say where the report is. Called again, it goes on and runs what has changed."""
     text = composed(PARAMS, arguments, PRESETS)
     update_copy(Path().resolve(), name, text)
@@ -22,7 +23,7 @@ def main(name: str, arguments: list[str]) -> None:
         f"Running in {COPIES / name}: your params.yaml, data, models and reports stay as they are.",
         flush=True,
     )
-    status = reproduce(COPIES / name)
+    status = reproduce(COPIES / name, jobs=chosen_jobs(jobs, COPIES / name / PARAMS))
     if status == 0:
         say_where(COPIES / name)
     sys.exit(status)
@@ -41,5 +42,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "arguments", nargs="*", metavar="PRESET | key.path=value", help="presets, then settings"
     )
-    given = parser.parse_args()
-    guarded(lambda: main(given.name, given.arguments))
+    parser.add_argument("--jobs", type=int, help="branches side by side; without it, what suits the machine")
+    given = parser.parse_intermixed_args()
+    guarded(lambda: main(given.name, given.arguments, given.jobs))

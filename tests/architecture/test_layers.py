@@ -14,7 +14,7 @@ from .imports import FIELDMARK, SRC, STAGES, TOP, imported, late
 
 LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"base", "datasets.world", "longtail"}),
-    frozenset({"configuration", "datasets.data.packed", "evaluation", "running", "vision"}),
+    frozenset({"configuration", "datasets.data.packed", "evaluation", "vision"}),
     frozenset(
         {
             "datasets.acquire",
@@ -32,7 +32,7 @@ LAYERS: tuple[frozenset[str], ...] = (
             *("figures", "reporting", "runtime", "textcache"),
         }
     ),
-    frozenset({"datasets.checking", "datasets.describing", "engine", "language", "prompting"}),
+    frozenset({"datasets.checking", "datasets.describing", "engine", "language", "prompting", "running"}),
     frozenset({"clip", "contract", "pretraining", "protocols"}),
     frozenset({"methods.model", "preflight", "scoring", "trained"}),
     frozenset({"methods", "methods.distillation", "methods.evaluation", "benchmarks", "fieldmark", "stages"}),

@@ -1,7 +1,6 @@
-"""`dvc repro` as a process of its own, followed by what each stage took."""
+"""`dvc repro` as processes of their own, followed by what each stage took."""
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -9,28 +8,48 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fieldmark.base.durations import RECORD, read_durations
+from fieldmark.base.processors import processors
+from fieldmark.running.branches import Plan, planned
 from fieldmark.running.durations import duration_table
+from fieldmark.running.graph import read_pipeline
+from fieldmark.running.processes import Failed, Processes, stopped_by_signals
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
 # in between is wiped anew, page by page: up to a quarter of the time as measured. Other systems ignore these.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+DVC = (sys.executable, "-m", "dvc")
+# One `dvc repro` holds DVC's lock while it saves outputs: others wait, where they would give up after three seconds.
+# It also locks what it goes through, even what is up to date: so each goes through the stages of its branch alone.
+ITEMS = (*DVC, "--wait-for-lock", "repro", "--single-item")
 
 
-def reproduce(folder: Path, arguments: Sequence[str] = ()) -> int:
-    """Run `dvc repro` with `arguments` in `folder`, print what each stage took, and return DVC's exit status.
+def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int:
+    """Run the pipeline of `folder`, print what each stage took, and return DVC's exit status.
 
-    The table is printed after a failure or an interrupt as well. It is kept nowhere: reports stay reproducible.
+    Without `arguments` for `dvc repro`, up to `jobs` branches of the pipeline run side by side. The table is printed
+    after a failure or an interrupt as well. It is kept nowhere: reports stay reproducible.
     """
-    command = [sys.executable, "-m", "dvc", "repro", *arguments]
+    pipeline = read_pipeline(folder) if jobs > 1 and not arguments else None
+    if pipeline and not pipeline.stale:
+        print("Data and pipelines are up to date.")
+        return 0
+    plan = planned(pipeline) if pipeline else None
+    apart = plan is not None and len(plan.branches) > 1
     with tempfile.TemporaryDirectory() as scratch:
         record, started = Path(scratch) / "durations", time.monotonic()
-        status = _finished(
-            command, folder, {**KEEP_MEMORY, **os.environ, **_own(folder), RECORD: str(record)}
-        )
-        table = duration_table(read_durations(record), time.monotonic() - started)
+        environment = {**KEEP_MEMORY, **os.environ, **_own(folder), RECORD: str(record)}
+        processes = Processes(folder)
+        with stopped_by_signals(processes):
+            if plan and apart:
+                failed = _side_by_side(plan, jobs, processes, environment)
+            else:
+                failed = _alone([*DVC, "repro", *arguments], processes, environment)
+        table = duration_table(read_durations(record), time.monotonic() - started, side_by_side=apart)
     if table:
         print(f"\n{table}", flush=True)
-    return status
+    for line in failed.lines:
+        print(line, file=sys.stderr)
+    return failed.status
 
 
 def _own(folder: Path) -> dict[str, str]:
@@ -39,11 +58,17 @@ def _own(folder: Path) -> dict[str, str]:
     return {"PATH": path, "PYTHONPATH": str(folder.resolve() / "src")}
 
 
-def _finished(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
-    """Run a command to its end. Ctrl-C reaches it as well: it is left to stop by itself, so that it can tidy up."""
-    process = subprocess.Popen(command, cwd=folder, env=environment)  # noqa: S603 (a list, no shell)
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            continue
+def _alone(command: Sequence[str], processes: Processes, environment: Mapping[str, str]) -> Failed:
+    """Run one command; what it says of a failure is the last that it prints."""
+    return Failed(processes.run(command, environment), ())
+
+
+def _side_by_side(plan: Plan, jobs: int, processes: Processes, environment: Mapping[str, str]) -> Failed:
+    """Run the plan: shared stages, branches, and all else; return what failed first, status 0 for nothing."""
+    if plan.shared and (status := processes.run([*ITEMS, *plan.shared], environment)):
+        return Failed(status, ())
+    share = {"OMP_NUM_THREADS": str(max(1, processors() // jobs)), **environment}
+    commands = {branch.name: [*ITEMS, *branch.stages] for branch in plan.branches}
+    if failed := processes.run_all(commands, jobs, share):
+        return failed
+    return _alone([*DVC, "repro"], processes, environment)

@@ -1,0 +1,129 @@
+"""Processes that run side by side, say in each line whose it is, and are stopped together."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+INTERRUPTED = 130  # exit status, by the custom of shells
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+KEPT = 2  # last lines of a process that failed: the stage's error, and what DVC says of it
+
+
+class Failed(NamedTuple):
+    """What is known of a process that failed."""
+
+    status: int
+    lines: tuple[str, ...]  # its last ones
+
+
+class Processes:
+    """Runs commands in `folder`, each in a process group of its own: a signal to it reaches all that it started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.stopped = False
+        self._living: set[subprocess.Popen[str]] = set()
+        self._lock = threading.RLock()  # the handler of a signal may come while this thread holds it
+        self._failed: Failed | None = None
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> int:
+        """Run a command that prints to our own output; return its exit status."""
+        process = self._start(command, environment, None)
+        return self._end(process) if process else INTERRUPTED
+
+    def run_all(
+        self, commands: Mapping[str, Sequence[str]], jobs: int, environment: Mapping[str, str]
+    ) -> Failed | None:
+        """Run commands by name, at most `jobs` at a time, begun in their order; return the first that fails.
+
+        What they print is printed line by line, each after the name. A failure stops the others.
+        """
+        width = max(map(len, commands))
+        with ThreadPoolExecutor(jobs) as pool:
+            try:
+                for done in [
+                    pool.submit(self._follow, f"{name:<{width}} | ", command, environment)
+                    for name, command in commands.items()
+                ]:
+                    done.result()
+            except BaseException:  # such as an output that is closed: the pool waits for those that run
+                self.stop()
+                raise
+        return self._failed
+
+    def stop(self) -> None:
+        """Interrupt all that run, as Ctrl-C does: stages save and tidy up. Nothing is started any more."""
+        with self._lock:
+            self.stopped = True
+            for process in self._living:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGINT)
+
+    def _start(
+        self, command: Sequence[str], environment: Mapping[str, str], output: int | None
+    ) -> subprocess.Popen[str] | None:
+        """Start a command; None after `stop`."""
+        with self._lock:
+            if self.stopped:
+                return None
+            process = subprocess.Popen(  # noqa: S603 (a list, no shell)
+                command,
+                cwd=self.folder,
+                env=environment,
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,
+            )
+            self._living.add(process)
+            return process
+
+    def _end(self, process: subprocess.Popen[str]) -> int:
+        status = process.wait()
+        with self._lock:
+            self._living.discard(process)
+        return status
+
+    def _follow(self, label: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        process = self._start(command, environment, subprocess.PIPE)
+        if process is None:
+            return
+        last: deque[str] = deque(maxlen=KEPT)
+        for line in filter(str.strip, process.stdout or ()):
+            last.append(label + line.rstrip())
+            sys.stdout.write(f"{last[-1]}\n")  # in one piece: `print` writes the end of the line by itself
+            sys.stdout.flush()
+        status = self._end(process)
+        with self._lock:
+            if status and not self.stopped:
+                self._failed = Failed(status, tuple(last))
+                self.stop()
+
+
+@contextmanager
+def stopped_by_signals(processes: Processes) -> Iterator[None]:
+    """Stop the processes on Ctrl-C, and when this process is to end or its terminal closes.
+
+    What a caller has us ignore, such as the terminal's end under `nohup`, stays ignored. An ignored Ctrl-C, as of a
+    shell's background job, gets a handler that does nothing: the processes would inherit that they ignore it.
+    """
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, lambda *_: processes.stop())
+        elif number == signal.SIGINT:
+            signal.signal(number, lambda *_: None)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
