@@ -30,3 +30,15 @@ def test_no_share_is_negative_or_undefined() -> None:
     table = duration_table([Duration("train@irt", 5.0, True)], 4.0)
     assert "dvc             0.0     0%" in table
     assert "0%" in duration_table([Duration("check", 0.0, True)], 0.0)
+
+
+def test_stages_side_by_side_have_shares_of_their_sum() -> None:
+    """They add up to more than the run took; what DVC took can then not be told."""
+    durations = [Duration("train@irt", 60.0, True), Duration("train@loca", 20.0, True)]
+    assert duration_table(durations, 65.0, side_by_side=True).splitlines() == [
+        "stage        seconds  share",
+        "train@irt       60.0    75%",
+        "train@loca      20.0    25%",
+        "sum             80.0   100%",
+        "total           65.0  side by side",
+    ]

@@ -35,6 +35,7 @@ guarded(main)
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     (tmp_path / "script.py").write_text(SCRIPT)
+    (tmp_path / "params.yaml").write_text("runtime: {device: cpu}\n")
     Repo.init(str(tmp_path), no_scm=True).close()
     return tmp_path
 

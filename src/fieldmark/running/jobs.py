@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.processors import processors
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.world.render import processors
 from fieldmark.runtime.params import RuntimeParams
 
 GPUS = (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fieldmark.base.durations import RECORD, read_durations
-from fieldmark.base.processors import processors
+from fieldmark.datasets.world.render import processors
 from fieldmark.running.branches import Plan, planned
 from fieldmark.running.durations import duration_table
 from fieldmark.running.graph import read_pipeline

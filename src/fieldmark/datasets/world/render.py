@@ -1,6 +1,7 @@
 """Rendering: one photograph from its index in the world, and a whole world in parallel."""
 
 import io
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,6 @@ from multiprocessing import get_context
 import numpy as np
 from PIL import Image
 
-from fieldmark.base.processors import processors
 from fieldmark.datasets.world.accounts import tell_scene
 from fieldmark.datasets.world.base import Kind
 from fieldmark.datasets.world.captions import write_captions
@@ -85,6 +85,11 @@ def _box(labels: Image.Image) -> tuple[float, float, float, float]:
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     left, top = int(columns[0]), int(rows[0])
     return float(left), float(top), float(columns[-1] - left + 1), float(rows[-1] - top + 1)
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _render_one(kinds: list[Kind], world: str, side: int, captions: int, indices: tuple[int, int]) -> Shot:
