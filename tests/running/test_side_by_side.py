@@ -16,9 +16,10 @@ from fieldmark.base.blocks import read_yaml
 from fieldmark.running.pipeline import reproduce
 
 STAGES = ROOT / "src/stages"
-# The real frame of all stages around one that copies the parameter to its output; `meet` waits for the other method.
+# The real frame of all stages around one that copies the parameter to its output. `meet` waits for the other method;
+# `hold` then has DVC's lock for longer than DVC usually waits for it, as one that saves large outputs does.
 SCRIPT = f"""
-import os, sys, time
+import fcntl, os, sys, time
 from pathlib import Path
 sys.path.insert(0, {str(STAGES)!r})
 from _stage import guarded
@@ -33,8 +34,12 @@ def main():
     if task == "fail":
         meet("train-a.pid")
         raise UserError("it fails")
-    if task == "meet":
+    if task in ("meet", "hold"):
         meet("train-b.pid" if "-a" in output else "train-a.pid")
+    if task == "hold":
+        with open(".dvc/tmp/lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            time.sleep(4)
 
 def meet(file):
     end = time.monotonic() + 60
@@ -93,7 +98,8 @@ def test_methods_run_at_the_same_time_and_everything_is_made_once(
     project: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fieldmark.running.pipeline.processors", lambda: 6)
-    assert reproduce(project, jobs=2) == 0  # each method waits until the other has begun
+    write(project, "meet", "hold")  # each method waits until the other has begun
+    assert reproduce(project, jobs=2) == 0
     printed = capfd.readouterr().out
     branches = {("a", "train@a"), ("a", "evaluate@a"), ("b", "train@b"), ("b", "evaluate@b")}
     assert ran(printed) == {("", "base"), *branches, ("others", "describe"), ("", "report")}
