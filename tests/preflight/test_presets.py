@@ -60,6 +60,7 @@ GIVEN = {  # what a user must give
     ],
     "quick": [],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
+    "world-gpu": [],
     "world-pretrain": [],
     "world-scratch": [],
 }
