@@ -262,6 +262,37 @@ def test_the_quick_preset_has_every_kind_of_stage_and_every_method(tmp_path):
     assert "mean nothing" in parsed(text).note()
 
 
+def blocks_called(name, value):
+    """Yield every block of that name at any depth of `value`."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from [inner] if key == name else []
+            yield from blocks_called(name, inner)
+
+
+def test_the_preset_for_a_gpu_needs_no_download_and_trains_every_method_from_five_seeds(tmp_path):
+    text = with_presets((ROOT / "params.yaml").read_text(), ["world-gpu"], PRESETS)
+    (tmp_path / "params.yaml").write_text(text)
+    params = read_yaml(tmp_path / "params.yaml")
+    stages = resolve(tmp_path, tmp_path / "params.yaml").values()
+    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
+    assert {item["source"] for item in params["datasets"].values()} == {"world"}
+    networks = [*params["backbones"].values(), *params["clip_models"].values()]
+    assert not any(
+        {"weights", "pretrained"} & item.keys() for item in networks
+    )  # from nothing, on other classes
+    parts = [params["datasets"][item["dataset"]]["world"]["part"] for item in networks]
+    assert parts == ["base", "base", "base_scenes"]
+    assert {*params["methods"]} == {*known_methods()}
+    seeded = [*(params[name] for name in params["methods"]), *params["distill"].values()]
+    assert all(len(block["seeds"]) == 5 for block in seeded)
+    teacher, student = params["pma"]["seeds"], params["distill"]["pma"]["seeds"]
+    assert not set(teacher) & set(student)
+    trains = [*blocks_called("train", params), *blocks_called("finetune", params)]
+    assert len(trains) == 10
+    assert {train["precision"] for train in trains} == {"bf16"}
+
+
 def test_a_note_goes_with_its_preset(presets):
     (presets / "noted.yaml").write_text("# Noted\nnote: Of this preset.\n")
     noted = with_presets(TEXT, ["noted"], presets)
