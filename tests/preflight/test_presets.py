@@ -7,15 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
+from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
+from fieldmark.methods.loca.model.encoder import build_encoder
+from fieldmark.methods.loca.model.network import reference_patches
+from fieldmark.methods.pma.model.method import check_feature_map
 from fieldmark.preflight.check import check_params, read_method
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
+from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.towers.clip import create_clip
+from fieldmark.vision.backbones import create_backbone, require_size
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
@@ -291,6 +299,29 @@ def test_the_preset_for_a_gpu_needs_no_download_and_trains_every_method_from_fiv
     trains = [*blocks_called("train", params), *blocks_called("finetune", params)]
     assert len(trains) == 10
     assert {train["precision"] for train in trains} == {"bf16"}
+
+
+def test_the_networks_of_the_preset_for_a_gpu_take_the_pictures_of_its_methods():
+    """A run would tell only after an hour: PMA wants a map with even sides, LOCA whole patches."""
+    params = parsed(with_presets((ROOT / "params.yaml").read_text(), ["world-gpu"], PRESETS))
+    items = {name: params.item("backbones", name, BackboneParams) for name in params.section("backbones")}
+    networks = {
+        name: create_backbone(item, item.images.side).requires_grad_(False) for name, item in items.items()
+    }
+    for name, wired in params.section("methods").items():
+        side = read_method(params, name).images.side
+        require_size(networks[wired["backbone"].removeprefix("backbones/")], side)
+    pma, students = read_method(params, "pma"), params.section("distill")["pma"]
+    for side in (pma.images.side, students["images"]["side"]):
+        check_feature_map(networks["resnet"], side, pma.stages)
+    loca = read_method(params, "loca")
+    assert reference_patches(loca, build_encoder(loca)) >= loca.views.random_tokens
+    clip = params.item("clip_models", "small", ClipParams)
+    made = create_clip(None, clip.config, None, size=clip.images.side, squash=True)
+    assert made.requires_grad_(False).encode_images(torch.zeros(1, 3, *2 * [clip.images.side])).shape == (
+        1,
+        made.dim,
+    )
 
 
 def test_a_note_goes_with_its_preset(presets):
