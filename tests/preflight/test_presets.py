@@ -31,7 +31,7 @@ GIVEN = {  # what a user must give
     "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "cprfl-coco-lt": [],
     "cprfl-photos": [
-        "datasets.photos.coco.path=/data/photos",
+        "datasets.photos.folder.path=/data/photos",
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
     "cprfl-voc-lt": [],
@@ -566,6 +566,19 @@ def test_the_script_writes_only_what_is_right(tmp_path):
 def test_the_script_lists_presets(tmp_path):
     (tmp_path / "presets").symlink_to(PRESETS)
     assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)
+
+
+def test_category_vectors_of_a_file_are_one_setting(tmp_path):
+    """The SET that the preset documents; so is a folder laid out as COCO is."""
+    documented = (PRESETS / "cprfl-photos.yaml").read_text()
+    [vectors] = re.findall(r"^#   (clip_models=.*)$", documented, re.MULTILINE)
+    [coco] = re.findall(r"^#   (datasets.photos='.*)$", documented, re.MULTILINE)
+    text = with_presets((ROOT / "params.yaml").read_text(), ["cprfl-photos"], PRESETS)
+    settings = shlex.split(f"{vectors} {coco} backbones.mobilenet.weights=/data/w.safetensors")
+    (tmp_path / "params.yaml").write_text(with_settings(text, settings))
+    check_params(Configuration.read(tmp_path / "params.yaml"))
+    prompts = resolve(tmp_path, tmp_path / "params.yaml")["prompts@photos"]
+    assert {"models/clip_models/none", "data/weights/prompts/photos.json"} <= set(prompts.deps)
 
 
 def made(*given):
