@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fieldmark.base.blocks import Block, read_yaml
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.datasets.data.batches.boxed import BoxedStore
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams, read_split
@@ -36,10 +37,11 @@ def open_task(
     files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).glob("*.*")), *inputs]
     if wiring.backbone:
         files.append(MODELS / wiring.backbone / WEIGHTS)
-    pictures = configuration.raw_item("datasets", wiring.dataset)
+    pictures = {**configuration.raw_item("datasets", wiring.dataset), "region": wiring.region}
+    manifest = read_manifest(data / "manifest.parquet")
     return Task(
-        store=ImageStore.open(data),
-        manifest=read_manifest(data / "manifest.parquet"),
+        store=BoxedStore.of(data, manifest) if wiring.region == "box" else ImageStore.open(data),
+        manifest=manifest,
         split=read_split(split),
         split_params=configuration.item("splits", wiring.split, SplitParams),
         backbone=MODELS / wiring.backbone,

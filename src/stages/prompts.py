@@ -1,4 +1,4 @@
-"""Put the class names of a data set into a CLIP's text space, data/text/prompts/<name>."""
+"""Turn the class names of a data set into vectors, by a CLIP or from a file: data/text/prompts/<name>."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.prompting.prompting import make_prompts
 from fieldmark.prompting.schema import PromptParams
+from fieldmark.prompting.vectors import given_prompts
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.texts.prompts import write_prompts
 
@@ -17,11 +18,16 @@ CACHE = Path("data/cache/prompts")
 
 def main(name: str, configuration: Configuration) -> None:
     params = configuration.item("prompts", name, PromptParams)
-    data, clip = Path("data/prepared") / params.dataset, Path("models/clip_models") / params.clip
-    manifest, store = read_manifest(data / "manifest.parquet"), ImageStore.open(data)
+    data, out = Path("data/prepared") / params.dataset, Path("data/text/prompts") / name
+    manifest = read_manifest(data / "manifest.parquet")
+    if params.vectors:
+        prompts = given_prompts(params.vectors, manifest)
+        write_prompts(prompts, [], prompts.names, out)
+        return
+    clip, store = Path("models/clip_models") / params.clip, ImageStore.open(data)
     runtime = configuration.block("runtime", RuntimeParams)
     prompts, texts = make_prompts(params, clip, store, manifest, runtime, CACHE)
-    write_prompts(prompts, params.templates, list(texts.values()), Path("data/text/prompts") / name)
+    write_prompts(prompts, params.templates, list(texts.values()), out)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 from support.pipeline import ROOT
 
 from fieldmark.base.blocks import read_yaml
+from fieldmark.preflight.presets import list_presets
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.y*ml"))
 PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
@@ -77,26 +78,54 @@ def test_scripts_are_valid_bash(step):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_form_of_the_gpu_run_reaches_the_commands_as_plain_arguments(tmp_path):
+def run_form(tmp_path, **form):
     """The script of the form's step, with commands that print their arguments in place of the real ones."""
     [script] = [step["run"] for step in steps(WORKFLOWS[1]) if step.get("name") == "Run"]
     for name in ("python", "dvc"):
         (tmp_path / name).write_text(f'#!/bin/sh\nprintf "{name}"; printf " <%s>" "$@"; echo\n')
         (tmp_path / name).chmod(0o755)
-    form = {"PRESET": "irt-cub200", "SETTINGS": "irt.lambda=0.3 x=$(touch${IFS}hacked)", "NAME": "a; touch b"}
     done = subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=tmp_path,
-        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", **form},
+        env={"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SETTINGS": "", "NAME": "", **form},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.splitlines() == [
+    return done.stdout.splitlines()
+
+
+def test_the_form_of_the_gpu_run_reaches_the_commands_as_plain_arguments(tmp_path):
+    form = {"PRESET": "irt-cub200", "SETTINGS": "irt.lambda=0.3 x=$(touch${IFS}hacked)", "NAME": "a; touch b"}
+    assert run_form(tmp_path, **form) == [
         "python <src/stages/preset.py> <--> <irt-cub200> <irt.lambda=0.3> <x=$(touch${IFS}hacked)>",
         "dvc <exp> <run> <--pull> <--name=a; touch b>",
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dvc", "python"]
+
+
+def test_none_in_the_form_leaves_the_parameters_as_they_are(tmp_path):
+    assert run_form(tmp_path, PRESET="none") == ["dvc <exp> <run> <--pull>"]
+    assert run_form(tmp_path, PRESET="none", SETTINGS="irt.lambda=0.3")[0] == (
+        "python <src/stages/preset.py> <--> <irt.lambda=0.3>"
+    )
+
+
+def test_the_form_of_the_gpu_run_offers_every_preset_and_first_the_one_for_a_gpu():
+    choice = read_yaml(WORKFLOWS[1])["on"]["workflow_dispatch"]["inputs"]["preset"]
+    first, second, *others = choice["options"]
+    assert (choice["type"], first, choice["default"], second) == ("choice", "world-gpu", "world-gpu", "none")
+    assert others == sorted(list_presets(ROOT / "presets").keys() - {first})
+
+
+def test_the_comment_of_the_gpu_run_has_its_results_and_fits_into_one():
+    """The page of all results with every claim, and the review, each cut to half of GitHub's 65,536 characters."""
+    [script] = [step["with"]["script"] for step in steps(WORKFLOWS[1]) if "script" in step.get("with", {})]
+    posted = re.findall(r'read\("([\w./]+)"\)', script)
+    [cut] = re.findall(r"slice\(0, (\d+)\)", script)
+    assert posted == ["reports/summary.md", "review.md"]
+    assert len(posted) * int(cut) < 65_000
+    assert f"cat {' '.join(posted)} >>" in scripts("gpu.yaml")
 
 
 def scripts(name):

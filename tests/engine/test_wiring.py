@@ -22,7 +22,8 @@ def wired(**changes: Any) -> Configuration:
 
 
 def test_a_method_works_on_what_is_there() -> None:
-    assert read_wiring(wired(), "irt").model_dump() == IRT
+    assert read_wiring(wired(), "irt").model_dump() == {**IRT, "region": "whole"}
+    assert read_wiring(wired(region="box"), "irt").region == "box"
     assert read_wiring(wired(backbone="loca/variants/LOCA/0"), "irt").backbone == "loca/variants/LOCA/0"
     assert read_wiring(wired(text="prompts/scenes"), "irt").text == "prompts/scenes"
 
@@ -37,6 +38,7 @@ def test_a_method_works_on_what_is_there() -> None:
         ({"backbone": "irt/variants/R"}, "methods.irt.backbone is 'irt/variants/R'; write backbones/NAME"),
         ({"backbone": "loca/students/x/0"}, "write backbones/NAME"),
         ({"backbone": "loca/variants/LOCA"}, "or METHOD/variants/VARIANT/SEED for what another method"),
+        ({"region": "boxes"}, "methods.irt.region"),
         ({"text": "prompts/scene"}, "prompts has no 'scene'; did you mean 'scenes'"),
         (
             {"text": "phrases/birds"},

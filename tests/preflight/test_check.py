@@ -11,6 +11,7 @@ from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
+VECTORS = {"file": "v.npy", "names": "names.txt"}
 CLIP = read_yaml(PARAMS)["clip_models"]["small"]
 
 
@@ -105,6 +106,17 @@ def test_the_default_is_right() -> None:
             "clip_models has no 'smal'; did you mean 'small'",
         ),
         ("prompts.some", {"dataset": "birds", "clip": "small", "templates": ["a"]}, "prompts.some.templates"),
+        (
+            "prompts.some",
+            {"dataset": "birds", "clip": "none"},
+            "prompts.some.clip: clip_models has no 'none'",
+        ),
+        (
+            "prompts.some",
+            {"dataset": "birds", "clip": "small", "vectors": VECTORS},
+            "prompts.some has vectors of a file and a clip as well; set clip: none",
+        ),
+        ("prompts.some", {"dataset": "birds", "clip": "none", "vectors": {"file": "a"}}, "names is missing"),
         ("backbones.vit.split", "retrival", "did you mean 'retrieval'"),
         ("backbones.vit.weights", None, "either weights"),
         ("datasets.birds.world.genera", 0, "datasets.birds.world.genera"),

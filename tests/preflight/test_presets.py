@@ -7,15 +7,23 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from ruamel.yaml import YAML
 from support.pipeline import ROOT, at, resolve
 
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
+from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
+from fieldmark.methods.loca.model.encoder import build_encoder
+from fieldmark.methods.loca.model.network import reference_patches
+from fieldmark.methods.pma.model.method import check_feature_map
 from fieldmark.preflight.check import check_params, read_method
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
+from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.towers.clip import create_clip
+from fieldmark.vision.backbones import create_backbone, require_size
 
 PRESETS = ROOT / "presets"
 GIVEN = {  # what a user must give
@@ -23,7 +31,7 @@ GIVEN = {  # what a user must give
     "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "cprfl-coco-lt": [],
     "cprfl-photos": [
-        "datasets.photos.coco.path=/data/photos",
+        "datasets.photos.folder.path=/data/photos",
         "backbones.mobilenet.weights=/data/w.safetensors",
     ],
     "cprfl-voc-lt": [],
@@ -60,6 +68,7 @@ GIVEN = {  # what a user must give
     ],
     "quick": [],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
+    "world-gpu": [],
     "world-pretrain": [],
     "world-scratch": [],
 }
@@ -259,6 +268,60 @@ def test_the_quick_preset_has_every_kind_of_stage_and_every_method(tmp_path):
     assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
     assert {stage.item for stage in stages if stage.kind == "train"} == {*known_methods()}
     assert "mean nothing" in parsed(text).note()
+
+
+def blocks_called(name, value):
+    """Yield every block of that name at any depth of `value`."""
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            yield from [inner] if key == name else []
+            yield from blocks_called(name, inner)
+
+
+def test_the_preset_for_a_gpu_needs_no_download_and_trains_every_method_from_five_seeds(tmp_path):
+    text = with_presets((ROOT / "params.yaml").read_text(), ["world-gpu"], PRESETS)
+    (tmp_path / "params.yaml").write_text(text)
+    params = read_yaml(tmp_path / "params.yaml")
+    stages = resolve(tmp_path, tmp_path / "params.yaml").values()
+    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
+    assert {item["source"] for item in params["datasets"].values()} == {"world"}
+    networks = [*params["backbones"].values(), *params["clip_models"].values()]
+    assert not any(
+        {"weights", "pretrained"} & item.keys() for item in networks
+    )  # from nothing, on other classes
+    parts = [params["datasets"][item["dataset"]]["world"]["part"] for item in networks]
+    assert parts == ["base", "base", "base_scenes"]
+    assert {*params["methods"]} == {*known_methods()}
+    seeded = [*(params[name] for name in params["methods"]), *params["distill"].values()]
+    assert all(len(block["seeds"]) == 5 for block in seeded)
+    teacher, student = params["pma"]["seeds"], params["distill"]["pma"]["seeds"]
+    assert not set(teacher) & set(student)
+    trains = [*blocks_called("train", params), *blocks_called("finetune", params)]
+    assert len(trains) == 10
+    assert {train["precision"] for train in trains} == {"bf16"}
+
+
+def test_the_networks_of_the_preset_for_a_gpu_take_the_pictures_of_its_methods():
+    """A run would tell only after an hour: PMA wants a map with even sides, LOCA whole patches."""
+    params = parsed(with_presets((ROOT / "params.yaml").read_text(), ["world-gpu"], PRESETS))
+    items = {name: params.item("backbones", name, BackboneParams) for name in params.section("backbones")}
+    networks = {
+        name: create_backbone(item, item.images.side).requires_grad_(False) for name, item in items.items()
+    }
+    for name, wired in params.section("methods").items():
+        side = read_method(params, name).images.side
+        require_size(networks[wired["backbone"].removeprefix("backbones/")], side)
+    pma, students = read_method(params, "pma"), params.section("distill")["pma"]
+    for side in (pma.images.side, students["images"]["side"]):
+        check_feature_map(networks["resnet"], side, pma.stages)
+    loca = read_method(params, "loca")
+    assert reference_patches(loca, build_encoder(loca)) >= loca.views.random_tokens
+    clip = params.item("clip_models", "small", ClipParams)
+    made = create_clip(None, clip.config, None, size=clip.images.side, squash=True)
+    assert made.requires_grad_(False).encode_images(torch.zeros(1, 3, *2 * [clip.images.side])).shape == (
+        1,
+        made.dim,
+    )
 
 
 def test_a_note_goes_with_its_preset(presets):
@@ -503,6 +566,19 @@ def test_the_script_writes_only_what_is_right(tmp_path):
 def test_the_script_lists_presets(tmp_path):
     (tmp_path / "presets").symlink_to(PRESETS)
     assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)
+
+
+def test_category_vectors_of_a_file_are_one_setting(tmp_path):
+    """The SET that the preset documents; so is a folder laid out as COCO is."""
+    documented = (PRESETS / "cprfl-photos.yaml").read_text()
+    [vectors] = re.findall(r"^#   (clip_models=.*)$", documented, re.MULTILINE)
+    [coco] = re.findall(r"^#   (datasets.photos='.*)$", documented, re.MULTILINE)
+    text = with_presets((ROOT / "params.yaml").read_text(), ["cprfl-photos"], PRESETS)
+    settings = shlex.split(f"{vectors} {coco} backbones.mobilenet.weights=/data/w.safetensors")
+    (tmp_path / "params.yaml").write_text(with_settings(text, settings))
+    check_params(Configuration.read(tmp_path / "params.yaml"))
+    prompts = resolve(tmp_path, tmp_path / "params.yaml")["prompts@photos"]
+    assert {"models/clip_models/none", "data/weights/prompts/photos.json"} <= set(prompts.deps)
 
 
 def made(*given):

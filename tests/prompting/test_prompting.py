@@ -17,6 +17,7 @@ from fieldmark.runtime.params import RuntimeParams
 from fieldmark.towers.clip import save_clip
 
 RUNTIME = RuntimeParams(device="cpu", workers=0)
+VECTORS = {"file": "v.npy", "names": "names.txt"}
 SEVERAL = manifest([None] * 3, [["car", "traffic_light"], ["bench"], ["car"]])
 BIRDS = manifest(
     ["Masked Talbit", "Banded Corvane", "Masked Talbit"],
@@ -93,6 +94,9 @@ def test_the_default_template_is_the_papers(store, tmp_path):
         ({"templates": ["a photo"]}, "needs one {}"),
         ({"text": "a bird"}, "must name what stands for a class"),
         ({"text": "{}"}, "must name what stands for a class"),
+        ({"vectors": VECTORS, "zero_shot": True}, "zero_shot needs a CLIP, and vectors come without one"),
+        ({"vectors": VECTORS, "templates": ["{}"]}, "templates and text are for a CLIP"),
+        ({"vectors": VECTORS, "text": "{name}"}, "templates and text are for a CLIP"),
         ({"temperature": 1}, "unknown parameter prompts.p.temperature"),
     ],
 )

@@ -1,5 +1,6 @@
 """Pairs of pictures and masks, the linear decoder, and its scores."""
 
+import copy
 import dataclasses
 import itertools
 from pathlib import Path
@@ -206,9 +207,13 @@ def test_fine_tuning_trains_the_backbone_resumes_and_repeats(task: Task, tmp_pat
 
     def tuned(states: str) -> tuple[Segmenter, list[dict[str, float]]]:
         checkpoints = CheckpointFolder(tmp_path / states, "run", "key")
-        return fine_tune(tiny_vit(), pairs, dense().images, recipe, 2, checkpoints, "run")
+        return fine_tune(tiny_vit(), probe, pairs, dense().images, recipe, 2, checkpoints, "run")
 
+    probe = LinearDecoder(tiny_vit().spec.dim, pairs.seen())
+    before = copy.deepcopy(probe.state_dict())
     model, curve = tuned("states")
+    assert all(torch.equal(value, before[name]) for name, value in probe.state_dict().items())
+    assert not torch.equal(model.decoder.head.weight, probe.head.weight)
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
     changed = [
         not torch.equal(a, b)
@@ -223,7 +228,8 @@ def test_fine_tuning_trains_the_backbone_resumes_and_repeats(task: Task, tmp_pat
 
 
 def test_unlabelled_pictures_give_a_loss_of_zero(task: Task) -> None:
-    model = Segmenter(tiny_vit(), torch.ones(CLASSES, dtype=torch.bool), 1)
+    backbone = tiny_vit()
+    model = Segmenter(backbone, LinearDecoder(backbone.spec.dim, torch.ones(CLASSES, dtype=torch.bool)), 1)
     batch = {
         "images": torch.zeros(2, 3, SIDE, SIDE),
         "masks": torch.full((2, SIDE, SIDE), 255, dtype=torch.uint8),
@@ -244,9 +250,25 @@ def test_labels_that_no_mask_holds_are_never_predicted(task: Task) -> None:
     masks[0], masks[1] = 0, 255
     decoder = fit_probe(maps, masks, 4, ProbeParams(passes=2).recipe(5))
     assert set(decoder(torch.randn(50, 4, 3, 3)).argmax(1).unique().tolist()) <= {0, 2}
-    model = Segmenter(tiny_vit(), pairs.seen(), 1)
-    scores = predict(model.scores(torch.rand(4, 3, SIDE, SIDE)), (SIDE, SIDE))
-    assert int(scores.max()) < 3
+    tuned = LinearDecoder(4, torch.ones(4, dtype=torch.bool))
+    tuned.predict_only(pairs.seen())
+    assert int(tuned(torch.randn(50, 4, 3, 3)).argmax(1).max()) < 3
+
+
+def test_fine_tuning_begins_where_the_probe_ends(task: Task, tmp_path: Path) -> None:
+    """Without a step that changes anything it scores as the probe; a probe on few labels learns the others."""
+    pairs, backbone = Pairs.of(task, "train"), tiny_vit()
+    maps = feature_maps(backbone, pairs, dense().images, "train")
+    probe = fit_probe(maps, pairs.small_masks(SIDE // 2), 4, ProbeParams(passes=3).recipe(len(pairs)))
+    still = TrainParams(steps=1, batch_size=8, lr=1e-12, weight_decay=0.0)
+    checkpoints = CheckpointFolder(tmp_path / "states", "run", "key")
+    model, _ = fine_tune(tiny_vit(), probe, pairs, dense().images, still, 2, checkpoints, "run")
+    with torch.inference_mode():
+        scores = task.run(model, model.scores, pairs.subset, dense().images, "scores")
+        torch.testing.assert_close(scores, probe(maps), rtol=1e-4, atol=1e-4)
+    narrow = LinearDecoder(backbone.spec.dim, torch.tensor([True, False, False, False]))
+    model, _ = fine_tune(tiny_vit(), narrow, pairs, dense().images, still, 2, checkpoints, "other")
+    assert (model.decoder.penalty == 0).tolist() == [True, True, True, False]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,17 @@ def test_nothing_in_common_gives_no_table():
     assert comparisons([result("pma", "same", top1=0.9), result("loca", "same", miou=0.3)]) == []
 
 
+def test_whole_pictures_and_boxes_are_not_compared():
+    whole, boxed = result("irt", "same", recall=0.4), result("frpt", "same", recall=0.6)
+    assert comparisons([whole, boxed.model_copy(update={"region": "box"})]) == []
+
+
+def test_the_page_and_the_summary_say_that_pictures_are_cut(root):
+    write(root / "reports/results/frpt.json", {**method_result("frpt"), "region": "box"})
+    for text in build_report(root / "reports", root / "data/prepared", PARAMS):
+        assert text.count("cut to boxes") == 1
+
+
 def test_the_page_and_the_summary_show_it(root):
     write(root / "reports/results/frpt.json", method_result("frpt"))
     page, summary = build_report(root / "reports", root / "data/prepared", PARAMS)

@@ -84,6 +84,11 @@ def test_what_is_wrong_is_told_in_one_line(root: Path) -> None:
         "error: there is no preset 'smal'; there are: small (Small)\n",
     )
     assert not (root / ".copies").exists()
+    done = run(root, "demo", "small", "--jobs", "0")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: JOBS is 0; it is how many branches run side by side, at least 1\n",
+    )
 
 
 def test_a_run_that_fails_shows_no_report(root: Path) -> None:

@@ -21,7 +21,7 @@ from fieldmark.methods.pma.distillation.students import Distillation, load_teach
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.pretraining.backbones import Classifier, load_classifier, make_backbone, save_head
 from fieldmark.pretraining.schema import BackboneParams
-from fieldmark.protocols.dense import Segmenter, fine_tune
+from fieldmark.protocols.dense import LinearDecoder, Segmenter, fine_tune
 from fieldmark.protocols.pairs import PairDataset, Pairs
 from fieldmark.towers.clip import Clip, create_clip, load_clip, save_clip
 from fieldmark.vision.backbones import load_backbone, save_backbone
@@ -178,13 +178,17 @@ def fine_tuning(item: str, folder: Path, changes: Changes) -> Training:
     images = dense.images.model_copy(update={"side": SIDE})
     task, run = masked_task(folder, unlabelled_rows=SIDE // 2), "evaluate-loca/LOCA"
 
+    def probe() -> LinearDecoder:
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            return LinearDecoder(tiny_vit().spec.dim, Pairs.of(task, "train").seen())
+
     def fit(where: Task) -> Fitted:
-        pairs = Pairs.of(where, "train")
-        return fine_tune(tiny_vit(), pairs, images, recipe, dense.loss_stride, where.checkpoints(run), run)
+        pairs, checkpoints = Pairs.of(where, "train"), where.checkpoints(run)
+        return fine_tune(tiny_vit(), probe(), pairs, images, recipe, dense.loss_stride, checkpoints, run)
 
     def build() -> Trainable:
-        torch.manual_seed(recipe.seed)
-        return Segmenter(tiny_vit(), Pairs.of(task, "train").seen(), dense.loss_stride)
+        return Segmenter(tiny_vit(), probe(), dense.loss_stride)
 
     def outputs(model: nn.Module, batch: Batch) -> list[Tensor]:
         assert isinstance(model, Segmenter)

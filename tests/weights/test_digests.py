@@ -38,3 +38,18 @@ def test_an_item_that_is_gone_leaves_no_digest(tmp_path):
 def test_an_absent_file_is_told_by_its_parameter(tmp_path):
     with pytest.raises(UserError, match=r"backbones\.vit\.weights: .*no\.safetensors does not exist"):
         digests(tmp_path, vit={"weights": "no.safetensors"})
+
+
+def test_vectors_are_known_by_their_two_files(tmp_path):
+    vectors, names = tmp_path / "v.npy", tmp_path / "names"
+    vectors.write_bytes(b"vectors")
+    names.write_text("wren\n")
+    given = {"file": str(vectors), "names": str(names)}
+    prompts = {"given": {"vectors": given}, "clip": {"clip": "small"}}
+    write_digests(Configuration({"prompts": prompts}), tmp_path / "weights")
+    told = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "weights/prompts").iterdir()}
+    assert told["given"]["sha256"] == {"file": sha256_file(vectors), "names": sha256_file(names)}
+    assert told["clip"] == {"vectors": None, "sha256": None}
+    vectors.unlink()
+    with pytest.raises(UserError, match=r"^prompts\.given\.vectors\.file: file .*v\.npy does not exist"):
+        write_digests(Configuration({"prompts": prompts}), tmp_path / "weights")

@@ -8,13 +8,13 @@ from support.pipeline import ROOT
 from fieldmark.base.blocks import read_yaml
 from fieldmark.base.files import sha256_file
 from fieldmark.datasets.world.base import make_kinds
-from fieldmark.weights.digests import WEIGHTS_KEYS
+from fieldmark.weights.digests import FILE_KEYS
 
 FOLDER = ROOT / "data/pretrained"
 PARAMS, PRESET = read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "presets/world-pretrain.yaml")
 NAMED = {
     name: (section, item[key])
-    for section, key in WEIGHTS_KEYS.items()
+    for section, key in FILE_KEYS.items()
     for name, item in PARAMS[section].items()
     if item.get(key)
 }

@@ -1,7 +1,7 @@
 """How the blocks of `params.yaml` refer to one another: which split, backbone and text a method works on."""
 
 import re
-from typing import Any
+from typing import Any, Literal
 
 from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
@@ -16,13 +16,14 @@ class Wiring(Block):
 
     `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, such as
     `loca/variants/LOCA/0`, where 0 is its seed. `text` is a folder under `data/text/`, such as `phrases/birds` or
-    `prompts/scenes`, or `none`.
+    `prompts/scenes`, or `none`. `region` says what is seen of a picture: all of it, or the square around its box.
     """
 
     split: str
     dataset: str
     backbone: str
     text: str
+    region: Literal["whole", "box"] = "whole"
 
 
 class DistillWiring(Wiring):

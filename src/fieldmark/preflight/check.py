@@ -84,7 +84,10 @@ def _check_texts(configuration: Configuration) -> None:
     for name in configuration.section("prompts"):
         prompts = configuration.item("prompts", name, PromptParams)
         configuration.require("datasets", prompts.dataset, f"prompts.{name}.dataset")
-        configuration.require("clip_models", prompts.clip, f"prompts.{name}.clip")
+        if prompts.vectors and prompts.clip != NO_CLIP:
+            raise UserError(f"prompts.{name} has vectors of a file and a clip as well; set clip: {NO_CLIP}")
+        if not prompts.vectors:
+            configuration.require("clip_models", prompts.clip, f"prompts.{name}.clip")
     for name in configuration.section("phrases"):
         phrases = configuration.item("phrases", name, PhrasesParams)
         configuration.require_split(phrases.split, phrases.dataset, f"phrases.{name}")

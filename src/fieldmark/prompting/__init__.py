@@ -1,1 +1,1 @@
-"""The classes of a data set as vectors in the text space of a CLIP."""
+"""The classes of a data set as vectors: in the text space of a CLIP, or from a file."""

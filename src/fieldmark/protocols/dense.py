@@ -5,6 +5,7 @@ to one score per class, scores brought to the picture's size bilinearly. It is t
 linear probe, its features computed once) or together with the backbone (fine-tuning).
 """
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,7 +51,12 @@ class LinearDecoder(nn.Module):
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.zeros(dim, 1, 1))
         self.register_buffer("std", torch.ones(dim, 1, 1))
-        self.register_buffer("penalty", torch.where(seen, 0.0, UNSEEN))
+        self.register_buffer("penalty", torch.empty(len(seen)))
+        self.predict_only(seen)
+
+    def predict_only(self, seen: Tensor) -> None:
+        """Predict from now on only the labels that `seen` (C,) says any training mask holds."""
+        self.penalty.copy_(torch.where(seen, 0.0, UNSEEN))
 
     def standardise_by(self, features: Tensor) -> None:
         """Take mean and std of the channels from features (N, D, h, w)."""
@@ -68,10 +74,9 @@ class LinearDecoder(nn.Module):
 class Segmenter(Trainable):
     """A backbone and a linear decoder that learn together."""
 
-    def __init__(self, backbone: Backbone, seen: Tensor, loss_stride: int) -> None:
+    def __init__(self, backbone: Backbone, decoder: LinearDecoder, loss_stride: int) -> None:
         super().__init__()
-        self.backbone, self.loss_stride = backbone, loss_stride
-        self.decoder = LinearDecoder(backbone.spec.dim, seen)
+        self.backbone, self.decoder, self.loss_stride = backbone, decoder, loss_stride
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy over the labelled pixels of batch["masks"]."""
@@ -131,6 +136,7 @@ def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: st
 
 def fine_tune(
     backbone: Backbone,
+    probe: LinearDecoder,
     pairs: Pairs,
     images: ImageParams,
     recipe: TrainParams,
@@ -138,15 +144,15 @@ def fine_tune(
     checkpoints: CheckpointFolder,
     run: str,
 ) -> tuple[Segmenter, list[Point]]:
-    """Train `backbone` (in place) with a linear decoder on all pairs; return both and the training curve.
+    """Train `backbone` (in place) with a copy of its probe on all pairs; return both and the training curve.
 
+    A decoder that begins at random would first spoil the features (A. Kumar et al., ICLR 2022, arXiv 2202.10054).
     The loss looks at every `loss_stride`-th pixel. `run` names the training; it continues from the state
     in `checkpoints`, when there is one.
     """
-    task = pairs.task
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        model = Segmenter(backbone, pairs.seen(), loss_stride)
+    task, decoder = pairs.task, copy.deepcopy(probe)
+    decoder.predict_only(pairs.seen().to(decoder.penalty.device))
+    model = Segmenter(backbone, decoder, loss_stride)
     transform = training_transform(images)
     dataset = PairDataset(task.store, pairs.subset.rows, pairs.mask_rows, transform, recipe.seed)
     sampler = ShuffledSampler(len(pairs), recipe.batch_size, recipe.seed)

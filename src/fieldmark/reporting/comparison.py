@@ -7,10 +7,10 @@ from fieldmark.results.schema import MethodResult, VariantResult
 
 
 def comparisons(methods: Sequence[MethodResult]) -> list[MethodResult]:
-    """Merge the methods of each split that have a headline in common: one result each, variants `METHOD variant`."""
-    groups: dict[tuple[str, str], list[MethodResult]] = defaultdict(list)
+    """Merge the methods that saw the same of a split and have a headline in common; variants are `METHOD variant`."""
+    groups: dict[tuple[str, str, str], list[MethodResult]] = defaultdict(list)
     for result in methods:
-        groups[result.dataset, result.split].append(result)
+        groups[result.dataset, result.split, result.region].append(result)
     merged = [_merged(group) for group in groups.values() if len(group) > 1]
     return [result for result in merged if result is not None]
 
@@ -24,6 +24,7 @@ def _merged(group: Sequence[MethodResult]) -> MethodResult | None:
         title=f"{', '.join(result.method.upper() for result in group)} side by side",
         split=group[0].split,
         dataset=group[0].dataset,
+        region=group[0].region,
         variants=tuple(_renamed(result, variant) for result in group for variant in result.variants),
         headline=tuple(shared),
         metrics=tuple(shared),

@@ -87,7 +87,8 @@ def _headline(result: MethodResult) -> str:
         [f"{name}: {title}" if title else name, *(_cell(cell) for cell in cells)]
         for name, title, cells in table.rows
     ]
-    where = f"on `{result.split}` of `{result.dataset}`".replace("|", "")
+    seen = ", cut to boxes" if result.region == "box" else ""
+    where = f"on `{result.split}` of `{result.dataset}`{seen}".replace("|", "")
     escaped = [[markdown(row[0]), *row[1:]] for row in rows]
     return f"**{markdown(result.title)}**, {where}\n\n{markdown_table([markdown(name) for name in head], escaped)}"
 

@@ -130,6 +130,7 @@ class MethodResult(Evaluation):
     dataset: str
     backbone: str = ""
     text: str = ""
+    region: str = "whole"  # what was seen of each picture; box: the square around its box
     precision: str = ""  # in which the variants were trained on the machine at hand: fp32, bf16, or both
 
 

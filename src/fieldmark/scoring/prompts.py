@@ -24,11 +24,12 @@ def describe_prompts(
     if prompts.image_embeddings is not None:
         rows = manifest.sort_values("row")
         measures |= zero_shot(prompts.image_embeddings, prompts.embeddings, prompts.names, rows)
+    unused = {"templates", "text", "zero_shot"} if params.vectors else {"vectors"}
     return NetworkResult(
         name=name,
         measures=measures,
         metrics=("mean similarity", "zero-shot top1", "zero-shot map"),
-        details={**params.model_dump(mode="json"), "classes": len(prompts.names), **details},
+        details={**params.model_dump(mode="json", exclude=unused), "classes": len(prompts.names), **details},
     )
 
 

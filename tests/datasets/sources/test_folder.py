@@ -55,9 +55,20 @@ def test_a_csv_gives_labels_and_split_in_its_own_order(photos):
     ]
 
 
+def test_a_csv_gives_several_labels_or_none(photos):
+    rows = ["path,labels,split", "wren/b.jpg,Wren; Little Owl ;;Wren,train", "owl/1.png,,test"]
+    records = write_csv(photos, "\n".join(rows) + "\n")
+    assert [(item.class_name, item.labels, item.split) for item in records] == [
+        (None, ("Little Owl", "Wren"), "train"),
+        (None, (), "test"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("path,label,labels\nwren/a.JPG,w,w\n", "has the columns 'label' and 'labels'; keep the one"),
+        ("labels\nw\n", "has no column 'path'; its columns are labels"),
         ("path,split\nwren/a.JPG,train\n", "has no column 'label'; its columns are path, split"),
         ("", "has no column 'path'; its columns are none"),
         ("path,label\n", "names no picture"),

@@ -118,6 +118,9 @@ def test_the_report_gets_its_headline_and_dvc_few_measures(
     assert [titles[name] for name in two.variants] == [TABLE[name].title for name in two.variants]
     weights = {name: model.trained_weights for name, model in trained.items()}
     assert result.parameters == {"trained weights": weights}
+    passes = 3 * 6 / len(grouped.subset("train"))  # steps x batch size
+    told = f"CPRFL trains {weights['CPRFL']:,} weights in {passes:.3g} passes over the pictures"
+    assert any(note.startswith(told) and f"classifier {weights['ASL']:,} in" in note for note in result.notes)
     assert Evaluation.model_validate_json(result.model_dump_json()) == result
 
 
@@ -228,6 +231,7 @@ def test_categories_without_a_test_picture_are_named(task: Task, params: Make, f
     assert result.details["categories"]["wren"]["ap"] == {"zero-shot": None, "CPRFL": None}
     assert "in no mean: wren" in " ".join(result.notes)
     assert "have a cosine of" in " ".join(result.notes)
+    assert "passes over the pictures" not in " ".join(result.notes)  # there is no ASL beside it
 
 
 def test_a_test_without_labels_and_scores_that_are_no_numbers_are_refused(task: Task, params: Make) -> None:
@@ -284,5 +288,5 @@ def test_similarities_are_cosines_in_the_order_asked(task: Task, params: Make) -
     tables = similarities(model.head, np.array([2, 0, 3, 1]))
     vectors = model.head.vectors
     expected = torch.nn.functional.cosine_similarity(vectors[2], vectors[3], dim=0)
-    assert tables["CLIP's vectors"][0, 2] == pytest.approx(float(expected), rel=1e-5)
+    assert tables["category vectors"][0, 2] == pytest.approx(float(expected), rel=1e-5)
     np.testing.assert_allclose(np.diag(tables["trained prompts"]), 1, rtol=1e-5)

@@ -1,10 +1,10 @@
-"""A folder with the user's photographs: one folder per class, or a CSV with path, label and split."""
+"""A folder with the user's photographs: one folder per class, or a CSV with path, label or labels, and split."""
 
 import csv
 import logging
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.listing import check_listing, existing_folder, few, is_picture, write_listing
 from fieldmark.datasets.acquire.records import Record
 
+SEPARATOR = ";"  # between the labels of a picture with several
 SPLITS = ("train", "test", "val", "query", "gallery")
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,8 @@ class FolderParams(Block):
     """`path` is the folder. Without `csv`, pictures lie in `<class>/<picture>`.
 
     `csv` names a file in the folder with the columns path (relative to the folder), label and, if wanted, split
-    (train, test, val, query, gallery or empty). Other columns are ignored, and so are pictures that it does not name.
+    (train, test, val, query, gallery or empty). For pictures with several labels each, or none, the column labels
+    stands in place of label, as in "bench;car". Other columns are ignored, and so are pictures that it does not name.
     """
 
     path: str
@@ -91,7 +93,8 @@ def _from_csv(folder: Path, name: str) -> list[Record]:
         Record(
             id=picture,
             image=folder / picture,
-            class_name=_label(row, number, path),
+            class_name=_label(row, number, path) if "label" in row else None,
+            labels=_labels(row),
             split=_split(row, number, path),
         )
         for number, (row, picture) in enumerate(zip(rows, pictures, strict=True), start=2)
@@ -109,14 +112,21 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         raise UserError(f"folder.csv: there is no file {path}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
-    missing = [column for column in ("path", "label") if column not in columns]
+    _check_columns(columns, path)
+    if not rows:
+        raise UserError(f"{path} names no picture")
+    return rows
+
+
+def _check_columns(columns: Sequence[str], path: Path) -> None:
+    wanted = ("path",) if "labels" in columns else ("path", "label")
+    missing = [column for column in wanted if column not in columns]
     if missing:
         raise UserError(
             f"{path} has no column '{missing[0]}'; its columns are {', '.join(columns) or 'none'}"
         )
-    if not rows:
-        raise UserError(f"{path} names no picture")
-    return rows
+    if {"label", "labels"} <= set(columns):
+        raise UserError(f"{path} has the columns 'label' and 'labels'; keep the one that says what to learn")
 
 
 def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
@@ -136,6 +146,12 @@ def _label(row: dict[str, str], number: int, path: Path) -> str:
     if not label:
         raise UserError(f"{path}: row {number} has no label")
     return label
+
+
+def _labels(row: dict[str, str]) -> tuple[str, ...]:
+    """Return the distinct labels of a picture with several, sorted."""
+    names = (name.strip() for name in row.get("labels", "").split(SEPARATOR))
+    return tuple(sorted({name for name in names if name}))
 
 
 def _split(row: dict[str, str], number: int, path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """Captions of a scene: sentences on where it is and what is seen there, some with a remark that says nothing."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from fieldmark.datasets.world.captions import REMARKS
 
@@ -14,29 +14,21 @@ WHERE = {
 }
 OPENINGS = ("there is", "one can see", "i saw", "this picture shows", "here is", "")
 UNCOUNTED = ("reeds",)
-Called = Mapping[str, Sequence[str]]
-NO_OTHER_NAME: Called = {}
 
 
-def tell_scene(
-    rng: random.Random, habitat: str, names: Sequence[str], count: int, called: Called = NO_OTHER_NAME
-) -> tuple[str, ...]:
-    """Write `count` different sentences about a habitat in which the named categories are seen.
-
-    `called` are the words for a category among which a sentence chooses; without any it is called by its name.
-    """
+def tell_scene(rng: random.Random, habitat: str, names: Sequence[str], count: int) -> tuple[str, ...]:
+    """Write `count` different sentences about a habitat in which the named categories are seen."""
     sentences: list[str] = []
     while len(sentences) < count:
-        sentence = _sentence(rng, habitat, names, called)
+        sentence = _sentence(rng, habitat, names)
         if sentence not in sentences:
             sentences.append(sentence)
     return tuple(sentences)
 
 
-def _sentence(rng: random.Random, habitat: str, names: Sequence[str], called: Called) -> str:
+def _sentence(rng: random.Random, habitat: str, names: Sequence[str]) -> str:
     where = rng.choice(WHERE[habitat])
-    chosen = rng.sample(names, rng.randint(min(2, len(names)), len(names)))
-    told = list(dict.fromkeys(rng.choice(called[name]) if name in called else name for name in chosen))
+    told = rng.sample(names, rng.randint(min(2, len(names)), len(names)))
     listed = " and ".join(filter(None, (", ".join(map(_noun, told[:-1])), *map(_noun, told[-1:]))))
     opening = rng.choice(OPENINGS)
     sentence = f"{opening} {listed or 'nothing but the weather'} {where}".strip()

@@ -71,9 +71,9 @@ def _bird(build: Build, colour: str) -> Category:
 
 def _thing(shape: str, colour: str) -> Category:
     rng, places = stream("base scenes", shape, colour), PLACES.get(shape, ("land",))
-    name = f"{colour} {shape}"
-    habitats, called = _habitats(rng, places), (name, name, shape)
-    return Category(name, habitats, places, SIZES[shape], shape, (colour,), flock=2, called=called)
+    return Category(
+        f"{colour} {shape}", _habitats(rng, places), places, SIZES[shape], shape, (colour,), flock=2
+    )
 
 
 def _habitats(rng: random.Random, places: tuple[str, ...]) -> tuple[str, ...]:

@@ -59,10 +59,8 @@ def render_scene(habitat: str, key: str, side: int, captions: int, catalogue: Ca
         make_scene(rng, habitat, catalogue), catalogue.categories, rng, side
     ).finish()
     picture = photograph(rng, drawing, silhouette, SUBJECT * side)
-    shown = [catalogue.categories[i] for i in seen(labels, SEEN)]
-    names = tuple(sorted(one.name for one in shown))
-    called = {one.name: one.called for one in shown if one.called}
-    texts = tell_scene(stream(key, "captions"), habitat, names, captions, called)
+    names = tuple(sorted(catalogue.categories[i].name for i in seen(labels, SEEN)))
+    texts = tell_scene(stream(key, "captions"), habitat, names, captions)
     return Shot(_jpeg(picture), _png(labels), None, texts, names)
 
 

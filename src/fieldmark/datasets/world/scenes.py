@@ -21,7 +21,7 @@ class Category:
     `places` are among water, wade, land, perch and air. `size` is that of a near individual as a fraction of the
     side. `shape` is the build of a bird or the family of a thing. `colours` are those that all individuals of a bird
     wear, or those from which each thing chooses one. `company` is the category beside which it occurs more often,
-    and `flock` the largest number of individuals in a scene. Captions call it by its name, or by one of `called`.
+    and `flock` the largest number of individuals in a scene.
     """
 
     name: str
@@ -32,7 +32,6 @@ class Category:
     colours: tuple[str, ...]
     company: str = ""
     flock: int = 1
-    called: tuple[str, ...] = ()
 
     @property
     def is_bird(self) -> bool:

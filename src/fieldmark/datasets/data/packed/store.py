@@ -133,7 +133,7 @@ class ImageStore:
         path = self.folder / MASK_NAMES
         return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ()
 
-    def __reduce__(self) -> tuple[Callable[[Path], "ImageStore"], tuple[Path]]:
+    def __reduce__(self) -> tuple[Callable[..., "ImageStore"], tuple[Any, ...]]:
         return type(self), (self.folder,)
 
 

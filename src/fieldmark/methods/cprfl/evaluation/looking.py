@@ -17,7 +17,7 @@ OF_EACH = 3  # categories shown for a picture
 def similarities(head: PromptHead, order: Array) -> dict[str, Array]:
     """Return cosine similarities (C, C) of the category vectors and of the trained prompts, both in this `order`."""
     with torch.no_grad():
-        tables = {"CLIP's vectors": head.vectors, "trained prompts": head.prompts()}
+        tables = {"category vectors": head.vectors, "trained prompts": head.prompts()}
     unit = {name: normalize(table.float().cpu(), dim=1)[order.tolist()] for name, table in tables.items()}
     return {name: (rows @ rows.T).numpy() for name, rows in unit.items()}
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch.nn.functional import normalize
 
+from fieldmark.engine.params import TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import draw_figures
@@ -65,6 +66,7 @@ def evaluate(
         notes=(
             resampling("test pictures", seed_count(scored)),
             *_notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
+            *_budget(shown, params.train, len(task.subset("train"))),
         ),
     )
 
@@ -88,7 +90,7 @@ def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bo
         "OF1 and CF1 are taken under thresholds chosen on the validation pictures, which are not trained on."
         if validated
         else "OF1 and CF1 are taken under a threshold of 0.5, for no validation pictures are kept back to choose one.",
-        "Prompts are CLIP's text embeddings, which stay as they are; CLIP's image tower is used by zero-shot alone.",
+        "Prompts are made of category vectors, which stay as they are; a CLIP's image tower serves zero-shot alone.",
         _alike(prompts),
     ]
     if truth.untested:
@@ -99,13 +101,24 @@ def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bo
 
 
 def _alike(prompts: Prompts) -> str:
-    """Say how well CLIP's text embeddings tell the categories apart."""
+    """Say how well the category vectors tell the categories apart."""
     rows = normalize(prompts.embeddings.float(), dim=1)
     cosines = (rows @ rows.T).fill_diagonal_(-1.0)
     first, second = divmod(int(cosines.argmax()), len(rows))
     mean = float(cosines[~torch.eye(len(rows), dtype=torch.bool)].mean())
     return (
-        f"The text embeddings of two categories have a cosine of {mean:.2f} on average; most alike are "
-        f"{prompts.names[first]} and {prompts.names[second]} ({float(cosines.max()):.3f}). What CLIP hardly tells "
-        "apart it cannot prompt for, where random prompts are nearly orthogonal."
+        f"The vectors of two categories have a cosine of {mean:.2f} on average; most alike are "
+        f"{prompts.names[first]} and {prompts.names[second]} ({float(cosines.max()):.3f})."
     )
+
+
+def _budget(shown: Mapping[str, Cprfl], train: TrainRecipe, pictures: int) -> list[str]:
+    """Say how long prompts are trained beside a linear classifier of the same loss, where both are there."""
+    if not {"ASL", "CPRFL"} <= set(shown):
+        return []
+    passes = train.steps * train.batch_size / pictures
+    return [
+        f"CPRFL trains {shown['CPRFL'].trained_weights:,} weights in {passes:.3g} passes over the pictures, the linear "
+        f"classifier {shown['ASL'].trained_weights:,} in as many; the paper makes 30 passes, and CONTRIBUTING.md says "
+        "what more of them change."
+    ]

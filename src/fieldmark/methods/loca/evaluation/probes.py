@@ -96,7 +96,7 @@ def _judged(
     training pictures each fraction of the labels has.
     """
     (train, test), (train_features, masks, test_features) = pairs, features
-    probes, scores = {}, test_features
+    probes = {}
     for fraction, indices in chosen.items():
         few = torch.from_numpy(indices).to(train_features.device)
         recipe, labelled = params.probe.recipe(len(few)), masks.to(train_features.device)[few]
@@ -106,7 +106,7 @@ def _judged(
     tuned = None
     if params.finetune and name in FINE_TUNED:
         run = f"{name}/{model.params.seed}"
-        scores = _tuned_scores(run, model.backbone, params, params.finetune, train, test)
+        scores = _tuned_scores(run, model.backbone, decoder, params, params.finetune, (train, test))
         tuned = overlaps(scores, test)
     pictures = shown(test)
     return Dense(probes, tuned, test_features[pictures].cpu(), scores[pictures].cpu())
@@ -119,15 +119,20 @@ def _scores(decoder: LinearDecoder, features: Tensor) -> Tensor:
 
 
 def _tuned_scores(
-    name: str, backbone: Backbone, params: DenseParams, recipe: TrainParams, train: Pairs, test: Pairs
+    name: str,
+    backbone: Backbone,
+    probe: LinearDecoder,
+    params: DenseParams,
+    recipe: TrainParams,
+    pairs: tuple[Pairs, Pairs],
 ) -> Tensor:
     """Fine-tune a copy of the backbone; return its scores of the test pictures. A killed run continues."""
-    run = f"evaluate-loca/{name}"
+    (train, test), run = pairs, f"evaluate-loca/{name}"
     pictures = [sha256_file(path) for path in sorted(train.task.store.folder.glob("*.arrow"))]
     ids = [str(key) for key in train.subset.frame["id"]]
     checkpoints = train.task.checkpoints(run, params.model_dump(mode="json"), digest(backbone), ids, pictures)
     copied = copy.deepcopy(backbone)
-    model, _ = fine_tune(copied, train, params.images, recipe, params.loss_stride, checkpoints, run)
+    model, _ = fine_tune(copied, probe, train, params.images, recipe, params.loss_stride, checkpoints, run)
     scores = test.task.run(model, model.scores, test.subset, params.images, f"{name} fine-tuned")
     checkpoints.clear()
     return scores

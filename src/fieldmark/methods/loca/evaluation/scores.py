@@ -164,7 +164,7 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
     if params.dense.finetune:
         notes.append(
             f"Fine-tuning: {params.dense.finetune.steps} steps of {params.dense.finetune.batch_size} pictures "
-            "on all labels, one recipe for all."
+            "on all labels from the probe's decoder on, one recipe for all."
         )
     absent = sorted({label for scored in dense.values() for label in scored.probe.absent})
     if absent:
