@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -94,21 +96,30 @@ def test_a_signal_reaches_what_the_processes_have_started(tmp_path: Path, number
     )
     shell = ["sh", "-c", f"'{sys.executable}' wait.py; true"]
     processes = Processes(tmp_path)
-    before = signal.getsignal(number)
 
     def interrupt() -> None:
         while not (tmp_path / "there").exists():
             time.sleep(0.01)
         os.kill(os.getpid(), number)
 
-    with stopped_by_signals(processes):
+    with heeded(number), stopped_by_signals(processes):
         thread = threading.Thread(target=interrupt)
         thread.start()
         assert processes.run_all({"a": shell}, 2, os.environ) is None
         thread.join()
     assert processes.stopped
     assert (tmp_path / "tidy").exists()
-    assert signal.getsignal(number) is before
+
+
+@contextmanager
+def heeded(number: signal.Signals) -> Iterator[None]:
+    """Heed a signal, which who has started the tests may have us ignore, and see that its handler comes back."""
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, before)
 
 
 def test_what_is_ignored_stays_ignored_here_but_not_in_the_processes(tmp_path: Path) -> None:
