@@ -21,7 +21,9 @@ def python(code: str, *arguments: str) -> list[str]:
 
 
 def run(folder: Path, jobs: int = 2, **commands: list[str]) -> Failed | None:
-    return Processes(folder).run_all(commands, jobs, os.environ)
+    processes = Processes(folder)
+    with stopped_by_signals(processes):  # or they would ignore Ctrl-C where the starter of the tests does
+        return processes.run_all(commands, jobs, os.environ)
 
 
 def test_each_line_says_whose_it_is_and_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
