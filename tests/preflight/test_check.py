@@ -147,6 +147,12 @@ def test_the_default_is_right() -> None:
             "none",
             "distill.pma.text is 'none', but its teacher learns to read 'phrases/birds'",
         ),
+        (
+            "methods.cprfl.region",
+            "box",
+            "methods.cprfl.region is 'box', but the pictures of 'scenes' come without boxes",
+        ),
+        ("distill.pma.region", "box", "distill.pma.region is 'box', but its teacher sees 'whole'"),
         ("distill.irt", {}, "distill.irt: method 'irt' has no distillation; take it out of distill"),
         ("pma.variants", ["plain"], "distill.pma.teacher is 'PMA', which pma.variants does not train: plain"),
         ("datasets.a/b", {}, "datasets: 'a/b' cannot be a name"),

@@ -11,7 +11,7 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import DistillWiring, check_wiring, read_wiring, text_item
+from fieldmark.engine.wiring import DistillWiring, Wiring, check_wiring, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -105,9 +105,19 @@ def _check_grammar(grammar: str) -> None:
 
 def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
+    _check_region(configuration, wiring, f"methods.{name}")
     problem = read_method(configuration, name).unmet(wiring.text, text_item(configuration, wiring.text))
     if problem:
         raise UserError(problem)
+
+
+def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
+    """Raise UserError for pictures that are to be cut to boxes and come without."""
+    source = configuration.item("datasets", wiring.dataset, DatasetParams).open_source()
+    if wiring.region == "box" and not source.promises["boxes"]:
+        raise UserError(
+            f"{where}.region is 'box', but the pictures of '{wiring.dataset}' come without boxes; write whole"
+        )
 
 
 def read_method(configuration: Configuration, name: str) -> MethodParams:
@@ -138,6 +148,10 @@ def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
         raise UserError(
             f"distill.{name} is of split '{params.split}' of '{params.dataset}', but its teacher of '{teacher.split}' "
             f"of '{teacher.dataset}': give both the same"
+        )
+    if params.region != teacher.region:
+        raise UserError(
+            f"distill.{name}.region is '{params.region}', but its teacher sees '{teacher.region}': give both the same"
         )
     if params.text != teacher.text:
         raise UserError(
