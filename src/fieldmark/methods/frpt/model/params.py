@@ -1,6 +1,7 @@
 """The `frpt:` block of `params.yaml`."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +14,11 @@ VariantName = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "a
 
 class FrptParams(FrozenParams):
     """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        **FrozenParams.renamed,
+        "shot_steps": "steps_per_shot (the steps divided by the shots)",
+    }
 
     variants: tuple[VariantName, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
     stage: int = Field(1, ge=1)  # the prompt looks at the feature map after this block
@@ -31,7 +37,8 @@ class FrptParams(FrozenParams):
     # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
-    shot_steps: int = Field(60, ge=1)  # training steps of the variants that `shots` adds
+    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes.
+    steps_per_shot: float = Field(6.0, gt=0.0)
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")
