@@ -124,6 +124,19 @@ def test_fine_tuning_trains_the_backbone_and_its_statistics(params: Make, task: 
     assert any(name.endswith("conv1.weight") for name in moved)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_fresh_batchnorm_trains_beside_frozen_statistics(params: Make, task: Task, frozen: bool) -> None:
+    """`freeze_batchnorm` keeps what pretrained weights came with; the BatchNorms of the release's head have nothing."""
+    train = {"steps": 3, "batch_size": 6, "lr": 1e-2, "freeze_batchnorm": frozen}
+    before, after = make(params, task, "release").head, trained(params, task, "release", train=train).head
+    assert before is not None
+    assert after is not None
+    moved = {
+        name for name, value in state(before).items() if not torch.equal(value, after.state_dict()[name])
+    }
+    assert {f"refine.{layer}.running_{what}" for layer in (1, 4) for what in ("mean", "var")} <= moved
+
+
 @pytest.mark.parametrize("variant", FROZEN)
 def test_a_frozen_backbone_never_leaves_eval_mode(params: Make, task: Task, variant: str) -> None:
     method = make(params, task, variant)
