@@ -24,7 +24,7 @@ class FrptParams(FrozenParams):
     stage: int = Field(1, ge=1)  # the prompt looks at the feature map after this block
     # Of the content parsing; the paper: half the feature map's width or more.
     kernel_size: int = Field(31, ge=1)
-    grid: int = Field(31, ge=2)  # cells of the saliency map along a side, before sampling
+    grid: int = Field(31, ge=2)  # cells along a side to which the saliency map is brought before sampling
     fwhm: float = Field(13.0, gt=0.0)  # of the distance kernel, in cells
     padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
     reduction: int = Field(8, ge=1)  # r of the channel attention
