@@ -74,13 +74,20 @@ class TimmTrunk(Trunk):
             return Features(patches, out[:, 0] if self.prefix else None, distilled)
         return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
 
+    def has_stem(self) -> bool:
+        """Say whether timm counts a stem as the first map: one at half the side, before those of the blocks.
+
+        Networks that cut the picture into patches have none.
+        """
+        return _begins_with_stem(self.network)
+
     def network_is_nchw(self, out: Tensor) -> bool:
         """Say whether a feature map has its channels first; windowed transformers have them last."""
         return bool(out.shape[1] == self.network.num_features)
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
         maps = self.network.forward_intermediates(
-            images, indices=[stage], intermediates_only=True, stop_early=True
+            images, indices=[stage - 1 + self.has_stem()], intermediates_only=True, stop_early=True
         )
         first: Tensor = maps[0]
         return first
@@ -138,10 +145,19 @@ class OpenClipTrunk(Trunk):
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
         out = self.network.forward_intermediates(
-            images, indices=[stage - 1], stop_early=True, intermediates_only=True
+            images, indices=[stage - 1 + self.has_stem()], stop_early=True, intermediates_only=True
         )
         first: Tensor = out["image_intermediates"][0]
         return first
+
+    def has_stem(self) -> bool:
+        """Say whether open_clip counts a stem as the first map: in its own ResNets, and where timm does."""
+        from open_clip.modified_resnet import ModifiedResNet
+        from open_clip.timm_model import TimmModel
+
+        if isinstance(self.network, TimmModel):
+            return _begins_with_stem(self.network.trunk)
+        return isinstance(self.network, ModifiedResNet)
 
 
 TRUNKS: dict[Library, type[TimmTrunk] | type[TorchvisionTrunk] | type[OpenClipTrunk]] = {
@@ -178,6 +194,12 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
     trunk.train(was_training)
     tokens = features.cls is not None, features.distilled is not None
     return features.feature_map.shape[1], round(size / features.feature_map.shape[-1]), tokens
+
+
+def _begins_with_stem(network: Any) -> bool:
+    """Say whether the first map of a timm network, at half the picture's side, comes before those of the blocks."""
+    strides = [int(entry["reduction"]) for entry in network.feature_info]
+    return strides[0] == 2 < strides[-1]
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:
