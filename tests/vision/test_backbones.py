@@ -84,6 +84,19 @@ def test_the_first_stage_is_the_first_block(
     torch.testing.assert_close(tapped, expected)
 
 
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_the_map_of_a_vgg_is_that_of_its_last_convolution(library: Library) -> None:
+    """Its last pooling belongs to the classifier: PMA pools the map of conv5_3 itself, 28 x 28 at 448 px."""
+    backbone, seen = create_backbone(NetworkParams(library=library, arch="vgg11"), 64).eval(), []
+    convolutions = [m for m in backbone.trunk.network.modules() if isinstance(m, torch.nn.Conv2d)]  # type: ignore[union-attr]
+    last = max(number for number, layer in enumerate(convolutions) if layer.kernel_size == (3, 3))
+    convolutions[last].register_forward_hook(lambda module, given, out: seen.append(out.relu()))
+    with torch.no_grad():
+        found = backbone(torch.rand(1, 3, 64, 64)).feature_map
+    assert backbone.spec.stride == 16
+    torch.testing.assert_close(found, seen[0])
+
+
 def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:
     backbone = create_backbone(CASES[0][0], 32).eval()
     pos = backbone.trunk.network.pos_embed  # type: ignore[union-attr]

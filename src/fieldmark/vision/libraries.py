@@ -62,6 +62,8 @@ class TimmTrunk(Trunk):
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
         self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(options))
+        if _ends_with_pooling(self.network):
+            self.network.features[-1] = nn.Identity()
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
         self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))
 
@@ -109,7 +111,8 @@ class TorchvisionTrunk(Trunk):
         nodes = ["layer1", "layer2", "layer3", "layer4"] if hasattr(network, "layer4") else None
         if nodes is None and not hasattr(network, "features"):
             raise UserError(f"torchvision's '{arch}' has no feature map to take; use the timm model instead")
-        self.nodes = nodes or [f"features.{name}" for name, _ in network.features.named_children()]
+        last = -1 if nodes is None and _ends_with_pooling(network) else None
+        self.nodes = nodes or [f"features.{name}" for name, _ in network.features.named_children()][:last]
         self.network = create_feature_extractor(network, return_nodes=self.nodes)
 
     def forward(self, images: Tensor) -> Features:
@@ -194,6 +197,15 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
     trunk.train(was_training)
     tokens = features.cls is not None, features.distilled is not None
     return features.feature_map.shape[1], round(size / features.feature_map.shape[-1]), tokens
+
+
+def _ends_with_pooling(network: Any) -> bool:
+    """Say whether the layers of a network end with a pooling (VGG, AlexNet).
+
+    It belongs to their classifier: papers mean the map before it, such as conv5_3 of VGG-16.
+    """
+    layers = getattr(network, "features", None)
+    return isinstance(layers, nn.Sequential) and isinstance(layers[-1], nn.MaxPool2d)
 
 
 def _begins_with_stem(network: Any) -> bool:
