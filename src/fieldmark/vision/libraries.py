@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
+from fieldmark.vision.positions import resize_bilinearly
 
 Library = Literal["timm", "torchvision", "open_clip"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -52,7 +53,8 @@ class TimmTrunk(Trunk):
     """Any timm model that offers `forward_intermediates`.
 
     The option `stem: conv` gives a plain vision transformer a stem of 3x3 convolutions instead of one linear
-    patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881).
+    patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881). With
+    `positions: bilinear` its position table is resized as LOCA does, not bicubically.
     """
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
@@ -61,7 +63,13 @@ class TimmTrunk(Trunk):
 
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
-        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(options))
+        positions = options.get("positions")
+        own = {name: value for name, value in options.items() if name != "positions"}
+        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(own))
+        if positions not in (None, "bilinear"):
+            raise UserError(f"positions must be bilinear, or left out (it is {positions!r})")
+        if positions:
+            resize_bilinearly(self.network)
         if _ends_with_pooling(self.network):
             self.network.features[-1] = nn.Identity()
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
