@@ -9,6 +9,7 @@ from support.pipeline import ROOT
 
 from fieldmark.base.blocks import parse, parse_yaml
 from fieldmark.contract.registry import load_method
+from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.loca.model.params import LocaParams
 
 WITHOUT_MASKS = ("loca-imagenet1k", "loca-photos")
@@ -36,3 +37,23 @@ def test_the_weights_of_the_wiring_are_said_to_be_what_they_are(name: str) -> No
     header, blocks, _ = read(name)
     assert "in21k" in timm.get_pretrained_cfg(blocks["backbones"]["vit"]["arch"]).tag
     assert "trained on the labels of ImageNet-21k" in header
+
+
+def test_the_differences_from_the_release_are_listed() -> None:
+    header, _, params = read("loca-imagenet1k")
+    assert f"one step ahead, {learning_rate(params.seeded, 0):.1e} at step 0 in place of 0" in header
+    assert learning_rate(params.seeded, params.train.warmup_steps - 1) == params.train.lr
+    listed = header.partition("What differs from the release:")[2].split(";")
+    for number, of in enumerate(
+        (
+            "central 320 pixels",
+            "one in a hundred",
+            "blur blurs",
+            "warm-up",
+            "patches are drawn",
+            "stochastic",
+            "hue",
+        )
+    ):
+        assert of in listed[number]
+    assert "losses are means over the valid patches of all devices" in listed[4]
