@@ -14,7 +14,7 @@ SGD = {  # Adam makes a whole step of a gradient that is only rounding; in half 
     "optimizer": "sgd",
     "lr": 0.05,
     "precision": "fp32",
-    "freeze_batchnorm": True,  # the statistics of half a batch are others
+    "freeze_batchnorm": False,  # the statistics are those of the batches of all processes
 }
 # What is drawn for a part of a batch as a whole, and not picture by picture.
 PART = 8  # rows of features that a file holds

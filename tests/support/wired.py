@@ -54,7 +54,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "output_stride": 16,
         "source": {"side": 40},
         "shots": [2],
-        "shot_steps": STEPS,
+        "steps_per_shot": STEPS / 2,
     },
     "cprfl": {"dim": 16, "heads": 2, "head_dim": 8, "mlp_dim": 16},
     "pma": {

@@ -1,6 +1,7 @@
 """Backbones of three libraries and of local files behind one call."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from fieldmark.vision.backbones import (
     load_backbone,
     save_backbone,
 )
+from fieldmark.vision.libraries import Library, build_trunk
 
 VIT = {"img_size": 32, "patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}
 RESNET = {"channels": [8, 8, 16, 16], "output_stride": 16}
@@ -45,6 +47,54 @@ def test_features_have_the_promised_shape(
     assert tapped.shape[0] == 2
     assert tapped.ndim == 4
     assert tapped.shape[2] >= features.feature_map.shape[2]
+
+
+@pytest.mark.parametrize(
+    ("library", "arch", "options", "block"),
+    [
+        ("timm", "resnet10t", RESNET, "layer1"),
+        ("timm", "convnext_atto", {}, "stages.0"),
+        ("timm", "swin_tiny_patch4_window7_224", {"embed_dim": 24}, "layers.0"),
+        ("timm", "vit_tiny_patch16_224", {"patch_size": 8, "embed_dim": 24, "depth": 2}, "blocks.0"),
+        (
+            "timm",
+            "vit_tiny_patch16_224",
+            {"patch_size": 2, "img_size": 32, "embed_dim": 24, "depth": 2},
+            "blocks.0",
+        ),
+        ("timm", "regnetx_002", {}, "s1"),
+        ("timm", "mobilenetv2_035", {}, "blocks.1"),
+        ("open_clip", "RN50", {}, "layer1"),
+    ],
+)
+def test_the_first_stage_is_the_first_block(
+    library: Library, arch: str, options: dict[str, Any], block: str
+) -> None:
+    """A stem does not count, nor do blocks at half the side, which MobileNets have before their first stage."""
+    trunk, seen = build_trunk(library, arch, options).eval(), []
+    trunk.network.get_submodule(block).register_forward_hook(lambda module, given, out: seen.append(out))
+    side = options.get("img_size", 224)
+    with torch.no_grad():
+        tapped = trunk.stage_features(torch.rand(1, 3, side, side), 1)
+    expected = seen[0]
+    if expected.ndim == 3:  # tokens, a class token first
+        expected = expected[:, 1:].transpose(1, 2).unflatten(2, tapped.shape[2:])
+    if expected.shape != tapped.shape:  # channels last
+        expected = expected.permute(0, 3, 1, 2)
+    torch.testing.assert_close(tapped, expected)
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_the_map_of_a_vgg_is_that_of_its_last_convolution(library: Library) -> None:
+    """Its last pooling belongs to the classifier: PMA pools the map of conv5_3 itself, 28 x 28 at 448 px."""
+    backbone, seen = create_backbone(NetworkParams(library=library, arch="vgg11"), 64).eval(), []
+    convolutions = [m for m in backbone.trunk.network.modules() if isinstance(m, torch.nn.Conv2d)]  # type: ignore[union-attr]
+    last = max(number for number, layer in enumerate(convolutions) if layer.kernel_size == (3, 3))
+    convolutions[last].register_forward_hook(lambda module, given, out: seen.append(out.relu()))
+    with torch.no_grad():
+        found = backbone(torch.rand(1, 3, 64, 64)).feature_map
+    assert backbone.spec.stride == 16
+    torch.testing.assert_close(found, seen[0])
 
 
 def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:

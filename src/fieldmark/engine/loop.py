@@ -22,6 +22,7 @@ from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCu
 from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable
+from fieldmark.runtime.batchnorm import synchronise_batchnorm
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import freeze_batchnorm
@@ -77,6 +78,8 @@ class Stepper:
         self.optimizer = _optimizer(method, params)
         self._model, self._optimizer = self.fabric.setup(method, self.optimizer, move_to_device=False)
         method.train()
+        if self.fabric.world_size > 1:
+            synchronise_batchnorm(method)
         if params.freeze_batchnorm:
             freeze_batchnorm(method)
 

@@ -130,8 +130,12 @@ def digest(backbone: Backbone) -> str:
 
 
 def freeze_batchnorm(module: nn.Module) -> None:
-    """Make every BatchNorm use its stored statistics: small batches must not change those of pretrained weights."""
-    for child in module.modules():
+    """Make every BatchNorm of the networks in `module` use its stored statistics.
+
+    Small batches must not change those of pretrained weights. What a method puts behind a network has none to keep.
+    """
+    networks = [child for child in module.modules() if isinstance(child, Normalising)]
+    for child in (part for network in networks for part in network.modules()):
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
             child.eval()
 

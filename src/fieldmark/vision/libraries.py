@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
+from fieldmark.vision.positions import resize_bilinearly
 
 Library = Literal["timm", "torchvision", "open_clip"]
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -52,7 +53,8 @@ class TimmTrunk(Trunk):
     """Any timm model that offers `forward_intermediates`.
 
     The option `stem: conv` gives a plain vision transformer a stem of 3x3 convolutions instead of one linear
-    patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881).
+    patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881). With
+    `positions: bilinear` its position table is resized as LOCA does, not bicubically.
     """
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
@@ -61,7 +63,15 @@ class TimmTrunk(Trunk):
 
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
-        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(options))
+        positions = options.get("positions")
+        own = {name: value for name, value in options.items() if name != "positions"}
+        self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(own))
+        if positions not in (None, "bilinear"):
+            raise UserError(f"positions must be bilinear, or left out (it is {positions!r})")
+        if positions:
+            resize_bilinearly(self.network)
+        if _ends_with_pooling(self.network):
+            self.network.features[-1] = nn.Identity()
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
         self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))
 
@@ -74,13 +84,20 @@ class TimmTrunk(Trunk):
             return Features(patches, out[:, 0] if self.prefix else None, distilled)
         return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
 
+    def has_stem(self) -> bool:
+        """Say whether timm counts a stem as the first map: one at half the side, before those of the blocks.
+
+        Networks that cut the picture into patches have none.
+        """
+        return _begins_with_stem(self.network)
+
     def network_is_nchw(self, out: Tensor) -> bool:
         """Say whether a feature map has its channels first; windowed transformers have them last."""
         return bool(out.shape[1] == self.network.num_features)
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
         maps = self.network.forward_intermediates(
-            images, indices=[stage], intermediates_only=True, stop_early=True
+            images, indices=[stage - 1 + self.has_stem()], intermediates_only=True, stop_early=True
         )
         first: Tensor = maps[0]
         return first
@@ -102,7 +119,8 @@ class TorchvisionTrunk(Trunk):
         nodes = ["layer1", "layer2", "layer3", "layer4"] if hasattr(network, "layer4") else None
         if nodes is None and not hasattr(network, "features"):
             raise UserError(f"torchvision's '{arch}' has no feature map to take; use the timm model instead")
-        self.nodes = nodes or [f"features.{name}" for name, _ in network.features.named_children()]
+        last = -1 if nodes is None and _ends_with_pooling(network) else None
+        self.nodes = nodes or [f"features.{name}" for name, _ in network.features.named_children()][:last]
         self.network = create_feature_extractor(network, return_nodes=self.nodes)
 
     def forward(self, images: Tensor) -> Features:
@@ -138,10 +156,19 @@ class OpenClipTrunk(Trunk):
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
         out = self.network.forward_intermediates(
-            images, indices=[stage - 1], stop_early=True, intermediates_only=True
+            images, indices=[stage - 1 + self.has_stem()], stop_early=True, intermediates_only=True
         )
         first: Tensor = out["image_intermediates"][0]
         return first
+
+    def has_stem(self) -> bool:
+        """Say whether open_clip counts a stem as the first map: in its own ResNets, and where timm does."""
+        from open_clip.modified_resnet import ModifiedResNet
+        from open_clip.timm_model import TimmModel
+
+        if isinstance(self.network, TimmModel):
+            return _begins_with_stem(self.network.trunk)
+        return isinstance(self.network, ModifiedResNet)
 
 
 TRUNKS: dict[Library, type[TimmTrunk] | type[TorchvisionTrunk] | type[OpenClipTrunk]] = {
@@ -178,6 +205,21 @@ def probe(trunk: Trunk, size: int) -> tuple[int, int, tuple[bool, bool]]:
     trunk.train(was_training)
     tokens = features.cls is not None, features.distilled is not None
     return features.feature_map.shape[1], round(size / features.feature_map.shape[-1]), tokens
+
+
+def _ends_with_pooling(network: Any) -> bool:
+    """Say whether the layers of a network end with a pooling (VGG, AlexNet).
+
+    It belongs to their classifier: papers mean the map before it, such as conv5_3 of VGG-16.
+    """
+    layers = getattr(network, "features", None)
+    return isinstance(layers, nn.Sequential) and isinstance(layers[-1], nn.MaxPool2d)
+
+
+def _begins_with_stem(network: Any) -> bool:
+    """Say whether the first map of a timm network, at half the picture's side, comes before those of the blocks."""
+    strides = [int(entry["reduction"]) for entry in network.feature_info]
+    return strides[0] == 2 < strides[-1]
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:

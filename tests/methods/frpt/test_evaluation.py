@@ -150,7 +150,7 @@ def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
     task: Task, params: Make, figures: FigureFolder
 ) -> None:
     own, out = (
-        params(variants=["frozen", "finetune", "FRPT"], shots=[2, 4], shot_steps=2, snapshots=2),
+        params(variants=["frozen", "finetune", "FRPT"], shots=[2, 4], steps_per_shot=1, snapshots=2),
         Path("m"),
     )
     curves = train_variants("frpt", own, task, out)

@@ -63,7 +63,7 @@ def test_the_table_has_every_variant_once(params: Make) -> None:
 
 
 def test_few_pictures_are_variants_of_their_own(params: Make) -> None:
-    own = params(variants=["FRPT", "CAH", "finetune"], shots=[4, 2], shot_steps=2, snapshots=5)
+    own = params(variants=["FRPT", "CAH", "finetune"], shots=[4, 2], steps_per_shot=1, snapshots=5)
     variants = {variant.name: variant for variant in Frpt.variants(own)}
     assert list(variants) == ["FRPT", "CAH", "finetune", "finetune-4", "FRPT-4", "finetune-2", "FRPT-2"]
     assert variants["FRPT"].parts == Parts(prompt=True, head="awareness")
@@ -75,6 +75,20 @@ def test_few_pictures_are_variants_of_their_own(params: Make) -> None:
         assert Frpt.named(variant.params, variant.name) == variant
     snapshots = {name: variant.params.snapshots for name, variant in variants.items()}
     assert {name for name, count in snapshots.items() if count} == {"finetune", "FRPT"}
+
+
+def test_few_pictures_get_as_many_passes_and_drops_as_all(params: Make) -> None:
+    """Table 4 trains 5 and 10 pictures of 100 classes for the 500 epochs that all 5,864 pictures get."""
+    train = {"steps": 91625, "batch_size": 32, "lr": 1e-3, "schedule": "drops", "drop_every": 9162}
+    own = params(
+        variants=["FRPT"], shots=[10, 5], steps_per_shot=1562.5, train={**train, "warmup_steps": 916}
+    )
+    for variant in Frpt.variants(own)[1:]:
+        few, shots = variant.params.train, variant.parts.shots or 0
+        assert few.steps * few.batch_size == pytest.approx(500 * 100 * shots, abs=few.batch_size)
+        assert few.steps // (few.drop_every or 1) == 10
+        assert few.warmup_steps == pytest.approx(few.steps / 100, abs=1)
+        assert Frpt.named(variant.params, variant.name) == variant
 
 
 @pytest.mark.parametrize("variant", FROZEN)
@@ -108,6 +122,19 @@ def test_fine_tuning_trains_the_backbone_and_its_statistics(params: Make, task: 
     moved = [name for name in before if not torch.equal(before[name], after[name])]
     assert any("running_mean" in name for name in moved)
     assert any(name.endswith("conv1.weight") for name in moved)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_fresh_batchnorm_trains_beside_frozen_statistics(params: Make, task: Task, frozen: bool) -> None:
+    """`freeze_batchnorm` keeps what pretrained weights came with; the BatchNorms of the release's head have nothing."""
+    train = {"steps": 3, "batch_size": 6, "lr": 1e-2, "freeze_batchnorm": frozen}
+    before, after = make(params, task, "release").head, trained(params, task, "release", train=train).head
+    assert before is not None
+    assert after is not None
+    moved = {
+        name for name, value in state(before).items() if not torch.equal(value, after.state_dict()[name])
+    }
+    assert {f"refine.{layer}.running_{what}" for layer in (1, 4) for what in ("mean", "var")} <= moved
 
 
 @pytest.mark.parametrize("variant", FROZEN)
@@ -265,6 +292,7 @@ def test_a_stage_that_is_not_there_is_refused(params: Make, task: Task) -> None:
         ({"kernelsize": 3}, "frpt.kernelsize; did you mean 'kernel_size'"),
         ({"kernel_size": 4}, "kernel_size must be odd"),
         ({"fwhm": 0}, "frpt.fwhm"),
+        ({"shot_steps": 60}, "frpt.shot_steps is called steps_per_shot"),
         ({"padding": -1}, "frpt.padding"),
         ({"grid": 1}, "frpt.grid"),
         ({"reduction": 0}, "frpt.reduction"),

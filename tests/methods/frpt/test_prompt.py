@@ -6,7 +6,7 @@ from torch.nn.functional import conv2d, grid_sample, interpolate
 
 from fieldmark.base.blocks import parse
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.methods.frpt.model.prompt import Prompt, large_convolution
+from fieldmark.methods.frpt.model.prompt import Prompt, large_convolution, on_cells
 from fieldmark.methods.frpt.model.sampler import saliency_grid
 
 
@@ -55,11 +55,37 @@ def test_training_starts_with_the_picture_as_it_is() -> None:
     assert not fresh.weight.any()
 
 
+def slowly_on_cells(saliency: torch.Tensor, cells: int) -> torch.Tensor:
+    """A square map brought to `cells` a side: larger ones by cutting each place into `cells` x `cells` pieces."""
+    old = saliency.shape[-1]
+    if old < cells:
+        return interpolate(saliency, (cells, cells), mode="bilinear", align_corners=True)
+    pieces = saliency.repeat_interleave(cells, 2).repeat_interleave(cells, 3) / cells**2
+    return pieces.unflatten(2, (cells, old)).unflatten(4, (cells, old)).sum((3, 5))
+
+
+@pytest.mark.parametrize(("old", "cells"), [(56, 31), (32, 31), (7, 3), (6, 3), (9, 9)])
+def test_a_peak_weighs_the_same_in_every_place(old: int, cells: int) -> None:
+    """Decimated, a map of 56 x 56 would lose most of a peak between two of 31 x 31 cells, or none of it."""
+    peaks = torch.eye(old * old, dtype=torch.float64).view(-1, 1, old, old)
+    torch.testing.assert_close(on_cells(peaks, (cells, cells)).sum((1, 2, 3)), torch.ones(old * old).double())
+    uniform = on_cells(torch.ones(1, 1, old, old).double(), (cells, cells))
+    torch.testing.assert_close(uniform, torch.full_like(uniform, (old / cells) ** 2))
+
+
+@pytest.mark.parametrize("size", [(8, 56), (56, 8), (31, 5)])
+def test_each_side_of_a_map_has_its_own_length(size: tuple[int, int]) -> None:
+    saliency = torch.rand(2, 1, *size)
+    square = on_cells(saliency, (21, 21))
+    across = torch.stack([on_cells(row[:, None], (1, 21)) for row in saliency.unbind(2)], 2)[:, :, :, 0]
+    torch.testing.assert_close(square, on_cells(across, (21, 21)))
+
+
 @pytest.mark.parametrize("size", [8, 31, 56])
 def test_warps_by_the_public_grid_with_the_constants_asked_for(size: int) -> None:
     made, pictures = prompt(grid=21, fwhm=5, padding=9), torch.rand(2, 3, 32, 32)
     saliency = made.saliency(torch.rand(2, 4, size, size))
-    coarse = interpolate(saliency, (21, 21), mode="bilinear", align_corners=True)
+    coarse = slowly_on_cells(saliency, 21)
     expected = grid_sample(pictures, saliency_grid(coarse, 32, 5, 9), align_corners=True)
     torch.testing.assert_close(made(pictures, saliency), expected)
 

@@ -12,6 +12,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation import evaluate
+from fieldmark.methods.frpt.model import stride
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.stride import with_output_stride
@@ -34,15 +35,35 @@ def made(params: Make, task: Task, variant: str) -> Frpt:
 @pytest.mark.parametrize("network", [tiny_resnet, mobilenet])
 def test_the_coarse_map_is_every_other_place_of_the_fine_one(network: Callable[[], Backbone]) -> None:
     coarse, images = network().eval(), torch.rand(2, 3, SIDE, SIDE)
-    stride = coarse.spec.stride // 2
-    fine = with_output_stride(coarse, stride).eval()
+    finer = coarse.spec.stride // 2
+    fine = with_output_stride(coarse, finer).eval()
     with torch.no_grad():
         small, large = coarse(images).feature_map, fine(images).feature_map
-    assert large.shape[-1] == 2 * small.shape[-1] == SIDE // stride
+    assert large.shape[-1] == 2 * small.shape[-1] == SIDE // finer
     torch.testing.assert_close(large[..., ::2, ::2], small, atol=1e-4, rtol=1e-4)
     assert fine.spec == replace(
-        coarse.spec, options={**coarse.spec.options, "output_stride": stride}, stride=stride
+        coarse.spec, options={**coarse.spec.options, "output_stride": finer}, stride=finer
     )
+
+
+def test_a_finer_map_is_not_that_of_a_last_stride_of_1() -> None:
+    """The released code has a map as fine without dilation: other values, as the module says."""
+    assert "dilates nothing" in (stride.__doc__ or "")
+    coarse, images = tiny_resnet().eval(), torch.rand(2, 3, SIDE, SIDE)
+    for module in coarse.modules():
+        if isinstance(
+            module, torch.nn.BatchNorm2d
+        ):  # at first timm's let nothing pass through a block's convolutions
+            torch.nn.init.ones_(module.weight)
+    fine, undilated = (with_output_stride(coarse, 8).eval() for _ in range(2))
+    dilated = [m for m in undilated.modules() if isinstance(m, torch.nn.Conv2d) and m.dilation != (1, 1)]
+    for layer in dilated:
+        layer.dilation, layer.padding = (1, 1), (1, 1)
+    with torch.no_grad():
+        expected, other = fine(images).feature_map, undilated(images).feature_map
+    assert dilated
+    assert other.shape == expected.shape
+    assert (other - expected).norm() > 0.05 * expected.norm()
 
 
 def test_the_backbone_given_is_left_as_it_is() -> None:

@@ -39,11 +39,24 @@ def test_contrastive_with_memory_equals_double_loop(seed: int) -> None:
     z, labels = unit(5, 3, seed), torch.tensor([0, 1, 2, 0, 1])
     memory = torch.cat([z, unit(7, 3, seed + 10), z[:1]])  # own entries and a same-class exact copy
     memory_labels = torch.cat([labels, torch.randint(0, 4, (7,)), labels[:1]])
-    expected = slow_contrastive(
-        z, labels, memory, memory_labels, 0.5, lambda i, j, s, same: same and s > 1 - 1e-5
-    )
-    got = contrastive_loss(z, labels, memory, memory_labels, margin=0.5)
+    own = torch.tensor([0, 1, 2, 3, -1])  # the last row's own entry has left the memory
+    expected = slow_contrastive(z, labels, memory, memory_labels, 0.5, lambda i, j, s, same: j == own[i])
+    got = contrastive_loss(z, labels, memory, memory_labels, margin=0.5, own=own)
     assert float(got) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_picture_itself_is_no_positive_however_far_its_key_has_moved() -> None:
+    """A momentum encoder's key of the same picture has a similarity of 0.998, say; that of a classmate may be 1."""
+    z, labels = unit(1, 3).requires_grad_(), torch.tensor([0])
+    key = normalize(z.detach() + 0.06 * unit(1, 3, seed=1), dim=1)
+    loss = contrastive_loss(z, labels, key, labels, own=torch.tensor([0]))
+    loss.backward()
+    assert float(loss.detach()) == 0.0
+    assert z.grad is not None
+    assert not z.grad.any()
+    assert float(contrastive_loss(z, labels, key, labels).detach()) == pytest.approx(
+        1 - float(z[0].detach() @ key[0])
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -14,10 +14,12 @@ def test_behaves_like_a_queue(size: int) -> None:
     count = 0
     for batch in (3, 2, 4, 1, 4, 11):
         rows = torch.arange(count, count + batch, dtype=torch.float32)
-        bank.enqueue(rows[:, None], rows.long() % 5)
+        places = bank.enqueue(rows[:, None], rows.long() % 5)
         queue.extend((float(r), int(r) % 5) for r in rows)
         count += batch
         features, labels = bank.get()
+        assert [row for row, place in zip(rows, places, strict=True) if place >= 0] == rows[-size:].tolist()
+        assert torch.equal(features[places[places >= 0], 0], rows[-size:])
         assert sorted(zip(features[:, 0].tolist(), labels.tolist(), strict=True)) == sorted(queue)
 
 

@@ -10,6 +10,7 @@ from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Task
 from fieldmark.methods.irt.model.descriptor import Projection
+from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
 
@@ -53,6 +54,24 @@ def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> Non
     assert method.memory.filled == 18
     method.before_step(2)
     assert "memory" in method(batch(task))
+
+
+def test_no_picture_is_its_own_positive_in_the_memory(tmp_path: Path) -> None:
+    """With a momentum encoder of other weights: each picture is alone in its class: no pair pulls."""
+    task = make_task(tmp_path)
+    method = build(params(margin=0.99, memory={"momentum": 0.9}), task)
+    with torch.no_grad():
+        for parameter in method.descriptor.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    pictures = batch(task)
+    alone = {**pictures, "labels": torch.arange(len(pictures["labels"]))}
+    method.before_step(1)
+    keys = method._keys(alone["images"], torch.empty(0))
+    similarity = (method.descriptor(alone["images"]) * keys).sum(1)
+    assert similarity.max() < 1 - 1e-5
+    method.memory = MemoryBank(18, keys.shape[1])
+    others = (method.descriptor(alone["images"]) @ keys.T - 0.99).clamp(min=0).fill_diagonal_(0).sum() / 18
+    torch.testing.assert_close(method(alone)["memory"], others)
 
 
 def test_memory_size_is_a_fraction_of_the_training_set(tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ import torch
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches, position_table
+from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
 from fieldmark.methods.loca.model.heads import CrossAttention, ProjectionHead
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Network, choose_patches, visible_count
 from fieldmark.methods.loca.model.params import HeadParams, LocaParams
 from fieldmark.methods.loca.model.variants import make_variant
+from fieldmark.vision.backbones import backbone_from_spec
+from fieldmark.vision.positions import position_table
 
 Make = Callable[..., LocaParams]
 BASE = {"images": {"side": 224}, "train": {"steps": 1, "lr": 1e-3}}
@@ -35,6 +37,13 @@ def test_the_encoder_is_the_exported_backbone(params: Make) -> None:
     with torch.no_grad():
         seen = encode(backbone, images).transpose(1, 2).unflatten(2, (4, 4))
         torch.testing.assert_close(seen, backbone(images).feature_map, atol=1e-5, rtol=1e-5)
+    for shape in ((16, 16), (48, 48), (24, 40)):  # at other sizes, too, and built again from its description
+        again, other = backbone_from_spec(backbone.spec).eval(), torch.rand(1, 3, *shape)
+        again.load_state_dict(backbone.state_dict())
+        with torch.no_grad():
+            seen = encode(backbone, other).transpose(1, 2).unflatten(2, [side // 8 for side in shape])
+            torch.testing.assert_close(again(other).feature_map, seen, atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(again.stage_features(other, 1).shape, seen.shape)
     assert backbone.spec.has_cls is False
     network = backbone.trunk.network
     assert {m.eps for m in network.modules() if isinstance(m, torch.nn.LayerNorm)} == {1e-6}

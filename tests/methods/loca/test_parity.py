@@ -10,7 +10,6 @@ import torch
 from fieldmark.base.blocks import parse
 from fieldmark.engine.loop import Stepper
 from fieldmark.engine.trainable import Losses
-from fieldmark.methods.loca.model import encoder
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import Chosen
@@ -18,6 +17,7 @@ from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.variants import make_variant
 from fieldmark.methods.loca.model.views import View, Views
 from fieldmark.runtime.params import RuntimeParams
+from fieldmark.vision import positions
 
 FIXTURE = Path(__file__).parent / "parity" / "step.npz"
 FIELDS = {
@@ -126,7 +126,7 @@ def test_a_plain_resize_or_an_exact_gelu_would_break_parity(
             block.mlp.act = torch.nn.GELU()
     else:
         monkeypatch.setattr(
-            encoder, "interpolate", lambda *args, antialias, **rest: plain(*args, antialias=False, **rest)
+            positions, "interpolate", lambda *args, antialias, **rest: plain(*args, antialias=False, **rest)
         )
     method(under(stored, "batch/0/"))
     assert (in_their_order(method.logits) - stored["LOCA/0/logits"]).abs().max() > 1e-4

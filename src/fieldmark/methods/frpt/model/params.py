@@ -1,6 +1,7 @@
 """The `frpt:` block of `params.yaml`."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,11 +15,16 @@ VariantName = Literal["plain", "frozen", "sampled", "finetune", "DPP", "CAH", "a
 class FrptParams(FrozenParams):
     """FRPT (arXiv 2207.14465). Defaults are the paper's, or the released sampler's where it is silent."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        **FrozenParams.renamed,
+        "shot_steps": "steps_per_shot (the steps divided by the shots)",
+    }
+
     variants: tuple[VariantName, ...] = ("frozen", "finetune", "DPP", "CAH", "attention", "FRPT")
     stage: int = Field(1, ge=1)  # the prompt looks at the feature map after this block
     # Of the content parsing; the paper: half the feature map's width or more.
     kernel_size: int = Field(31, ge=1)
-    grid: int = Field(31, ge=2)  # cells of the saliency map along a side, before sampling
+    grid: int = Field(31, ge=2)  # cells along a side to which the saliency map is brought before sampling
     fwhm: float = Field(13.0, gt=0.0)  # of the distance kernel, in cells
     padding: int = Field(30, ge=0)  # replicated cells on each side; also the reach of the distance kernel
     reduction: int = Field(8, ge=1)  # r of the channel attention
@@ -31,7 +37,8 @@ class FrptParams(FrozenParams):
     # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
-    shot_steps: int = Field(60, ge=1)  # training steps of the variants that `shots` adds
+    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes.
+    steps_per_shot: float = Field(6.0, gt=0.0)
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")

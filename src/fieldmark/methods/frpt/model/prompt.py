@@ -38,10 +38,33 @@ class Prompt(nn.Module):
         enlarged then shows detail that evenly sampled pictures lack. At the same size a warp adds no detail.
         """
         with torch.autocast(images.device.type, enabled=False):
-            coarse = interpolate(saliency, self.grid, mode="bilinear", align_corners=True)
-            grid = self.sampler(coarse, self.size or images.shape[-2:])
+            grid = self.sampler(on_cells(saliency, self.grid), self.size or images.shape[-2:])
             warped: Tensor = grid_sample(images, grid, mode="bilinear", align_corners=True)
         return warped
+
+
+def on_cells(saliency: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Bring saliency maps (B, 1, h, w) to (B, 1, *cells), up to their scale.
+
+    Along a side that shrinks, each cell gets what lies on its part of the side, so that a peak weighs the same wherever
+    it lies, and a uniform map stays uniform. A side that grows is interpolated linearly between its ends.
+    """
+    rows, columns = (_shares(old, new, saliency) for old, new in zip(saliency.shape[2:], cells, strict=True))
+    reduced = rows @ saliency @ columns.mT
+    return interpolate(reduced, cells, mode="bilinear", align_corners=True)
+
+
+def _shares(old: int, new: int, like: Tensor) -> Tensor:
+    """Return (new, old): which part of each of `old` equal parts of a side lies on each of `new` ones.
+
+    A side that does not shrink stays as it is: (old, old). Device and type are those of `like`.
+    """
+    if old <= new:
+        return torch.eye(old, dtype=like.dtype, device=like.device)
+    ours = torch.arange(new, dtype=like.dtype, device=like.device)[:, None] * old
+    theirs = torch.arange(old, dtype=like.dtype, device=like.device)[None, :] * new
+    overlap = torch.minimum(ours + old, theirs + new) - torch.maximum(ours, theirs)
+    return overlap.clamp(min=0) / new
 
 
 def large_convolution(features: Tensor, weight: Tensor) -> Tensor:

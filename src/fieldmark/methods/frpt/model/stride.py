@@ -1,4 +1,8 @@
-"""A finer last feature map from the same weights: the released code keeps the stride of the last block at 1."""
+"""A finer last feature map from the same weights, by dilation.
+
+The released code has a map as fine, but another one: it sets the stride of the last block to 1 and dilates nothing, so
+that the weights of that block meet neighbours half as far away as those they were trained on.
+"""
 
 from dataclasses import replace
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fieldmark.contract.method import Variant
+from fieldmark.engine.params import TrainRecipe
 from fieldmark.methods.frpt.model.head import HeadKind
 from fieldmark.methods.frpt.model.params import FrptParams, VariantName
 
@@ -71,10 +72,23 @@ def _whole(name: VariantName, params: FrptParams) -> FrptVariant:
 
 
 def _few(variant: FrptVariant, shots: int) -> FrptVariant:
-    train = variant.params.train.model_copy(update={"steps": variant.params.shot_steps})
+    steps = max(1, round(shots * variant.params.steps_per_shot))
+    train = _shortened(variant.params.train, steps)
     return FrptVariant(
         few_name(variant.name, shots),
         f"{variant.title}, {shots} training pictures per class",
         variant.params.model_copy(update={"train": train, "shots": (shots,), "snapshots": 0}),
         replace(variant.parts, shots=shots),
+    )
+
+
+def _shortened(train: TrainRecipe, steps: int) -> TrainRecipe:
+    """Return a recipe of `steps` steps whose rate falls and warms up at the same fractions of the training."""
+    part = steps / max(1, train.steps)
+    return train.model_copy(
+        update={
+            "steps": steps,
+            "warmup_steps": round(train.warmup_steps * part),
+            "drop_every": max(1, round(train.drop_every * part)) if train.drop_every else None,
+        }
     )

@@ -11,7 +11,6 @@ from torch import Tensor
 from fieldmark.engine.precision import full_precision
 
 Reduction = Literal["sum", "mean"]
-SAME_PICTURE = 1.0 - 1e-5  # a memory entry this similar, of the same class, is the query itself
 
 
 def contrastive_loss(
@@ -21,13 +20,15 @@ def contrastive_loss(
     reference_labels: Tensor | None = None,
     margin: float = 0.5,
     reduction: Reduction = "sum",
+    own: Tensor | None = None,
 ) -> Tensor:
     """Eq. 1 of IRT: sum over pairs of [1 - s]+ (same class) or [s - margin]+ (other class), divided by N.
 
     El-Nouby et al., arXiv 2102.05644. s is the similarity of a pair, the product of its two embeddings.
     `embeddings` (N, D) and `reference` (M, D) have unit length; `labels` (N,), `reference_labels` (M,).
     Without a reference the batch is compared with itself, self pairs left out by index. With a reference
-    (the memory), pairs of the same class with similarity above 1 - 1e-5 are left out: the picture itself.
+    (the memory), `own` (N,) says which row of it is the picture itself, and that pair is left out; -1 for none.
+    A similarity near 1 does not tell: the key of a momentum encoder differs from the descriptor of the same picture.
     `margin` is beta, a similarity. Reduction "mean" is not the paper's: it averages the positive pairs that cost
     anything, and likewise the negative ones, and adds the two. That makes the same `lambda` of KoLeo weigh far more.
     Returns a scalar, in float32 for half precision. An empty batch has loss 0. Raises ValueError when shapes
@@ -50,8 +51,10 @@ def contrastive_loss(
     with torch.autocast(embeddings.device.type, enabled=False):
         similarity = full_precision(embeddings) @ full_precision(others).T
     same = labels[:, None] == other_labels[None, :]
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device) if reference is None else None
-    positive = same & ~itself if itself is not None else same & (similarity.detach() <= SAME_PICTURE)
+    if reference is None:
+        own = torch.arange(len(labels), device=labels.device)
+    columns = torch.arange(len(others), device=labels.device)
+    positive = same if own is None else same & (own[:, None] != columns[None, :])
     pulled = torch.where(positive, 1.0 - similarity, 0.0).clamp(min=0.0)
     pushed = torch.where(same, 0.0, similarity - margin).clamp(min=0.0)
     if reduction == "mean":

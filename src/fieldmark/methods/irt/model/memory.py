@@ -21,7 +21,9 @@ class MemoryBank(nn.Module):
     >>> from fieldmark.methods.irt import MemoryBank
     >>> memory = MemoryBank(size=2, dim=1)
     >>> memory.enqueue(torch.tensor([[0.1], [0.2]]), torch.tensor([0, 1]))
+    tensor([0, 1])
     >>> memory.enqueue(torch.tensor([[0.3]]), torch.tensor([2]))  # replaces the oldest
+    tensor([0])
     >>> embeddings, labels = memory.get()
     >>> labels
     tensor([2, 1])
@@ -39,17 +41,23 @@ class MemoryBank(nn.Module):
         self.register_buffer("labels", torch.full((size,), -1, dtype=torch.long))
 
     @torch.no_grad()
-    def enqueue(self, embeddings: Tensor, labels: Tensor) -> None:
-        """Append rows (N, dim) with labels (N,); the oldest are overwritten. Of more than `size` rows the last stay."""
+    def enqueue(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Append rows (N, dim) with labels (N,); the oldest are overwritten. Of more than `size` rows the last stay.
+
+        Returns the place of each row in what `get` returns from then on, (N,); -1 for rows that did not stay.
+        """
+        places = torch.full_like(labels, -1)
         embeddings, labels = embeddings.detach()[-self.size :], labels[-self.size :]
         indices = (self.pointer + torch.arange(len(labels), device=labels.device)) % self.size
         self.features[indices] = embeddings.to(self.features.dtype)
         self.labels[indices] = labels
         self.pointer = (self.pointer + len(labels)) % self.size
         self.filled = min(self.size, self.filled + len(labels))
+        places[len(places) - len(indices) :] = indices
+        return places
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """Return the stored descriptors (M, dim) and labels (M,), M <= size, in no particular order."""
+        """Return the stored descriptors (M, dim) and labels (M,), M <= size, by place."""
         return self.features[: self.filled].clone(), self.labels[: self.filled].clone()
 
     def get_extra_state(self) -> dict[str, int]:

@@ -73,9 +73,9 @@ class Irt(Method[IrtParams, None]):
         labels = gather(batch["labels"])
         losses = {"contrastive": self._contrastive(embeddings, labels)}
         if self.memory:
-            self.memory.enqueue(self._keys(batch["images"], embeddings), labels)
+            own = self.memory.enqueue(self._keys(batch["images"], embeddings), labels)
             if self.step >= self.params.memory.start:
-                losses["memory"] = self._contrastive(embeddings, labels, *self.memory.get())
+                losses["memory"] = self._contrastive(embeddings, labels, *self.memory.get(), own)
         if self.params.lambda_:
             losses["koleo"] = self.params.lambda_ * koleo_loss(embeddings)
         return {**losses, "loss": torch.stack(list(losses.values())).sum()}
@@ -86,9 +86,10 @@ class Irt(Method[IrtParams, None]):
         labels: Tensor,
         reference: Tensor | None = None,
         reference_labels: Tensor | None = None,
+        own: Tensor | None = None,
     ) -> Tensor:
         margin, reduction = self.params.margin, self.params.reduction
-        return contrastive_loss(embeddings, labels, reference, reference_labels, margin, reduction)
+        return contrastive_loss(embeddings, labels, reference, reference_labels, margin, reduction, own)
 
     def _keys(self, images: Tensor, embeddings: Tensor) -> Tensor:
         if self.key_encoder is None:

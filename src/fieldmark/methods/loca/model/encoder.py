@@ -4,12 +4,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from fieldmark.base.errors import UserError
 from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec
 from fieldmark.vision.libraries import IMAGENET
+from fieldmark.vision.positions import position_table
 
 MLP_BIAS_STD = 1e-6
 TRUNCATED_STD = 0.87962566103423978  # of a unit normal cut at two standard deviations
@@ -109,15 +110,6 @@ def _has_stem(embed: Any) -> bool:
     from timm.layers.hybrid_embed import HybridEmbed  # timm takes seconds: only those who encode wait
 
     return isinstance(embed, HybridEmbed)
-
-
-def position_table(network: Any, shape: torch.Size) -> Tensor:
-    """Return the position table resized to (1, dim, rows, columns): bilinear, antialiased, whole."""
-    rows, columns = network.patch_embed.grid_size
-    table: Tensor = network.pos_embed.transpose(1, 2).unflatten(2, (rows, columns))
-    if tuple(shape) == (rows, columns):
-        return table
-    return interpolate(table, size=tuple(shape), mode="bilinear", align_corners=False, antialias=True)
 
 
 def kept_branches(uniform: Tensor, rate: float) -> Tensor:

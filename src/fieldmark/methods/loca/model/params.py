@@ -15,6 +15,7 @@ FIXED_OPTIONS = {
     "global_pool": "",
     "act_layer": "gelu_tanh",
     "dynamic_img_size": True,
+    "positions": "bilinear",
 }
 Range = tuple[float, float]
 
