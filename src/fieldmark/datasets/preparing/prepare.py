@@ -21,6 +21,7 @@ from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.packed.manifest import write_manifest
 from fieldmark.datasets.data.packed.store import MASK_NAMES, StoreWriter
 from fieldmark.datasets.preparing.decoding import BadImageError
+from fieldmark.datasets.preparing.labels import require_every_label
 from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
@@ -98,6 +99,7 @@ def _pack(
     rejected: list[Row] = []
     modes: Counter[str] = Counter()
     labels: MaskLabels | None = None
+    values: set[int] = set()
     with StoreWriter(folder, params.encoding) as writer, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files that nevertheless decode
 
@@ -113,7 +115,9 @@ def _pack(
                 rows.append(_row(record, result, writer))
                 modes[result.mode] += 1
                 labels = labels or record.mask_labels
+                values |= result.mask_values
         if labels is not None:
+            require_every_label(labels, values)
             write_json(folder / MASK_NAMES, labels.names)
     return rows, rejected, modes
 
