@@ -19,11 +19,12 @@ PICTURE_SUFFIXES = (
     *(".ppm", ".pgm", ".avif", ".jp2", ".tga", ".ico"),
 )
 
+NO_PICTURE = "no picture by its ending"  # why a file is left out
+
 
 def is_picture(path: Path) -> bool:
-    """Say whether a relative path is that of a picture; hidden files (`._x.jpg` of macOS) are not."""
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
+    """Say whether a relative path is that of a picture, by its ending."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def existing_folder(path: str, parameter: str) -> Path:
@@ -93,6 +94,14 @@ def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:
     digest = hashlib.sha256()
     count = 0
     for file in files:
-        digest.update(f"{file.as_posix()}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
+        digest.update(f"{file.as_posix()}\0{_bytes(file)}\n".encode(errors="surrogateescape"))
         count += 1
     return {"path": str(folder), "files": count, "listing_sha256": digest.hexdigest()}
+
+
+def _bytes(file: Path) -> int:
+    """Return the size of a file in bytes, -1 for a link that leads nowhere or to itself."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1

@@ -48,6 +48,19 @@ def _stored(beyond: int, labels: Mapping[int, int], ignored: Collection[int]) ->
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A file of which a source makes no record: its path, the reason as a clause, and its class where it has one.
+
+    The path is that of a folder where a whole class has no file. `ending` is the path's, for files.
+    """
+
+    path: str
+    reason: str
+    class_name: str | None = None
+    ending: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
     """One picture as its source describes it.
 

@@ -1,6 +1,6 @@
 """A folder with the user's photographs and masks: for each photograph an 8-bit one-channel picture of labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.listing import (
+    NO_PICTURE,
     check_listing,
     existing_folder,
     few,
@@ -17,12 +18,14 @@ from fieldmark.datasets.acquire.listing import (
     require_pictures,
     write_listing,
 )
-from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.tables import read_lines
+from fieldmark.datasets.acquire.walking import composed, walk
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
 Role = Literal["train", "test", "val"]
 Value = Annotated[int, Field(ge=0, le=NO_LABEL)]  # of a pixel of a mask file
+NOT_LISTED = "no list names it"
 Pair = tuple[str, str]  # the paths of a picture and its mask, relative to the folder
 
 
@@ -95,6 +98,22 @@ class Masks:
             ]
         )
 
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return the files in both folders that are no pictures, and with lists the pictures that none names."""
+        folder, p = self._folder(), self.params
+        used = {path for of_role in self._pairs().values() for pair in of_role for path in pair}
+        inner = [folder / name for name in (p.images, p.masks)]
+        paths = [
+            path.relative_to(folder) for one in inner if one.is_dir() for path in (one / f for f in walk(one))
+        ]
+        rest = [path for path in paths if path.as_posix() not in used]
+        return [
+            LeftOut(
+                path.as_posix(), NOT_LISTED if is_picture(path) else NO_PICTURE, ending=path.suffix.lower()
+            )
+            for path in rest
+        ]
+
     def _folder(self) -> Path:
         return existing_folder(self.params.path, "masks.path")
 
@@ -137,14 +156,11 @@ def _named(folder: Path, inner: str, parameter: str) -> dict[str, str]:
     """
     base = existing_folder(str(folder / inner), f"masks.{parameter}")
     paths: dict[str, str] = {}
-    for path in sorted(base.rglob("*")):
-        relative = path.relative_to(base)
-        if not (path.is_file() and is_picture(relative)):
-            continue
-        name = relative.with_suffix("").as_posix()
+    for relative in filter(is_picture, walk(base)):
+        name = composed(relative.with_suffix("").as_posix())
         if name in paths:
             raise UserError(f"masks.{parameter}: {base} holds '{name}' with two endings; keep one")
-        paths[name] = path.relative_to(folder).as_posix()
+        paths[name] = (base / relative).relative_to(folder).as_posix()
     if not paths:
         raise UserError(f"masks.{parameter}: {base} holds no picture")
     return paths
