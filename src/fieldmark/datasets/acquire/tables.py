@@ -28,11 +28,16 @@ class Table:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file. Raises UserError when it is not text in UTF-8."""
+    """Return the lines of a text file, with or without a byte-order mark.
+
+    Raises UserError when it is absent or not text in UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout is not complete") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8") from None
+        raise UserError(f"{path} is no text in UTF-8; save it in UTF-8, or copy it again") from None
 
 
 def read_rows(path: Path, columns: Sequence[str], before: int = 0) -> list[dict[str, str]]:

@@ -39,6 +39,14 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+def is_file(path: Path) -> bool:
+    """Say whether there is a file; a name that no disk could hold is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def require_utf8(name: str, where: str) -> None:
     """Raise UserError when `name`, found at `where`, is no text in UTF-8."""
     try:
@@ -59,14 +67,16 @@ class Places:
     def find(self, written: str) -> str:
         """Return the path, relative to `base`, of the file that a list writes as `written`.
 
-        It may be written with backslashes, with the name of `base` before it, or in another form of Unicode. Where
-        there is no such file, the path is returned as it is written, without "." and "..".
+        It may be written with backslashes, with the name of `base` before it, or in another form of Unicode; and a
+        mirror may ship it one folder deeper, in a folder of the same name as `base`. Where there is no such file, the
+        path is returned as it is written, without "." and "..".
         """
         plain = posixpath.normpath(written)
         slashes = posixpath.normpath(written.replace("\\", "/"))
-        for path in (plain, slashes):
-            for known in (path, path.removeprefix(f"{self.base.name}/")):
-                if not _leads_out(known) and (self.base / known).is_file():
+        for path in (path for path in (plain, slashes) if not _leads_out(path)):
+            short = path.removeprefix(f"{self.base.name}/")
+            for known in (path, short, f"{self.base.name}/{short}"):
+                if is_file(self.base / known):
                     return known
                 if composed(known) in self._composed:
                     return self._composed[composed(known)]

@@ -17,7 +17,7 @@ from fieldmark.datasets.acquire.listing import (
     write_listing,
 )
 from fieldmark.datasets.acquire.records import LeftOut, Record
-from fieldmark.datasets.acquire.walking import Places, composed, inner_folders, walk
+from fieldmark.datasets.acquire.walking import Places, composed, inner_folders, is_file, walk
 
 SEPARATOR = ";"  # between the labels of a picture with several
 SPLITS = ("train", "test", "val", "query", "gallery")
@@ -154,7 +154,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     for number, row in enumerate(rows, start=2):
         if BEYOND in row:
             raise UserError(
-                f"{path}: row {number} has more values than the header has columns: {', '.join(row[BEYOND])[:60]}; "
+                f"{path}: row {number} has more values than the header has columns: {few(row[BEYOND])}; "
                 'put a value that holds a comma between quotes, as in "Heron, grey"'
             )
     if not rows:
@@ -166,9 +166,7 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
     wanted = ("path",) if "labels" in columns else ("path", "label")
     missing = [column for column in wanted if column not in columns]
     if missing:
-        raise UserError(
-            f"{path} has no column '{missing[0]}'; its columns are {', '.join(columns) or 'none'}"
-        )
+        raise UserError(f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}")
     if {"label", "labels"} <= set(columns):
         raise UserError(f"{path} has the columns 'label' and 'labels'; keep the one that says what to learn")
 
@@ -180,7 +178,7 @@ def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
     twice = [picture for picture, count in Counter(pictures).items() if count > 1]
     if twice:
         raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
-    absent = [picture for picture in pictures if not (folder / picture).is_file()]
+    absent = [picture for picture in pictures if not is_file(folder / picture)]
     if absent:
         raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
 
@@ -202,6 +200,6 @@ def _split(row: dict[str, str], number: int, path: Path) -> str | None:
     split = (row.get("split") or "").strip()
     if split and split not in SPLITS:
         raise UserError(
-            f"{path}: row {number} has the split '{split}'; it may be {', '.join(SPLITS)} or empty"
+            f"{path}: row {number} has the split {split[:60]!r}; it may be {', '.join(SPLITS)} or empty"
         )
     return split or None

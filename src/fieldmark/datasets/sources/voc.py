@@ -3,6 +3,7 @@
 The photographs are from Flickr, for research. With `lists`, the long-tailed set VOC-LT.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -26,6 +27,9 @@ ARCHIVES = {  # size in bytes, MD5
 }
 NOT_IN_LISTS = "voc2007/VOCtrainval_06-Nov-2007.tar"
 SETS = (("VOC2007", "trainval", "train"), ("VOC2012", "trainval", "train"), ("VOC2007", "test", "test"))
+DECLARATION = re.compile(
+    rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']"""
+)
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -93,17 +97,35 @@ SOURCE = Voc
 
 def read_objects(path: Path) -> tuple[str, ...]:
     """Return the names of the objects of an annotation, sorted. Raises UserError when it cannot be read."""
-    try:
-        tree = ElementTree.parse(path)  # noqa: S314 (the user's own files; expat limits entities)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
-    except ElementTree.ParseError as error:
-        raise UserError(f"{path} is no annotation in XML: {error}") from None
+    tree = _parsed(path)
+    if tree.tag != "annotation":
+        raise UserError(
+            f"{path} is no annotation of VOC: it begins with <{tree.tag[:40]}>, not with <annotation>"
+        )
     names = {(element.findtext("name") or "").strip() for element in tree.iter("object")}
+    if "" in names:
+        raise UserError(f"{path} holds an object without a name; add it, or remove the object")
     unknown = sorted(names - set(CLASSES))
     if unknown:
-        raise UserError(f"{path} names the object '{unknown[0]}', which is none of VOC's 20 classes")
+        raise UserError(f"{path} names the object {unknown[0][:60]!r}, which is none of VOC's 20 classes")
     return tuple(sorted(names))
+
+
+def _parsed(path: Path) -> ElementTree.Element:
+    """Parse an annotation in whatever encoding it declares: expat alone knows few of them."""
+    try:
+        data = path.read_bytes()
+        declared = DECLARATION.match(data)
+        content = data.decode(declared[1].decode("ascii")).lstrip("\ufeff \t\r\n") if declared else data
+        return ElementTree.fromstring(content)  # noqa: S314 (the user's own files; expat limits entities)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
+    except (UnicodeError, LookupError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read in the encoding that it declares: {error}; save it in UTF-8"
+        ) from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path} is no annotation in XML: {error}") from None
 
 
 def _record(root: Path, year: str, stem: str, role: str, labels: tuple[str, ...]) -> Record:
