@@ -158,7 +158,12 @@ def test_a_category_with_blanks_around_its_name_is_one_and_that_is_said(tmp_path
     [
         ("annotations", "bbox", [], r"'bbox' of annotation 1 \(id 71\) should be four numbers, it is \[\]"),
         ("annotations", "bbox", None, "'bbox' of annotation 1 .* should be four numbers, it is null"),
-        ("annotations", "category_id", 999, r"'category_id' of annotation 1 \(id 71\) is 999, which is none"),
+        (
+            "annotations",
+            "category_id",
+            999,
+            r"'category_id' of annotation 1 \(id 71\) is '999', which is none",
+        ),
         ("annotations", "area", float("nan"), "'area' of annotation 1 .* should be a number, it is nan"),
         ("annotations", "image_id", [1], r"'image_id' of annotation 1 .* should be an id, .* it is \[1\]"),
         ("images", "file_name", 5, "'file_name' of image 1 .* should be a text, it is 5"),

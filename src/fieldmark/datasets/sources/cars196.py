@@ -130,7 +130,7 @@ def _whole(row: Any, field: str, path: Path) -> int:
         raise UserError(f"{path}: the annotations have no '{field}'; it is not the published file")
     try:
         return int(scalar(row[field], path))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(
             f"{path}: '{field}' of a picture is {row[field]!r:.40}, it should be a number"
         ) from None

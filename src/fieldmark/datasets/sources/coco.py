@@ -173,7 +173,7 @@ def _labels(content: dict[str, Any], files: Mapping[str, str], path: Path) -> di
         category = entry.identity("category_id")
         if category not in names:
             raise UserError(
-                f"{path}: 'category_id' of {entry.place} is {category:.60}, which is none of the file's categories; "
+                f"{path}: 'category_id' of {entry.place} is {category!r:.60}, which is none of the file's categories; "
                 "mend it, or remove the annotation"
             )
         picture, area, box = entry.identity("image_id"), entry.number_of("area"), entry.box("bbox")
@@ -183,16 +183,23 @@ def _labels(content: dict[str, Any], files: Mapping[str, str], path: Path) -> di
             thin += 1
     if thin:
         log.info("%s: %d annotations have no area and do not count", path, thin)
+    if not labels:
+        log.warning("%s: no annotation has an area, so no picture has a label", path)
     _warn_of_unlisted(labels.keys() - files.keys(), path)
     return labels
 
 
 def _sentences(path: Path, files: Mapping[str, str]) -> dict[str, list[str]]:
     sentences: defaultdict[str, list[str]] = defaultdict(list)
+    blank = 0
     for entry in entries(read_object(path), "annotations", "caption", path):
         picture, text = entry.identity("image_id"), " ".join(entry.text("caption").split())
         if text:
             sentences[picture].append(text)
+        else:
+            blank += 1
+    if blank or not sentences:
+        log.warning("%s: %d captions are blank, and %d pictures have captions", path, blank, len(sentences))
     _warn_of_unlisted(sentences.keys() - files.keys(), path)
     return sentences
 
@@ -212,7 +219,7 @@ def _of_lists(
     for role, labels in lists.items():
         for key, listed in published.named(labels, names).items():
             if key not in known:
-                raise UserError(f"the list of {COCO_LT.name} names {key}, which the annotations lack")
+                raise UserError(f"the list of {COCO_LT.name} names {few([key])}, which the annotations lack")
             record = known[key]
             differing += record.labels != listed
             records.append(replace(record, split=role, labels=listed))

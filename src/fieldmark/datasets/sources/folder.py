@@ -1,6 +1,7 @@
 """A folder with the user's photographs: one folder per class, or a CSV with path, label or labels, and split."""
 
 import csv
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from fieldmark.datasets.acquire.records import LeftOut, Record
 from fieldmark.datasets.acquire.walking import Places, composed, inner_folders, is_file, walk
 
 SEPARATOR = ";"  # between the labels of a picture with several
+log = logging.getLogger(__name__)
 SPLITS = ("train", "test", "val", "query", "gallery")
 BEYOND = "values beyond the last column"
 
@@ -126,6 +128,9 @@ def _from_csv(folder: Path, name: str) -> list[Record]:
     places = Places(folder)
     pictures = [places.find(row["path"].strip()) for row in rows]
     _check_paths(pictures, folder, path)
+    bare = sum(not (row.get("split") or "").strip() for row in rows)
+    if 0 < bare < len(rows):
+        log.warning("%s: %d of %d rows have no split", path, bare, len(rows))
     return [
         Record(
             id=picture,
@@ -142,7 +147,7 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     """Read the CSV into one dict per row. Raises UserError when columns or values are missing."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="", restkey=BEYOND)
+            reader = csv.DictReader(stream, restkey=BEYOND)
             columns = [column.strip() for column in reader.fieldnames or []]
             reader.fieldnames = columns
             rows = list(reader)
@@ -152,6 +157,11 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
     _check_columns(columns, path)
     for number, row in enumerate(rows, start=2):
+        short = [column for column, value in row.items() if value is None]
+        if short:
+            raise UserError(
+                f"{path}: row {number} has no {short[0]}; it has fewer values than the header has columns"
+            )
         if BEYOND in row:
             raise UserError(
                 f"{path}: row {number} has more values than the header has columns: {few(row[BEYOND])}; "
