@@ -4,8 +4,10 @@ from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.reading import DatasetResult
 
 
-def details(**summary):
-    view = dataset_view(DatasetResult(name="photos", summary=summary, validation={}, figures=[]))
+def details(validation=None, **summary):
+    view = dataset_view(
+        DatasetResult(name="photos", summary=summary, validation=validation or {}, figures=[])
+    )
     return dict(view.details)
 
 
@@ -30,3 +32,10 @@ def test_files_seen_used_and_left_out_by_reason_and_class():
 def test_where_nothing_was_left_out_one_row_says_so():
     assert details(pictures=10) == {"files": "10 seen, 10 used, 0 left out"}
     assert details() == {}
+
+
+def test_pictures_that_take_no_part_in_a_split_are_said():
+    validation = {"left_out": {"retrieval": {"pictures": 3, "copies": 2, "ids": ["a.jpg", "b.jpg"]}}}
+    assert details(validation)["no part in retrieval"] == (
+        "3 pictures, of which 2 equal one in another role of the source's split: a.jpg, b.jpg"
+    )

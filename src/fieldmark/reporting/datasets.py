@@ -79,7 +79,10 @@ def dataset_view(result: DatasetResult) -> DatasetView:
     return DatasetView(
         name=result.name,
         facts=facts,
-        details=_details(summary, _mapping(validation.get("balance"))),
+        details=[
+            *_details(summary, _mapping(validation.get("balance"))),
+            *_absent(_mapping(validation.get("left_out"))),
+        ],
         frequencies=_frequencies(validation),
         roles=_roles(_mapping(validation.get("splits"))),
         checks=checks,
@@ -120,6 +123,19 @@ def _left_out(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     lost = [str(name) for name in _list(summary.get("lost_classes"))]
     if lost:
         rows.append(("classes without a picture left", ", ".join(lost)))
+    return rows
+
+
+def _absent(splits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which pictures take no part in a split: those equal to one in another role count there."""
+    rows = []
+    for name, value in sorted(splits.items()):
+        facts = _mapping(value)
+        text = f"{plain(facts.get('pictures', 0))} pictures"
+        if facts.get("copies"):
+            named = ", ".join(map(str, _list(facts.get("ids"))))
+            text += f", of which {plain(facts['copies'])} equal one in another role of the source's split: {named}"
+        rows.append((f"no part in {name}", text))
     return rows
 
 

@@ -167,3 +167,19 @@ def test_a_damaged_annotation_is_one_line(tmp_path, twin, data, message):
     rewrite(twin, data)
     with refused("2007_trainval_0.xml .*" + message):
         records_of(tmp_path, path=str(twin))
+
+
+def test_archives_that_a_mirror_ships_in_folders_of_their_own_are_all_read(tmp_path, twin):
+    expected = [one.id for one in records_of(tmp_path, path=str(twin))]
+    for year in ("VOC2007", "VOC2012"):
+        place = twin / f"{year}_archive" / "VOCdevkit"
+        place.mkdir(parents=True)
+        (twin / "VOCdevkit" / year).rename(place / year)
+    (twin / "VOCdevkit").rmdir()
+    assert [one.id for one in records_of(tmp_path, path=str(twin))] == expected
+
+
+def test_a_set_that_is_not_there_is_said(tmp_path, twin, caplog):
+    (twin / "VOCdevkit/VOC2007/ImageSets/Main/test.txt").unlink()
+    assert len(records_of(tmp_path, path=str(twin))) == 6
+    assert "0 pictures of VOC2007 test, the published list has 4952" in caplog.text

@@ -42,7 +42,9 @@ def official_layout(outer: Path, inner: str, needed: Sequence[str], title: str) 
 
     Mirrors ship data sets a folder or two deeper. Raises UserError when one of `needed` (files or folders) is missing.
     """
-    below = (folder for folder in (outer / inner, outer, *_below(outer)) if (folder / needed[0]).exists())
+    below = (
+        folder for folder in (outer / inner, outer, *folders_below(outer)) if (folder / needed[0]).exists()
+    )
     folder = next(below, outer)
     for name in needed:
         if not (folder / name).exists():
@@ -50,7 +52,8 @@ def official_layout(outer: Path, inner: str, needed: Sequence[str], title: str) 
     return folder
 
 
-def _below(outer: Path) -> list[Path]:
+def folders_below(outer: Path) -> list[Path]:
+    """Return the folders in `outer` and those in them, the upper ones first."""
     first = [outer / name for name in inner_folders(outer)]
     return first + [folder / name for folder in first for name in inner_folders(folder)]
 

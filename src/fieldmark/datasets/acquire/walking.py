@@ -68,14 +68,14 @@ class Places:
         """Return the path, relative to `base`, of the file that a list writes as `written`.
 
         It may be written with backslashes, with the name of `base` before it, or in another form of Unicode; and a
-        mirror may ship it one folder deeper, in a folder of the same name as `base`. Where there is no such file, the
-        path is returned as it is written, without "." and "..".
+        mirror may ship it one folder deeper, in a folder of the same name as the first one or as `base`. Where there
+        is no such file, the path is returned as it is written, without "." and "..".
         """
         plain = posixpath.normpath(written)
         slashes = posixpath.normpath(written.replace("\\", "/"))
         for path in (path for path in (plain, slashes) if not _leads_out(path)):
             short = path.removeprefix(f"{self.base.name}/")
-            for known in (path, short, f"{self.base.name}/{short}"):
+            for known in (path, short, f"{self.base.name}/{short}", _deeper(path)):
                 if is_file(self.base / known):
                     return known
                 if composed(known) in self._composed:
@@ -87,6 +87,12 @@ class Places:
         """The paths on disk by their composed form, where the two differ or the path is no plain ASCII."""
         paths = (path.as_posix() for path in walk(self.base))
         return {composed(path): path for path in paths if not path.isascii()}
+
+
+def _deeper(path: str) -> str:
+    """Return the path with its first folder twice, as archives unpacked into a folder of their own name have it."""
+    first, slash, rest = path.partition("/")
+    return f"{first}/{first}/{rest}" if slash else path
 
 
 def _leads_out(path: str) -> bool:

@@ -13,6 +13,7 @@ from fieldmark.datasets.checking.facts import (
     class_balance,
     has_labels,
     label_balance,
+    left_out,
     longtail_facts,
     manifest_facts,
     split_facts,
@@ -34,6 +35,7 @@ from great_expectations.data_context.types import base as gx_base  # noqa: E402
 gxe: Any = gx.expectations
 
 NAMED = 5  # how many offending pictures are named per failed expectation
+WHOLE = ("retrieval", "classification", "dense")  # kinds of splits in which every picture should take part
 BOX_TOLERANCE = 1e-3  # pixels: rounding of a scaled box
 _LABELS = ("labels are the indices of the sorted class names", "labels are left to the manifest")
 log = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ def validate(
     """Check a prepared data set and its splits; return a report that depends on nothing else.
 
     The report lists every expectation with its outcome, and the class balance of the data set and of every role;
-    for a long-tailed split it also lists the classes of head, middle and tail. Raises UserError when a critical
+    for a long-tailed split it also lists the classes of head, middle and tail, and for splits that should take every
+    picture what takes no part. Raises UserError when a critical
     expectation fails, naming it and the first offending pictures. Duplicates within a role and labels that are
     never trained on are only warnings in the report.
     """
@@ -76,7 +79,9 @@ def validate(
     }
     tailed = [name for name in splits if split_params[name].kind == "longtail"]
     groups = {name: _frequency_groups(splits[name], manifest, split_params[name]) for name in tailed}
-    return {**report, "groups": groups} if groups else report
+    absent = {name: left_out(splits[name], manifest) for name in splits if split_params[name].kind in WHOLE}
+    absent = {name: facts for name, facts in absent.items() if facts}
+    return {**report, **({"groups": groups} if groups else {}), **({"left_out": absent} if absent else {})}
 
 
 def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) -> Suite:

@@ -18,6 +18,7 @@ from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.base.progress import progress
 from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.acquire.walking import require_utf8
 from fieldmark.datasets.data.packed.manifest import write_manifest
 from fieldmark.datasets.data.packed.store import MASK_NAMES, StoreWriter
 from fieldmark.datasets.preparing.accounts import Account, accounts_of, lost_classes, say
@@ -158,6 +159,7 @@ def _rejected(record: Record, error: BadImageError) -> Row:
 def _unique(records: Iterable[Record]) -> Iterator[Record]:
     seen: set[str] = set()
     for record in records:
+        require_utf8(record.id, "the source")
         if record.id in seen:
             raise UserError(f"the source names the picture '{record.id}' twice; every id must occur once")
         seen.add(record.id)

@@ -14,7 +14,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire import published
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import existing_folder, few, require_pictures
+from fieldmark.datasets.acquire.listing import existing_folder, few, folders_below, require_pictures
 from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
 from fieldmark.datasets.acquire.published import VOC_LT
 from fieldmark.datasets.acquire.records import Record
@@ -70,13 +70,16 @@ class Voc(LongTailable):
                 unpack(archive, folder / archive.stem)
 
     def _roots(self, raw: Path) -> list[Path]:
-        """Return the folders that hold VOC2007 or VOC2012. Raises UserError when there is none."""
+        """Return the folders that hold VOC2007 or VOC2012, up to two levels down. Raises UserError without one."""
         if self.params.path is None:
             return sorted(raw.glob("*/VOCdevkit"))
         folder = existing_folder(self.params.path, "voc.path")
-        for root in (folder / "VOCdevkit", folder):
-            if any((root / year / "JPEGImages").is_dir() for year, _, _ in SETS):
-                return [root]
+        for roots in ([folder / "VOCdevkit"], [folder], folders_below(folder)):
+            holding = [
+                root for root in roots if any((root / year / "JPEGImages").is_dir() for year, _, _ in SETS)
+            ]
+            if holding:
+                return holding
         raise UserError(f"{folder} is not Pascal VOC in its official layout: VOC2007 or VOC2012 is missing")
 
     def _read(self, raw: Path) -> list[Record]:
