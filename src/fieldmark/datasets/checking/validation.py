@@ -70,7 +70,9 @@ def validate(
         _stop_on_failure(columns)
         kind = split_params[name].kind
         facts = longtail_facts(split, manifest) if kind == "longtail" else split_facts(split, manifest, kind)
-        outcomes += columns + _run(tables, f"split {name}", facts, split_suite(kind, set(split["role"])))
+        outcomes += columns + _run(
+            tables, f"split {name}", facts, split_suite(split_params[name], set(split["role"]))
+        )
     _stop_on_failure(outcomes)
     report = {
         "expectations": outcomes,
@@ -116,8 +118,9 @@ def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) ->
     return suite
 
 
-def split_suite(kind: str, roles: set[str]) -> Suite:
-    """Return what is expected of the columns of `split_facts` for a split of this kind with these roles."""
+def split_suite(params: SplitParams, roles: set[str]) -> Suite:
+    """Return what is expected of the columns of `split_facts` for a split of these parameters with these roles."""
+    kind, leaks = params.kind, "warning" if params.copies == "keep" else "critical"
     tested = ["query", "gallery"] if "query" in roles else ["test"]
     suite = {
         "every picture occurs once": _unique("id"),
@@ -128,7 +131,7 @@ def split_suite(kind: str, roles: set[str]) -> Suite:
             column="role", value_set=["train", *tested]
         ),
         _LABELS[kind == "longtail"]: _between("label_error", 0, 0),
-        "no picture's content has two roles": _between("content_roles", 1, 1),
+        "no picture's content has two roles": _between("content_roles", 1, 1, severity=leaks),
     }
     if kind == "retrieval":
         suite["no class is both in train and in the test"] = _between("class_sides", 1, 1)
