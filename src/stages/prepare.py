@@ -11,8 +11,9 @@ from fieldmark.datasets.preparing.prepare import prepare
 
 def main(name: str, configuration: Configuration) -> None:
     dataset = configuration.item("datasets", name, DatasetParams)
-    records = dataset.open_source().records(Path("data/raw") / name)
-    prepare(records, Path("data/prepared") / name, dataset)
+    source = dataset.open_source()
+    records = source.records(Path("data/raw") / name)
+    prepare(records, Path("data/prepared") / name, dataset, left_out=source.left_out())
 
 
 if __name__ == "__main__":

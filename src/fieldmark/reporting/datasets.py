@@ -8,7 +8,8 @@ from fieldmark.reporting.formatting import plain
 from fieldmark.reporting.reading import DatasetResult
 
 FACTS = ("pictures", "classes", "groups", "captions", "boxes", "masks")
-NAMED = 3
+NAMED = 3  # groups of equal pictures
+SHOWN = 12  # reasons why files were left out, each for one class
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def dataset_view(result: DatasetResult) -> DatasetView:
     return DatasetView(
         name=result.name,
         facts=facts,
-        details=_details(summary, _mapping(validation.get("balance"))),
+        details=[
+            *_details(summary, _mapping(validation.get("balance"))),
+            *_absent(_mapping(validation.get("left_out"))),
+        ],
         frequencies=_frequencies(validation),
         roles=_roles(_mapping(validation.get("splits"))),
         checks=checks,
@@ -98,10 +102,48 @@ def _details(summary: Mapping[str, Any], balance: Mapping[str, Any]) -> list[tup
         rows.append(("labels per picture", f"{balance['labels_per_picture']:.2f}"))
         rows.append(("pictures without a label", plain(balance.get("unlabelled", "–"))))
     groups = [" = ".join(map(str, _list(group))) for group in _list(summary.get("duplicates"))]
+    rows += _left_out(summary)
     if groups:
         more = f"; and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
         rows.append(("equal pictures", "; ".join(groups[:NAMED]) + more))
     return rows
+
+
+def _left_out(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how many files were seen and used, why the others were not, and which classes went with them."""
+    accounts = [_mapping(one) for one in _list(summary.get("left_out"))]
+    if "pictures" not in summary:
+        return []
+    total = sum(int(one.get("files", 0)) for one in accounts)
+    used = int(summary["pictures"])
+    rows = [("files", f"{plain(used + total)} seen, {plain(used)} used, {plain(total)} left out")]
+    if accounts:
+        more = f"; and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
+        rows.append(("left out", "; ".join(map(_account, accounts[:SHOWN])) + more))
+    lost = [str(name) for name in _list(summary.get("lost_classes"))]
+    if lost:
+        rows.append(("classes without a picture left", ", ".join(lost)))
+    return rows
+
+
+def _absent(splits: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return which pictures take no part in a split: those equal to one in another role count there."""
+    rows = []
+    for name, value in sorted(splits.items()):
+        facts = _mapping(value)
+        text = f"{plain(facts.get('pictures', 0))} pictures"
+        if facts.get("copies"):
+            named = ", ".join(map(str, _list(facts.get("ids"))))
+            text += f", of which {plain(facts['copies'])} equal one in another role of the source's split: {named}"
+        rows.append((f"no part in {name}", text))
+    return rows
+
+
+def _account(one: Mapping[str, Any]) -> str:
+    endings = ", ".join(f"{plain(count)} {ending}" for ending, count in _mapping(one.get("endings")).items())
+    of_class = f" of {one['class']}" if one.get("class") else ""
+    text = f"{plain(one.get('files', 0))}{of_class}: {one.get('reason', 'no reason given')}"
+    return f"{text} ({endings})" if endings else text
 
 
 def _frequencies(validation: Mapping[str, Any]) -> list[Frequencies]:

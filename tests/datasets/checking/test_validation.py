@@ -197,3 +197,28 @@ def test_only_validation_pays_for_great_expectations():
         "sys.exit('great_expectations' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_copies_that_a_split_leaves_out_stand_in_the_report(frame):
+    roles = {key: "train" if key[0] in "ab" else "test" for key in frame["id"]}
+    frame = frame.assign(split=frame["id"].map(roles))
+    kinds = {"retrieval": SplitParams(dataset="d", kind="retrieval", by="source")}
+    whole = {"retrieval": make_split(frame, kinds["retrieval"])}
+    assert "left_out" not in validate(frame, dataset(), whole, kinds)
+    frame.loc[frame["id"] == "a/3", "sha256"] = "content of c/10"
+    splits = {"retrieval": make_split(frame, kinds["retrieval"])}
+    report = validate(frame, dataset(), splits, kinds)
+    assert report["left_out"] == {"retrieval": {"pictures": 1, "copies": 1, "ids": ["a/3"]}}
+
+
+def test_a_published_protocol_can_keep_its_copies_with_a_warning(frame):
+    roles = {key: "train" if key[0] in "ab" else "test" for key in frame["id"]}
+    frame = frame.assign(split=frame["id"].map(roles))
+    frame.loc[frame["id"] == "a/3", "sha256"] = "content of c/10"
+    kept = SplitParams(dataset="d", kind="retrieval", by="source", copies="keep")
+    split = make_split(frame, kept)
+    assert len(split) == len(frame)
+    report = validate(frame, dataset(), {"retrieval": split}, {"retrieval": kept})
+    failed = [(one["expectation"], one["severity"]) for one in report["expectations"] if not one["success"]]
+    assert ("no picture's content has two roles", "warning") in failed
+    assert "left_out" not in report

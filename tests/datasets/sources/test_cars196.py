@@ -139,3 +139,17 @@ def test_the_twin_runs_from_fetch_to_validation(tmp_path, together):
     retrieval = splits["retrieval"].groupby("role")["class_name"].unique()
     assert [name[:3] for name in retrieval["train"]] == ["001", "002"]
     assert splits["classification"]["role"].value_counts().to_dict() == {"train": 12, "test": 8}
+
+
+def test_a_mirrors_layout_with_more_levels_is_read(tmp_path, separate):
+    expected = len(records_of(tmp_path, str(separate)))
+    for name in ("cars_train", "cars_test"):
+        (separate / name).rename(separate / "inner")
+        (separate / name).mkdir()
+        (separate / "inner").rename(separate / name / name)
+    (separate.parent / "kaggle").mkdir()
+    separate.rename(separate.parent / "kaggle" / "cars")
+    records = records_of(tmp_path, str(separate.parent))
+    assert len(records) == expected
+    assert records[0].id == "cars_train/cars_train/00001.jpg"
+    assert all(record.image.is_file() for record in records)

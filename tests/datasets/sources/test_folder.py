@@ -1,7 +1,9 @@
+import json
 import os
+import unicodedata
 
 import pytest
-from support.pictures import dataset, encoded, noise
+from support.pictures import dataset, encoded, noise, write_picture
 from support.sources import fetched, refused
 
 from fieldmark.base.errors import UserError
@@ -141,3 +143,94 @@ def test_an_unreadable_picture_is_named_with_its_path(photos):
     (photos / "owl" / "1.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"photos/owl/1\.png: the file is empty"):
         prepare(records_of(photos), photos.parent / "out", dataset())
+
+
+def prepared_summary(photos, csv=None, **params):
+    source = Folder(FolderParams(path=str(photos), csv=csv))
+    raw, out = photos.parent / "raw", photos.parent / "out"
+    prepare(fetched(source, raw), out, dataset(**params), left_out=source.left_out())
+    return json.loads((out / "summary.json").read_text())
+
+
+def test_class_folders_that_are_links_are_followed(photos):
+    (photos / "wren").rename(photos.parent / "wren")
+    (photos / "wren").symlink_to(photos.parent / "wren")
+    assert [record.id for record in records_of(photos)] == ["owl/1.png", "wren/a.JPG", "wren/b.jpg"]
+
+
+def test_dangling_links_count_against_the_budget_by_name(photos):
+    for name in ("a.JPG", "b.jpg"):
+        (photos / "wren" / name).unlink()
+        (photos / "wren" / name).symlink_to(photos.parent / "annex" / name)
+    with refused(r"2 of 3 pictures cannot be used .*wren/a\.JPG: cannot be read: No such file"):
+        prepared_summary(photos)
+    assert prepared_summary(photos, bad_images=2)["lost_classes"] == ["wren"]
+
+
+def test_classes_without_a_usable_picture_are_named_with_reason_and_endings(photos, caplog):
+    caplog.set_level("INFO")
+    for place in ("heron/1.heic", "heron/2.HEIC", "heron/3.mov", "wren/c.cr2"):
+        (photos / place).parent.mkdir(exist_ok=True)
+        (photos / place).write_bytes(b"x")
+    (photos / "stork").mkdir()
+    (photos / "crane").symlink_to(photos.parent / "nowhere")
+    (photos / "owl" / "1.png").write_bytes(b"")
+    (photos / "notes.txt").write_text("no class")
+    summary = prepared_summary(photos, bad_images=1)
+    assert summary["lost_classes"] == ["crane", "heron", "owl", "stork"]
+    assert {"reason": "no picture by its ending", "class": "heron", "files": 3,
+            "endings": {".heic": 2, ".mov": 1}} in summary["left_out"]  # fmt: skip
+    assert sum(one["files"] for one in summary["left_out"]) == 8
+    text = caplog.text
+    assert "10 files seen, 2 used, 8 left out: 5 x no picture by its ending" in text
+    assert "no picture is left of the class heron: 3 x no picture by its ending (2 .heic, 1 .mov)" in text
+    assert "no picture is left of the class stork: 1 x the folder is empty" in text
+    assert "no picture is left of the class crane: 1 x a link that leads nowhere" in text
+    assert "no picture is left of the class owl: 1 x the file is empty (1 .png)" in text
+
+
+def test_where_all_is_used_one_line_says_so_and_the_summary_has_no_more_to_say(photos, caplog):
+    caplog.set_level("INFO")
+    assert "left_out" not in prepared_summary(photos)
+    assert "3 files seen, 3 used, 0 left out" in caplog.text
+
+
+def test_pictures_that_the_csv_does_not_name_are_counted(photos):
+    (photos / "labels.csv").write_text("path,label\nwren/a.JPG,wren\nowl/1.png,owl\n")
+    [left] = prepared_summary(photos, "labels.csv")["left_out"]
+    assert (left["reason"], left["files"], left["endings"]) == ("labels.csv does not name it", 1, {".jpg": 1})
+
+
+def test_a_label_with_an_unquoted_comma_is_refused_by_its_row(photos):
+    with refused(
+        r"labels.csv: row 3 has more values than the header has columns: grey; put .* between quotes"
+    ):
+        write_csv(photos, "path,label\nwren/a.JPG,wren\nowl/1.png,Heron,grey\n")
+    records = write_csv(photos, 'path,label\nowl/1.png,"Heron, grey"\n')
+    assert records[0].class_name == "Heron, grey"
+
+
+def test_the_names_of_columns_may_have_blanks_around_them(photos):
+    assert write_csv(photos, "path, label\nowl/1.png,owl\n")[0].class_name == "owl"
+
+
+def test_names_decomposed_by_a_mac_match_the_csv_and_are_one_class(photos):
+    composed = "m\u00f6we"
+    decomposed = unicodedata.normalize("NFD", composed)
+    for number, name in enumerate((composed, decomposed)):
+        write_picture(photos / name / f"{number}.jpg", number)
+    assert {record.class_name for record in records_of(photos)} == {"owl", "wren", composed}
+    records = write_csv(photos, f"path,label\n{composed}/1.jpg,{composed}\n{composed}/0.jpg,{decomposed}\n")
+    assert [record.id for record in records] == [f"{decomposed}/1.jpg", f"{composed}/0.jpg"]
+    assert {record.class_name for record in records} == {composed}
+
+
+def test_a_csv_from_windows_matches(photos):
+    text = "path,label\r\nwren\\a.JPG,wren\r\nphotos\\owl\\1.png,owl\r\n"
+    assert [record.id for record in write_csv(photos, text)] == ["wren/a.JPG", "owl/1.png"]
+
+
+def test_a_name_that_is_not_utf8_is_refused_in_one_line(photos):
+    (photos / "wren" / os.fsdecode(b"\xe9.jpg")).write_bytes(encoded(noise(5)))
+    with refused("is not in UTF-8; rename it"):
+        records_of(photos)

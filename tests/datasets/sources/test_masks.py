@@ -165,6 +165,45 @@ def test_a_wrong_list_is_one_line(photos, text, message):
         records_of(photos, lists={"train": "none.txt"})
 
 
+@pytest.fixture
+def binary(tmp_path):
+    """Masks in black and white: the values are 0 and 255."""
+    for number in range(4):
+        place = f"images/{number}.jpg", f"masks/{number}.png"
+        write_pair(tmp_path / "binary", *place, number, (0, 255, 255, 0))
+    return {"path": str(tmp_path / "binary"), "labels": ["ground", "bird"]}
+
+
+def test_a_label_without_a_pixel_is_refused_with_the_values_that_there_are(tmp_path, binary):
+    params = dataset("masks", binary)
+    records = fetched(params.open_source(), tmp_path / "raw")
+    with refused(
+        "label 'bird': the masks hold the values 0, 255, of which 255 means no label; .* masks.values"
+    ):
+        prepared(tmp_path, params, records)
+    assert not (tmp_path / "out").exists()
+
+
+def test_masks_in_black_and_white_have_the_labels_that_their_values_are_given(tmp_path, binary):
+    params = dataset("masks", {**binary, "values": [0, 255]})
+    _, store = prepared(tmp_path, params, fetched(params.open_source(), tmp_path / "raw"))
+    assert store.mask(0).tolist() == quarters((0, 1, 1, 0)).tolist()
+    assert store.mask_names == ("ground", "bird")
+
+
+def test_values_name_labels_ignored_ones_have_none_and_others_are_refused():
+    labels = MaskLabels.of_values(["sky", "bird"], [7, 255], ignored=(3,))
+    assert [labels.stored[value] for value in (7, 255, 3)] == [0, 1, 255]
+    assert labels.stored[0] == 2  # beyond the names
+    assert MaskLabels.of_values(["sky", "bird"], [7, 9], ignored=()).stored[255] == 255
+
+
+@pytest.mark.parametrize("values", [[0], [0, 0, 1], [0, 1, 9], [0, 1, 256]])
+def test_values_are_one_for_each_label_and_none_is_ignored(photos, values):
+    with refused("values"):
+        params_for(photos, values=values)
+
+
 def test_settings_are_checked(photos):
     with pytest.raises(UserError, match="there is no folder"):
         records_of(photos, images="pictures")

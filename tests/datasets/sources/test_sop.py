@@ -132,3 +132,9 @@ def test_the_twin_runs_from_fetch_to_validation(tmp_path, twin):
     split = splits["r"]
     assert split.groupby("role")["class_name"].nunique().to_dict() == {"train": 2, "test": 2}
     assert split["label"].tolist() == [0, 0, 0, 1, 1, 0, 0, 1, 1, 1]  # counted separately in train and test
+
+
+def test_a_mirrors_layout_two_levels_down_is_read(tmp_path, twin):
+    (twin.parent / "kaggle").mkdir()
+    twin.rename(twin.parent / "kaggle" / "archive")
+    assert len(records_of(tmp_path, str(twin.parent))) == 10

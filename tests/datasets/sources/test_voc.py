@@ -92,7 +92,7 @@ def test_downloaded_lists_must_be_the_published_ones(tmp_path, twin, monkeypatch
         (lambda f: (f / "VOC2007/Annotations/2007_test_0.xml").unlink(), "does not exist"),
         (
             lambda f: (f / "VOC2007/Annotations/2007_test_0.xml").write_text(
-                "<a><object><name>unicorn</name></object></a>"
+                "<annotation><object><name>unicorn</name></object></annotation>"
             ),
             "unicorn",
         ),
@@ -131,3 +131,55 @@ def test_a_changed_folder_is_noticed(tmp_path, twin):
 def test_the_block_of_params_is_checked():
     with pytest.raises(UserError, match="path"):
         dataset("voc", {"pth": "x"})
+
+
+def rewrite(twin, data):
+    (twin / "VOCdevkit/VOC2007/Annotations/2007_trainval_0.xml").write_bytes(data)
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "shift_jis", "latin-1", "utf-8", "utf-16", "utf-8-sig"])
+def test_an_annotation_is_read_in_the_encoding_that_it_declares(tmp_path, twin, encoding):
+    declared = encoding.removesuffix("-sig")
+    text = (
+        f'<?xml version="1.0" encoding="{declared}"?>\n<annotation><folder>{{}}</folder>'
+        "<object><name>dog</name></object></annotation>"
+    )
+    word = "caf\u00e9" if encoding == "latin-1" else "\u4e2d"
+    rewrite(twin, text.format(word).encode(encoding))
+    assert records_of(tmp_path, path=str(twin))[0].labels == ("dog",)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b'<?xml version="1.0" encoding="gb2312"?><annotation>\xff\xff</annotation>', "save it in UTF-8"),
+        (b'<?xml version="1.0" encoding="klingon"?><annotation/>', "in the encoding that it declares"),
+        (b"<html><object><name>dog</name></object></html>", "begins with <html>, not with <annotation>"),
+        (b"<annotation><object/></annotation>", "an object without a name"),
+        (
+            b"<annotation><object><name>a\nb</name></object></annotation>",
+            r"the object 'a\\nb', which is none",
+        ),
+        (b"", "is no annotation in XML"),
+    ],
+)
+def test_a_damaged_annotation_is_one_line(tmp_path, twin, data, message):
+    rewrite(twin, data)
+    with refused("2007_trainval_0.xml .*" + message):
+        records_of(tmp_path, path=str(twin))
+
+
+def test_archives_that_a_mirror_ships_in_folders_of_their_own_are_all_read(tmp_path, twin):
+    expected = [one.id for one in records_of(tmp_path, path=str(twin))]
+    for year in ("VOC2007", "VOC2012"):
+        place = twin / f"{year}_archive" / "VOCdevkit"
+        place.mkdir(parents=True)
+        (twin / "VOCdevkit" / year).rename(place / year)
+    (twin / "VOCdevkit").rmdir()
+    assert [one.id for one in records_of(tmp_path, path=str(twin))] == expected
+
+
+def test_a_set_that_is_not_there_is_said(tmp_path, twin, caplog):
+    (twin / "VOCdevkit/VOC2007/ImageSets/Main/test.txt").unlink()
+    assert len(records_of(tmp_path, path=str(twin))) == 6
+    assert "0 pictures of VOC2007 test, the published list has 4952" in caplog.text

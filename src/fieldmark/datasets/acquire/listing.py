@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.datasets.acquire.walking import inner_folders, is_file
 
 FILE = "source.json"
 PICTURE_SUFFIXES = (
@@ -19,11 +20,13 @@ PICTURE_SUFFIXES = (
     *(".ppm", ".pgm", ".avif", ".jp2", ".tga", ".ico"),
 )
 
+LONGEST = 200  # characters of a name in a message
+NO_PICTURE = "no picture by its ending"  # why a file is left out
+
 
 def is_picture(path: Path) -> bool:
-    """Say whether a relative path is that of a picture; hidden files (`._x.jpg` of macOS) are not."""
-    hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in PICTURE_SUFFIXES and not hidden
+    """Say whether a relative path is that of a picture, by its ending."""
+    return path.suffix.lower() in PICTURE_SUFFIXES
 
 
 def existing_folder(path: str, parameter: str) -> Path:
@@ -35,15 +38,24 @@ def existing_folder(path: str, parameter: str) -> Path:
 
 
 def official_layout(outer: Path, inner: str, needed: Sequence[str], title: str) -> Path:
-    """Return `outer`, or `outer/inner` where the first of `needed` lies there.
+    """Return `outer`, `outer/inner`, or the folder up to two levels below where the first of `needed` lies.
 
-    Raises UserError when one of `needed` (files or folders) is missing.
+    Mirrors ship data sets a folder or two deeper. Raises UserError when one of `needed` (files or folders) is missing.
     """
-    folder = outer / inner if (outer / inner / needed[0]).exists() else outer
+    below = (
+        folder for folder in (outer / inner, outer, *folders_below(outer)) if (folder / needed[0]).exists()
+    )
+    folder = next(below, outer)
     for name in needed:
         if not (folder / name).exists():
             raise UserError(f"{folder} is not {title} in its official layout: {name} is missing")
     return folder
+
+
+def folders_below(outer: Path) -> list[Path]:
+    """Return the folders in `outer` and those in them, the upper ones first."""
+    first = [outer / name for name in inner_folders(outer)]
+    return first + [folder / name for folder in first for name in inner_folders(folder)]
 
 
 def require_pictures(folder: Path, base: Path, relative_paths: Sequence[str], named_by: str) -> list[Path]:
@@ -60,17 +72,20 @@ def require_pictures(folder: Path, base: Path, relative_paths: Sequence[str], na
     twice = [path for path, count in Counter(relative_paths).items() if count > 1]
     if twice:
         raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {few(twice)}")
-    absent = [
-        str((base / path).relative_to(folder)) for path in relative_paths if not (base / path).is_file()
-    ]
+    absent = [str((base / path).relative_to(folder)) for path in relative_paths if not is_file(base / path)]
     if absent:
         raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}")
     return [base / path for path in relative_paths]
 
 
 def few(names: Sequence[object]) -> str:
-    """Return the first three names, as a message gives them."""
-    return ", ".join(map(str, names[:3])) + (", ..." if len(names) > 3 else "")
+    """Return the first three names, as a message gives them: in one line, and not without end."""
+    return ", ".join(map(_shown, names[:3])) + (", ..." if len(names) > 3 else "")
+
+
+def _shown(name: object) -> str:
+    text = str(name) if str(name).isprintable() else ascii(name)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def write_listing(folder: Path, files: Sequence[Path], destination: Path) -> None:
@@ -93,6 +108,14 @@ def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:
     digest = hashlib.sha256()
     count = 0
     for file in files:
-        digest.update(f"{file.as_posix()}\0{file.stat().st_size}\n".encode(errors="surrogateescape"))
+        digest.update(f"{file.as_posix()}\0{_bytes(file)}\n".encode(errors="surrogateescape"))
         count += 1
     return {"path": str(folder), "files": count, "listing_sha256": digest.hexdigest()}
+
+
+def _bytes(file: Path) -> int:
+    """Return the size of a file in bytes, -1 for a link that leads nowhere or to itself."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1

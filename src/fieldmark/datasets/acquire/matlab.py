@@ -34,6 +34,14 @@ def read_mat(path: Path, *names: str) -> list[Any]:
     return [content[name].reshape(-1) for name in names]
 
 
+def whole_numbers(values: Any, path: Path, name: str) -> list[int]:
+    """Return the values (N,) of the variable `name` as whole numbers from 1. Raises UserError for anything else."""
+    numbers = [int(value) for value in values if isinstance(value, np.number) and np.isfinite(value)]
+    if len(numbers) < len(values) or any(number < 1 for number in numbers) or (numbers != values).any():
+        raise UserError(f"{path}: '{name}' should hold whole numbers from 1; it is not the published file")
+    return numbers
+
+
 def scalar(value: Any, path: Path) -> Any:
     """Return the one element of a cell, which MATLAB wraps in arrays. Raises UserError when it is not one."""
     while isinstance(value, np.ndarray):

@@ -11,7 +11,7 @@ from fieldmark.base.files import atomic_folder
 from fieldmark.datasets.acquire.download import download_folder
 from fieldmark.datasets.acquire.listing import check_listing, existing_folder, official_layout, write_listing
 from fieldmark.datasets.acquire.published import LongTailed, fetch_lists
-from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.records import LeftOut, Record
 
 Contents = tuple[Sequence[Path], Iterable[Record]]
 
@@ -53,6 +53,10 @@ class Official(ABC):
         if self.params.path is not None:
             check_listing(folder, files, raw)
         return iter(list(records))
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return nothing: the official lists say which pictures there are."""
+        return ()
 
     @abstractmethod
     def _download(self, downloads: Path, destination: Path) -> None:
@@ -122,6 +126,10 @@ class LongTailable(ABC):
         if self.params.path is not None:
             check_listing(*self._listed(raw, records), raw / "listing")
         return iter(records)
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return nothing: the official lists say which pictures there are."""
+        return ()
 
     @abstractmethod
     def _download(self, downloads: Path, folder: Path) -> None:

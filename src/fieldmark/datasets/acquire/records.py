@@ -14,22 +14,50 @@ class MaskLabels:
     """What the values of a source's masks mean.
 
     `names` are the names of the stored values 0, 1, ...; the stored value 255 is a pixel without label. `stored`
-    says what each of the 256 values of a mask file becomes in the store; with None they stay as they are.
+    says what each of the 256 values of a mask file becomes in the store; with None they stay as they are. Where they
+    are `complete`, every label must have a pixel in some mask.
     """
 
     names: tuple[str, ...]
     stored: bytes | None = None
+    complete: bool = False
 
     @classmethod
     def skipping(cls, names: Sequence[str], ignored: Collection[int]) -> "MaskLabels":
         """Give `names` to the values that are not `ignored`, in rising order; ignored values and 255 have no label."""
         rest = [value for value in range(VALUES - 1) if value not in ignored]
-        stored = bytearray([len(names)] * VALUES)  # a value beyond the names: `prepare` refuses it
-        for value in (*ignored, NO_LABEL):
-            stored[value] = NO_LABEL
-        for label, value in enumerate(rest[: len(names)]):
-            stored[value] = label
-        return cls(tuple(names), bytes(stored))
+        labels = {value: label for label, value in enumerate(rest[: len(names)])}
+        return cls(tuple(names), _stored(len(names), labels, ignored))
+
+    @classmethod
+    def of_values(cls, names: Sequence[str], values: Sequence[int], ignored: Collection[int]) -> "MaskLabels":
+        """Give each of `names` its value, which may be 255; ignored values, and 255 without a name, have no label."""
+        return cls(
+            tuple(names), _stored(len(names), dict(zip(values, range(len(names)), strict=True)), ignored)
+        )
+
+
+def _stored(beyond: int, labels: Mapping[int, int], ignored: Collection[int]) -> bytes:
+    """Return what each value becomes; values that are neither named nor ignored become `beyond`, which is refused."""
+    stored = bytearray([beyond] * VALUES)
+    for value in (*ignored, NO_LABEL):
+        stored[value] = NO_LABEL
+    for value, label in labels.items():
+        stored[value] = label
+    return bytes(stored)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of which a source makes no record: its path, the reason as a clause, and its class where it has one.
+
+    The path is that of a folder where a whole class has no file. `ending` is the path's, for files.
+    """
+
+    path: str
+    reason: str
+    class_name: str | None = None
+    ending: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 A new source is one file in `fieldmark/datasets/sources` that defines `SOURCE`, a class of the shape of `Source`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, cast
 
 from fieldmark.base.blocks import Block, nearest
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.records import LeftOut, Record
 
 SOURCES = Path(__file__).resolve().parents[1] / "sources"
 
@@ -32,6 +32,10 @@ class Source(Protocol):
 
     def records(self, raw: Path) -> Iterator[Record]:
         """Yield the pictures of what `fetch` left in `raw`."""
+        ...
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return what lies beside the pictures of `records` and is no record."""
         ...
 
 

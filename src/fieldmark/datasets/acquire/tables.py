@@ -1,6 +1,7 @@
 """The blank-separated lists of pictures that published data sets come with."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
 
 Box = tuple[float, float, float, float]
+LONGEST = 60  # characters of a value in a message
 log = logging.getLogger(__name__)
 
 
@@ -23,16 +25,21 @@ class Table:
     def look_up(self, key: str) -> str:
         """Return the value of an id. Raises UserError when the file has none."""
         if key not in self.values:
-            raise UserError(f"{self.path} has no line for {self.shown.format(key)}")
+            raise UserError(f"{self.path} has no line for {self.shown.format(key[:LONGEST])}")
         return self.values[key]
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file. Raises UserError when it is not text in UTF-8."""
+    """Return the lines of a text file, with or without a byte-order mark.
+
+    Raises UserError when it is absent or not text in UTF-8.
+    """
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout is not complete") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is no text in UTF-8") from None
+        raise UserError(f"{path} is no text in UTF-8; save it in UTF-8, or copy it again") from None
 
 
 def read_rows(path: Path, columns: Sequence[str], before: int = 0) -> list[dict[str, str]]:
@@ -78,8 +85,11 @@ def read_box(text: str, whose: str, path: Path) -> Box:
     """Return the four numbers of the box of `whose`. Raises UserError when `text` is anything else."""
     try:
         first, second, third, fourth = (float(part) for part in text.split())
+        if not all(map(math.isfinite, (first, second, third, fourth))):
+            raise ValueError
     except ValueError:
-        raise UserError(f"{path}: the box of {whose} should be four numbers, it is '{text}'") from None
+        shown = text[:LONGEST]
+        raise UserError(f"{path}: the box of {whose} should be four numbers, it is '{shown}'") from None
     return first, second, third, fourth
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.preparing.pictures import resized_shape
 
+NAMED = 3  # copies
 FAR_OUTSIDE = 1e9  # pixels: stands for a box without area, or one with numbers that are not finite
 
 
@@ -95,6 +96,17 @@ def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.Da
             "unseen": (~trained).astype(int),
         }
     )
+
+
+def left_out(split: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
+    """Return how many pictures take no part in a split, and how many of them are equal to one in it (`copies`).
+
+    `ids` are the first of the copies. Empty where every picture takes part.
+    """
+    takes_part = manifest["id"].isin(split["id"])
+    absent = manifest[~takes_part]
+    copies = absent.loc[absent["sha256"].isin(manifest.loc[takes_part, "sha256"]), "id"].tolist()
+    return {"pictures": len(absent), "copies": len(copies), "ids": copies[:NAMED]} if len(absent) else {}
 
 
 def class_balance(names: pd.Series) -> dict[str, Any]:

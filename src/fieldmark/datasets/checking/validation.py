@@ -13,6 +13,7 @@ from fieldmark.datasets.checking.facts import (
     class_balance,
     has_labels,
     label_balance,
+    left_out,
     longtail_facts,
     manifest_facts,
     split_facts,
@@ -34,6 +35,7 @@ from great_expectations.data_context.types import base as gx_base  # noqa: E402
 gxe: Any = gx.expectations
 
 NAMED = 5  # how many offending pictures are named per failed expectation
+WHOLE = ("retrieval", "classification", "dense")  # kinds of splits in which every picture should take part
 BOX_TOLERANCE = 1e-3  # pixels: rounding of a scaled box
 _LABELS = ("labels are the indices of the sorted class names", "labels are left to the manifest")
 log = logging.getLogger(__name__)
@@ -51,7 +53,8 @@ def validate(
     """Check a prepared data set and its splits; return a report that depends on nothing else.
 
     The report lists every expectation with its outcome, and the class balance of the data set and of every role;
-    for a long-tailed split it also lists the classes of head, middle and tail. Raises UserError when a critical
+    for a long-tailed split it also lists the classes of head, middle and tail, and for splits that should take every
+    picture what takes no part. Raises UserError when a critical
     expectation fails, naming it and the first offending pictures. Duplicates within a role and labels that are
     never trained on are only warnings in the report.
     """
@@ -67,7 +70,9 @@ def validate(
         _stop_on_failure(columns)
         kind = split_params[name].kind
         facts = longtail_facts(split, manifest) if kind == "longtail" else split_facts(split, manifest, kind)
-        outcomes += columns + _run(tables, f"split {name}", facts, split_suite(kind, set(split["role"])))
+        outcomes += columns + _run(
+            tables, f"split {name}", facts, split_suite(split_params[name], set(split["role"]))
+        )
     _stop_on_failure(outcomes)
     report = {
         "expectations": outcomes,
@@ -76,7 +81,9 @@ def validate(
     }
     tailed = [name for name in splits if split_params[name].kind == "longtail"]
     groups = {name: _frequency_groups(splits[name], manifest, split_params[name]) for name in tailed}
-    return {**report, "groups": groups} if groups else report
+    absent = {name: left_out(splits[name], manifest) for name in splits if split_params[name].kind in WHOLE}
+    absent = {name: facts for name, facts in absent.items() if facts}
+    return {**report, **({"groups": groups} if groups else {}), **({"left_out": absent} if absent else {})}
 
 
 def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) -> Suite:
@@ -111,8 +118,9 @@ def manifest_suite(params: DatasetParams, pictures: int, multi: bool = False) ->
     return suite
 
 
-def split_suite(kind: str, roles: set[str]) -> Suite:
-    """Return what is expected of the columns of `split_facts` for a split of this kind with these roles."""
+def split_suite(params: SplitParams, roles: set[str]) -> Suite:
+    """Return what is expected of the columns of `split_facts` for a split of these parameters with these roles."""
+    kind, leaks = params.kind, "warning" if params.copies == "keep" else "critical"
     tested = ["query", "gallery"] if "query" in roles else ["test"]
     suite = {
         "every picture occurs once": _unique("id"),
@@ -123,7 +131,7 @@ def split_suite(kind: str, roles: set[str]) -> Suite:
             column="role", value_set=["train", *tested]
         ),
         _LABELS[kind == "longtail"]: _between("label_error", 0, 0),
-        "no picture's content has two roles": _between("content_roles", 1, 1),
+        "no picture's content has two roles": _between("content_roles", 1, 1, severity=leaks),
     }
     if kind == "retrieval":
         suite["no class is both in train and in the test"] = _between("class_sides", 1, 1)

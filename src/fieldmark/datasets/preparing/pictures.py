@@ -19,7 +19,8 @@ Box = tuple[float, float, float, float]
 class Picture:
     """A usable picture, encoded for the store.
 
-    `width`, `height` and `mode` are those of the original picture, after cutting off.
+    `width`, `height` and `mode` are those of the original picture, after cutting off. `mask_values` are the values of
+    the pixels in the file of the mask.
     """
 
     image: Encoded
@@ -30,6 +31,7 @@ class Picture:
     height: int
     mode: str
     sha256: str
+    mask_values: frozenset[int] = frozenset()
 
 
 def process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> Picture | BadImageError:
@@ -73,15 +75,19 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
     else:
         image = encode(_resize(decoded.pixels, shape), params.encoding)
     box = None if record.box is None else clip_box(record.box, width, height, params.expect.box_overreach)
+    mask = None if record.mask is None else decode_mask(_read(record.mask))
     return Picture(
         image=image,
-        mask=_mask(record, (height, width), shape, mask_encoding),
+        mask=None if mask is None else _mask(mask, record.mask_labels, (height, width), shape, mask_encoding),
         box=None if box is None else _scale(box, shape[1] / width, shape[0] / height),
         box_clipped=box != record.box,
         width=width,
         height=height,
         mode=decoded.mode,
         sha256=decoded.content_hash,
+        mask_values=frozenset()
+        if mask is None
+        else frozenset(np.flatnonzero(np.bincount(mask.ravel())).tolist()),
     )
 
 
@@ -113,14 +119,15 @@ def _resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
 
 
 def _mask(
-    record: Record, original: tuple[int, int], shape: tuple[int, int], encoding: Encoding
-) -> Encoded | None:
-    """Decode the mask, check that it fits the picture and resize it without mixing labels."""
-    if record.mask is None:
-        return None
-    mask = decode_mask(_read(record.mask))
-    if record.mask_labels is not None:
-        mask = _stored_values(mask, record.mask_labels)
+    mask: Pixels,
+    labels: MaskLabels | None,
+    original: tuple[int, int],
+    shape: tuple[int, int],
+    encoding: Encoding,
+) -> Encoded:
+    """Name the mask's values, check that it fits the picture and resize it without mixing labels."""
+    if labels is not None:
+        mask = _stored_values(mask, labels)
     if mask.shape != original:
         raise BadImageError(
             f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels, "

@@ -6,7 +6,7 @@ import operator
 import os
 import warnings
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,11 +16,14 @@ import pandas as pd
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.base.progress import progress
-from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.acquire.walking import require_utf8
 from fieldmark.datasets.data.packed.manifest import write_manifest
 from fieldmark.datasets.data.packed.store import MASK_NAMES, StoreWriter
+from fieldmark.datasets.preparing.accounts import Account, accounts_of, lost_classes, say
 from fieldmark.datasets.preparing.decoding import BadImageError
+from fieldmark.datasets.preparing.labels import require_every_label
 from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
@@ -33,12 +36,19 @@ R = TypeVar("R")
 Row = dict[str, Any]
 
 
-def prepare(records: Iterable[Record], destination: Path, params: DatasetParams, workers: int = 0) -> None:
+def prepare(
+    records: Iterable[Record],
+    destination: Path,
+    params: DatasetParams,
+    workers: int = 0,
+    left_out: Sequence[LeftOut] = (),
+) -> None:
     """Pack `records` into the folder `destination`, which appears whole or not at all.
 
-    Unusable pictures are left out and listed in rejected.json. `workers` threads decode (0: one per
-    processor); the result does not depend on their number. Raises UserError when there are more unusable
-    pictures than `params.bad_images`, when an id occurs twice, or when nothing is left.
+    Unusable pictures are left out and listed in rejected.json. What was left out, here or before (`left_out`), is
+    logged and stands in the summary, by reason and class. `workers` threads decode (0: one per processor); the
+    result does not depend on their number. Raises UserError when there are more unusable pictures than
+    `params.bad_images`, when an id occurs twice, or when nothing is left.
     """
     with atomic_folder(destination) as folder:
         rows, rejected, modes = _pack(records, folder, params, workers or os.cpu_count() or 1)
@@ -47,7 +57,23 @@ def prepare(records: Iterable[Record], destination: Path, params: DatasetParams,
         clipped = int(manifest.pop("box_clipped").sum())
         write_manifest(manifest, folder / MANIFEST)
         write_json(folder / "rejected.json", rejected)
-        write_json(folder / "summary.json", summarise(manifest, len(rejected), clipped, modes))
+        accounts = accounts_of([*left_out, *map(_left_out, rejected)])
+        lost = lost_classes(accounts, manifest["class_name"].dropna())
+        say(len(rows), accounts, lost)
+        summary = summarise(manifest, len(rejected), clipped, modes)
+        write_json(folder / "summary.json", {**summary, **_accounted(accounts, lost)})
+
+
+def _accounted(accounts: Sequence[Account], lost: Sequence[str]) -> dict[str, Any]:
+    """Return what the summary says of files that were left out: nothing where there are none."""
+    if not accounts:
+        return {}
+    return {"left_out": [one.as_json() for one in accounts], "lost_classes": list(lost)}
+
+
+def _left_out(rejected: Row) -> LeftOut:
+    ending = Path(rejected["path"]).suffix.lower()
+    return LeftOut(rejected["path"], rejected["reason"], rejected["class_name"], ending)
 
 
 def summarise(manifest: pd.DataFrame, rejected: int, clipped: int, modes: Counter[str]) -> dict[str, Any]:
@@ -98,6 +124,7 @@ def _pack(
     rejected: list[Row] = []
     modes: Counter[str] = Counter()
     labels: MaskLabels | None = None
+    values: set[int] = set()
     with StoreWriter(folder, params.encoding) as writer, warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="PIL")  # remarks on odd files that nevertheless decode
 
@@ -108,19 +135,31 @@ def _pack(
         results = ordered_map(work, _unique(records), workers)
         for record, result in progress(results, total=total, desc="prepare", unit="picture"):
             if isinstance(result, BadImageError):
-                rejected.append({"id": record.id, "path": _path(record), "reason": str(result)})
+                rejected.append(_rejected(record, result))
             else:
                 rows.append(_row(record, result, writer))
                 modes[result.mode] += 1
                 labels = labels or record.mask_labels
+                values |= result.mask_values
         if labels is not None:
+            require_every_label(labels, values)
             write_json(folder / MASK_NAMES, labels.names)
     return rows, rejected, modes
+
+
+def _rejected(record: Record, error: BadImageError) -> Row:
+    return {
+        "id": record.id,
+        "path": _path(record),
+        "reason": str(error),
+        "class_name": record.class_name or None,
+    }
 
 
 def _unique(records: Iterable[Record]) -> Iterator[Record]:
     seen: set[str] = set()
     for record in records:
+        require_utf8(record.id, "the source")
         if record.id in seen:
             raise UserError(f"the source names the picture '{record.id}' twice; every id must occur once")
         seen.add(record.id)

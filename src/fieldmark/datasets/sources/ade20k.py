@@ -4,6 +4,7 @@
 non-commercial research; the photographs belong to their photographers.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +12,7 @@ from typing import ClassVar
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.listing import few, require_pictures
 from fieldmark.datasets.acquire.official import Contents, Official, OfficialParams
 from fieldmark.datasets.acquire.records import MaskLabels, Record
 from fieldmark.datasets.acquire.tables import read_lines, warn_of_other_counts
@@ -23,6 +24,7 @@ NAMES, SCENES = "objectInfo150.txt", "sceneCategories.txt"
 HALVES = {"train": "training", "test": "validation"}  # the test pictures of the benchmark have no masks
 CLASSES = 150
 COUNTS = {"train": (20_210, CLASSES), "test": (2_000, CLASSES)}  # pictures, classes
+log = logging.getLogger(__name__)
 
 
 class Ade20kParams(OfficialParams):
@@ -56,6 +58,9 @@ def _records(folder: Path) -> Iterator[Record]:
         stems = _stems(folder, half)
         counts = len(stems), len(labels.names)
         warn_of_other_counts(folder / "images" / half, split, counts, COUNTS[split])
+        bare = [stem for stem in stems if stem not in scenes]
+        if bare:
+            log.warning("%s names no scene of %d pictures: %s", folder / SCENES, len(bare), few(bare))
         for stem in stems:
             yield Record(
                 id=stem,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.listing import folders_below, require_pictures
 from fieldmark.datasets.acquire.matlab import read_mat, scalar
 from fieldmark.datasets.acquire.official import ByHand, Contents, OfficialParams
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.tables import from_corners, warn_of_other_splits
+from fieldmark.datasets.acquire.walking import Places
 
 TWO_WORDS = ("AM", "Aston", "Land")  # makers of two words: AM General, Aston Martin, Land Rover
 SIDES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
@@ -49,7 +50,7 @@ class Cars196(ByHand):
     )
 
     def _layout(self, outer: Path) -> Path:
-        for folder in (outer, *(outer / name for name in INNER)):
+        for folder in (outer, *(outer / name for name in INNER), *folders_below(outer)):
             if _lists(folder) is not None:
                 return folder
         raise UserError(
@@ -85,7 +86,8 @@ def _records(folder: Path) -> list[Record]:
     else:
         parts = (("train", files[1]), ("test", files[2]))
         rows = [(row, split, f"cars_{split}/") for split, path in parts for row in _rows(path)]
-    records = [_record(folder, row, split, inner, names) for row, split, inner in rows]
+    places = Places(folder)
+    records = [_record(places, row, split, inner, names) for row, split, inner in rows]
     warn_of_other_splits(folder, records, COUNTS)
     return records
 
@@ -109,15 +111,17 @@ def _rows(path: Path) -> list[Any]:
     return list(annotations)
 
 
-def _record(folder: Path, row: Any, split: str, inner: str, names: list[str]) -> Record:
+def _record(places: Places, row: Any, split: str, inner: str, names: list[str]) -> Record:
+    folder = places.base
     picture = str(scalar(row["fname" if inner else "relative_im_path"], folder))
     label = _whole(row, "class", folder)
     if not 1 <= label <= len(names):
         raise UserError(f"{folder}: {picture} has the class {label}; there are {len(names)}")
     words = names[label - 1].partition(".")[2].split()
+    place = places.find(f"{inner}{picture}")
     return Record(
-        id=f"{inner}{picture}",
-        image=folder / inner / picture,
+        id=place,
+        image=folder / place,
         class_name=names[label - 1],
         group=" ".join(words[: 2 if words[0] in TWO_WORDS else 1]),
         split=split,
@@ -130,7 +134,7 @@ def _whole(row: Any, field: str, path: Path) -> int:
         raise UserError(f"{path}: the annotations have no '{field}'; it is not the published file")
     try:
         return int(scalar(row[field], path))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UserError(
             f"{path}: '{field}' of a picture is {row[field]!r:.40}, it should be a number"
         ) from None

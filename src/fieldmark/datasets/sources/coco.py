@@ -4,10 +4,10 @@ The annotations are CC BY 4.0, the photographs under their own terms at Flickr. 
 set COCO-LT, of which only the listed training pictures are downloaded.
 """
 
-import json
+import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire import published
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import existing_folder, official_layout, require_pictures
+from fieldmark.datasets.acquire.fields import entries, read_object
+from fieldmark.datasets.acquire.listing import existing_folder, few, official_layout, require_pictures
 from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
 from fieldmark.datasets.acquire.published import COCO_LT
 from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.walking import Places
 
 URL = "http://images.cocodataset.org"
 ARCHIVES = {  # size in bytes, MD5
@@ -29,6 +31,7 @@ ARCHIVES = {  # size in bytes, MD5
 }
 WHOLE_TRAIN = "zips/train2017.zip"
 ROLES = {"train2017": "train", "val2017": "test"}
+log = logging.getLogger(__name__)
 
 
 class CocoParams(LongTailableParams):
@@ -82,7 +85,8 @@ class Coco(LongTailable):
         if self.params.lists is None:
             return [record for records in sets.values() for record in records]
         known = {record.id: record for records in sets.values() for record in records}
-        names = _categories(_read_json(root / _instances("val2017")))
+        path = root / _instances("val2017")
+        names = _categories(read_object(path), path)
         return _of_lists(known, published.read_lists(COCO_LT, raw), list(names.values()))
 
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
@@ -100,64 +104,112 @@ def _instances(name: str) -> str:
     return f"annotations/instances_{name}.json"
 
 
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; the layout of COCO is not complete") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} is no JSON: {error}") from None
+def _categories(content: dict[str, Any], path: Path) -> dict[str, str]:
+    """Return the names of the categories by id, in the order of the ids, which have gaps.
 
-
-def _categories(content: Any) -> dict[int, str]:
-    """Return the names of the categories by id, in the order of the ids, which have gaps."""
-    ordered = sorted(content["categories"], key=lambda category: category["id"])
-    return {category["id"]: category["name"] for category in ordered}
+    Blanks around a name are removed, for the other annotation file may lack them. Raises UserError for an id that
+    comes twice.
+    """
+    names: dict[str, str] = {}
+    for entry in entries(content, "categories", "category", path):
+        key, written = entry.identity("id"), entry.text("name")
+        name = written.strip()
+        if not name or key in names:
+            raise UserError(
+                f"{path}: category {entry.number} needs a name and an id of its own, it is {name!r}, {key}"
+            )
+        if name != written:
+            log.warning(
+                "%s: the name of the category %r has blanks around it; they are removed", path, written
+            )
+        names[key] = name
+    return dict(sorted(names.items(), key=lambda item: (len(item[0]), item[0])))  # 9 before 10
 
 
 def _read_set(root: Path, name: str, captions: bool) -> list[Record]:
     """Return the pictures of train2017 or val2017 in the order of the annotation file."""
     path = root / _instances(name)
-    content = _read_json(path)
-    try:
-        labels = _labels(content)
-        sentences = _sentences(root / f"annotations/captions_{name}.json") if captions else {}
-        return [
-            Record(
-                id=f"{name}/{image['file_name']}",
-                image=root / name / image["file_name"],
-                class_name=None,
-                group=name,
-                split=ROLES[name],
-                captions=tuple(sentences.get(image["id"], ())),
-                labels=tuple(sorted(labels.get(image["id"], ()))),
+    content = read_object(path)
+    places, files = Places(root / name), _images(content, path)
+    labels = _labels(content, files, path)
+    sentences = _sentences(root / f"annotations/captions_{name}.json", files) if captions else {}
+    found = {key: places.find(file) for key, file in files.items()}
+    return [
+        Record(
+            id=f"{name}/{place}",
+            image=root / name / place,
+            class_name=None,
+            group=name,
+            split=ROLES[name],
+            captions=tuple(sentences.get(key, ())),
+            labels=tuple(sorted(labels.get(key, ()))),
+        )
+        for key, place in found.items()
+    ]
+
+
+def _images(content: dict[str, Any], path: Path) -> dict[str, str]:
+    """Return the file names by the id of the picture. Raises UserError for an id that comes twice."""
+    files: dict[str, str] = {}
+    for entry in entries(content, "images", "image", path):
+        key = entry.identity("id")
+        if key in files:
+            raise UserError(
+                f"{path}: image {entry.number} has the id {key}, as another one has; remove one of them"
             )
-            for image in content["images"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not in COCO's format: {error!r} is missing or wrong") from None
+        files[key] = entry.text("file_name")
+    return files
 
 
-def _labels(content: Any) -> dict[int, set[str]]:
+def _labels(content: dict[str, Any], files: Mapping[str, str], path: Path) -> dict[str, set[str]]:
     """Return the kinds of objects by the id of the picture.
 
     An annotation without an area, or with a box thinner than a pixel, does not count.
     """
-    names = _categories(content)
-    labels: defaultdict[int, set[str]] = defaultdict(set)
-    for annotation in content["annotations"]:
-        if annotation["area"] > 0 and min(annotation["bbox"][2:]) >= 1:
-            labels[annotation["image_id"]].add(names[annotation["category_id"]])
+    names = _categories(content, path)
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    thin = 0
+    for entry in entries(content, "annotations", "annotation", path):
+        category = entry.identity("category_id")
+        if category not in names:
+            raise UserError(
+                f"{path}: 'category_id' of {entry.place} is {category!r:.60}, which is none of the file's categories; "
+                "mend it, or remove the annotation"
+            )
+        picture, area, box = entry.identity("image_id"), entry.number_of("area"), entry.box("bbox")
+        if area > 0 and min(box[2:]) >= 1:
+            labels[picture].add(names[category])
+        else:
+            thin += 1
+    if thin:
+        log.info("%s: %d annotations have no area and do not count", path, thin)
+    if not labels:
+        log.warning("%s: no annotation has an area, so no picture has a label", path)
+    _warn_of_unlisted(labels.keys() - files.keys(), path)
     return labels
 
 
-def _sentences(path: Path) -> dict[int, list[str]]:
-    sentences: defaultdict[int, list[str]] = defaultdict(list)
-    for annotation in _read_json(path)["annotations"]:
-        text = " ".join(annotation["caption"].split())
+def _sentences(path: Path, files: Mapping[str, str]) -> dict[str, list[str]]:
+    sentences: defaultdict[str, list[str]] = defaultdict(list)
+    blank = 0
+    for entry in entries(read_object(path), "annotations", "caption", path):
+        picture, text = entry.identity("image_id"), " ".join(entry.text("caption").split())
         if text:
-            sentences[annotation["image_id"]].append(text)
+            sentences[picture].append(text)
+        else:
+            blank += 1
+    if blank or not sentences:
+        log.warning("%s: %d captions are blank, and %d pictures have captions", path, blank, len(sentences))
+    _warn_of_unlisted(sentences.keys() - files.keys(), path)
     return sentences
+
+
+def _warn_of_unlisted(keys: Set[str], path: Path) -> None:
+    if keys:
+        first = few(sorted(keys))
+        log.warning(
+            "%s: annotations of %d pictures that it does not list are left out: id %s", path, len(keys), first
+        )
 
 
 def _of_lists(
@@ -167,7 +219,7 @@ def _of_lists(
     for role, labels in lists.items():
         for key, listed in published.named(labels, names).items():
             if key not in known:
-                raise UserError(f"the list of {COCO_LT.name} names {key}, which the annotations lack")
+                raise UserError(f"the list of {COCO_LT.name} names {few([key])}, which the annotations lack")
             record = known[key]
             differing += record.labels != listed
             records.append(replace(record, split=role, labels=listed))

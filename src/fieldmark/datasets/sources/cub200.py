@@ -4,12 +4,13 @@ The captions are those of Reed et al. (CVPR 2016). For non-commercial research a
 belong to their photographers.
 """
 
+import logging
 from pathlib import Path
 
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.captions import Captioned, CaptionedParams, read_captions
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.listing import few, require_pictures
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.tables import read_box, read_table
 
@@ -18,6 +19,7 @@ SIZE = 1_150_585_339
 SHA256 = "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081"
 TABLES = ("images.txt", "classes.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt")
 IDS = ("id", "id {}")  # what messages call a key of the tables, and how they show one
+log = logging.getLogger(__name__)
 
 
 class Cub200Params(CaptionedParams):
@@ -49,6 +51,15 @@ class Cub200(Captioned):
 
     def _records(self, folder: Path, captions: Path | None) -> list[Record]:
         images, names, labels, split, boxes = (read_table(folder / name, *IDS) for name in TABLES)
+        unnamed = sorted(labels.values.keys() - images.values.keys())
+        if unnamed:
+            log.warning(
+                "%s has no line for %d ids of %s: %s",
+                images.path,
+                len(unnamed),
+                labels.path.name,
+                few(unnamed),
+            )
         records = []
         for key, picture in images.values.items():
             name = names.look_up(labels.look_up(key))

@@ -11,7 +11,7 @@ from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.captions import Captioned, CaptionedParams, read_captions
 from fieldmark.datasets.acquire.download import download
 from fieldmark.datasets.acquire.listing import require_pictures
-from fieldmark.datasets.acquire.matlab import read_mat
+from fieldmark.datasets.acquire.matlab import read_mat, whole_numbers
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.tables import warn_of_other_splits
 
@@ -88,13 +88,13 @@ SOURCE = Flowers102
 def _labels(folder: Path) -> dict[int, int]:
     """Return the class, from 1, by the picture's number, from 1."""
     [labels] = read_mat(folder / LABELS, "labels")
-    return {number: int(label) for number, label in enumerate(labels, start=1)}
+    return dict(enumerate(whole_numbers(labels, folder / LABELS, "labels"), start=1))
 
 
 def _split(folder: Path) -> dict[int, str]:
     roles: dict[int, str] = {}
-    for role, numbers in zip(PARTS.values(), read_mat(folder / SETS, *PARTS), strict=True):
-        for number in map(int, numbers):
+    for (name, role), values in zip(PARTS.items(), read_mat(folder / SETS, *PARTS), strict=True):
+        for number in whole_numbers(values, folder / SETS, name):
             if number in roles:
                 raise UserError(f"{folder / SETS}: picture {number} is in two of {', '.join(PARTS)}")
             roles[number] = role

@@ -2,7 +2,6 @@
 
 import csv
 import logging
-import posixpath
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,21 @@ from typing import ClassVar
 
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.acquire.listing import check_listing, existing_folder, few, is_picture, write_listing
-from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.listing import (
+    NO_PICTURE,
+    check_listing,
+    existing_folder,
+    few,
+    is_picture,
+    write_listing,
+)
+from fieldmark.datasets.acquire.records import LeftOut, Record
+from fieldmark.datasets.acquire.walking import Places, composed, inner_folders, is_file, walk
 
 SEPARATOR = ";"  # between the labels of a picture with several
-SPLITS = ("train", "test", "val", "query", "gallery")
 log = logging.getLogger(__name__)
+SPLITS = ("train", "test", "val", "query", "gallery")
+BEYOND = "values beyond the last column"
 
 
 class FolderParams(Block):
@@ -50,6 +58,11 @@ class Folder:
         check_listing(self._folder(), self._files(records), raw)
         return iter(records)
 
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return the files that are no pictures and the empty class folders, or the pictures that the CSV lacks."""
+        folder, name = self._folder(), self.params.csv
+        return _beside_classes(folder) if name is None else _beside_csv(folder, name)
+
     def _folder(self) -> Path:
         return existing_folder(self.params.path, "folder.path")
 
@@ -66,12 +79,9 @@ SOURCE = Folder
 
 
 def _from_classes(folder: Path) -> list[Record]:
-    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    pictures = [picture for picture in files if is_picture(picture)]
+    pictures = [path for path in walk(folder) if is_picture(path)]
     if not pictures:
         raise UserError(f"folder.path: {folder} holds no picture; it should hold <class>/<picture>")
-    if len(pictures) < len(files):
-        log.info("%d files in %s are no pictures and are ignored", len(files) - len(pictures), folder)
     wrong = [picture for picture in pictures if len(picture.parts) != 2]
     if wrong:
         raise UserError(
@@ -79,16 +89,48 @@ def _from_classes(folder: Path) -> list[Record]:
             "put them in class folders, or name a CSV in folder.csv"
         )
     return [
-        Record(id=picture.as_posix(), image=folder / picture, class_name=picture.parts[0])
+        Record(id=picture.as_posix(), image=folder / picture, class_name=_class_of(picture))
         for picture in pictures
+    ]
+
+
+def _class_of(path: Path) -> str:
+    """Return the class of a path in class folders, its first folder, in composed Unicode without blanks around it."""
+    return composed(path.parts[0]).strip()
+
+
+def _beside_classes(folder: Path) -> list[LeftOut]:
+    """Return the files that are no pictures, the class folders without a file, and those behind a dead link."""
+    files = walk(folder)
+    left = []
+    for path in files:
+        if len(path.parts) == 1 and not (folder / path).exists():
+            left.append(LeftOut(path.as_posix(), "a link that leads nowhere", _class_of(path)))
+        elif not is_picture(path):
+            name = _class_of(path) if len(path.parts) > 1 else None
+            left.append(LeftOut(path.as_posix(), NO_PICTURE, name, path.suffix.lower()))
+    empty = sorted(set(inner_folders(folder)) - {path.parts[0] for path in files})
+    return left + [LeftOut(name, "the folder is empty", _class_of(Path(name))) for name in empty]
+
+
+def _beside_csv(folder: Path, name: str) -> list[LeftOut]:
+    """Return the pictures that the CSV does not name."""
+    named = {record.id for record in _from_csv(folder, name)}
+    pictures = (path for path in walk(folder) if is_picture(path) and path.as_posix() not in named)
+    return [
+        LeftOut(path.as_posix(), f"{name} does not name it", ending=path.suffix.lower()) for path in pictures
     ]
 
 
 def _from_csv(folder: Path, name: str) -> list[Record]:
     path = folder / name
     rows = _read_rows(path)
-    pictures = [posixpath.normpath(row["path"].strip()) for row in rows]
+    places = Places(folder)
+    pictures = [places.find(row["path"].strip()) for row in rows]
     _check_paths(pictures, folder, path)
+    bare = sum(not (row.get("split") or "").strip() for row in rows)
+    if 0 < bare < len(rows):
+        log.warning("%s: %d of %d rows have no split", path, bare, len(rows))
     return [
         Record(
             id=picture,
@@ -105,14 +147,26 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     """Read the CSV into one dict per row. Raises UserError when columns or values are missing."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, restval="")
-            columns = reader.fieldnames or []
+            reader = csv.DictReader(stream, restkey=BEYOND)
+            columns = [column.strip() for column in reader.fieldnames or []]
+            reader.fieldnames = columns
             rows = list(reader)
     except FileNotFoundError:
         raise UserError(f"folder.csv: there is no file {path}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
     _check_columns(columns, path)
+    for number, row in enumerate(rows, start=2):
+        short = [column for column, value in row.items() if value is None]
+        if short:
+            raise UserError(
+                f"{path}: row {number} has no {short[0]}; it has fewer values than the header has columns"
+            )
+        if BEYOND in row:
+            raise UserError(
+                f"{path}: row {number} has more values than the header has columns: {few(row[BEYOND])}; "
+                'put a value that holds a comma between quotes, as in "Heron, grey"'
+            )
     if not rows:
         raise UserError(f"{path} names no picture")
     return rows
@@ -122,9 +176,7 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
     wanted = ("path",) if "labels" in columns else ("path", "label")
     missing = [column for column in wanted if column not in columns]
     if missing:
-        raise UserError(
-            f"{path} has no column '{missing[0]}'; its columns are {', '.join(columns) or 'none'}"
-        )
+        raise UserError(f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}")
     if {"label", "labels"} <= set(columns):
         raise UserError(f"{path} has the columns 'label' and 'labels'; keep the one that says what to learn")
 
@@ -136,13 +188,13 @@ def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
     twice = [picture for picture, count in Counter(pictures).items() if count > 1]
     if twice:
         raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
-    absent = [picture for picture in pictures if not (folder / picture).is_file()]
+    absent = [picture for picture in pictures if not is_file(folder / picture)]
     if absent:
         raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
 
 
 def _label(row: dict[str, str], number: int, path: Path) -> str:
-    label = row["label"].strip()
+    label = composed(row["label"]).strip()
     if not label:
         raise UserError(f"{path}: row {number} has no label")
     return label
@@ -150,7 +202,7 @@ def _label(row: dict[str, str], number: int, path: Path) -> str:
 
 def _labels(row: dict[str, str]) -> tuple[str, ...]:
     """Return the distinct labels of a picture with several, sorted."""
-    names = (name.strip() for name in row.get("labels", "").split(SEPARATOR))
+    names = (composed(name).strip() for name in row.get("labels", "").split(SEPARATOR))
     return tuple(sorted({name for name in names if name}))
 
 
@@ -158,6 +210,6 @@ def _split(row: dict[str, str], number: int, path: Path) -> str | None:
     split = (row.get("split") or "").strip()
     if split and split not in SPLITS:
         raise UserError(
-            f"{path}: row {number} has the split '{split}'; it may be {', '.join(SPLITS)} or empty"
+            f"{path}: row {number} has the split {split[:60]!r}; it may be {', '.join(SPLITS)} or empty"
         )
     return split or None

@@ -52,7 +52,7 @@ def _records(folder: Path) -> list[Record]:
         raise UserError(f"{path} announces {announced} pictures and names {len(rows)}; copy it again")
     unknown = sorted({row["evaluation_status"] for row in rows} - COUNTS.keys())
     if unknown:
-        raise UserError(f"{path} has the status '{unknown[0]}'; it may be {', '.join(COUNTS)}")
+        raise UserError(f"{path} has the status {unknown[0][:60]!r}; it may be {', '.join(COUNTS)}")
     records = [
         Record(
             id=row["image_name"],

@@ -1,14 +1,16 @@
 """A folder with the user's photographs and masks: for each photograph an 8-bit one-channel picture of labels."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.listing import (
+    NO_PICTURE,
     check_listing,
     existing_folder,
     few,
@@ -16,11 +18,14 @@ from fieldmark.datasets.acquire.listing import (
     require_pictures,
     write_listing,
 )
-from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.tables import read_lines
+from fieldmark.datasets.acquire.walking import composed, walk
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
 Role = Literal["train", "test", "val"]
+Value = Annotated[int, Field(ge=0, le=NO_LABEL)]  # of a pixel of a mask file
+NOT_LISTED = "no list names it"
 Pair = tuple[str, str]  # the paths of a picture and its mask, relative to the folder
 
 
@@ -30,7 +35,8 @@ class MasksParams(Block):
     A picture and a mask belong together when they have the same name there, apart from the ending. `lists` gives
     the split: for each role the name of a text file in `path` whose lines name a picture and its mask, relative to
     `path`; pictures that no list names are left out. `labels` names the values of the masks that are not among
-    `ignore`, in rising order; pixels with an ignored value, or with 255, have no label.
+    `ignore`, in rising order; pixels with an ignored value, or with 255, have no label. Where the values are others,
+    `values` gives that of each label: [0, 255] for binary masks in black and white.
     """
 
     path: str
@@ -38,7 +44,25 @@ class MasksParams(Block):
     masks: str = "masks"
     lists: dict[Role, str] = Field(default_factory=dict)
     labels: tuple[str, ...] = Field(min_length=2, max_length=NO_LABEL)
-    ignore: tuple[Annotated[int, Field(ge=0, le=NO_LABEL)], ...] = ()
+    ignore: tuple[Value, ...] = ()
+    values: tuple[Value, ...] | None = None
+
+    @model_validator(mode="after")
+    def _check_values(self) -> Self:
+        given = self.values
+        if given is not None and (
+            len(given) != len(self.labels) or len({*given, *self.ignore}) < len(given) + len({*self.ignore})
+        ):
+            raise ValueError("values must give each label a value of its own that is not among ignore")
+        return self
+
+    def mask_labels(self) -> MaskLabels:
+        """Return what the values of the masks mean. Every label must have a pixel somewhere."""
+        if self.values is None:
+            labels = MaskLabels.skipping(self.labels, self.ignore)
+        else:
+            labels = MaskLabels.of_values(self.labels, self.values, self.ignore)
+        return replace(labels, complete=True)
 
 
 class Masks:
@@ -58,7 +82,7 @@ class Masks:
         """Yield the pictures in the order of the lists, or sorted by name."""
         folder, pairs = self._folder(), self._pairs()
         check_listing(folder, self._files(pairs), raw)
-        labels = MaskLabels.skipping(self.params.labels, self.params.ignore)
+        labels = self.params.mask_labels()
         return iter(
             [
                 Record(
@@ -73,6 +97,22 @@ class Masks:
                 for image, mask in of_role
             ]
         )
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return the files in both folders that are no pictures, and with lists the pictures that none names."""
+        folder, p = self._folder(), self.params
+        used = {path for of_role in self._pairs().values() for pair in of_role for path in pair}
+        inner = [folder / name for name in (p.images, p.masks)]
+        paths = [
+            path.relative_to(folder) for one in inner if one.is_dir() for path in (one / f for f in walk(one))
+        ]
+        rest = [path for path in paths if path.as_posix() not in used]
+        return [
+            LeftOut(
+                path.as_posix(), NOT_LISTED if is_picture(path) else NO_PICTURE, ending=path.suffix.lower()
+            )
+            for path in rest
+        ]
 
     def _folder(self) -> Path:
         return existing_folder(self.params.path, "masks.path")
@@ -116,14 +156,11 @@ def _named(folder: Path, inner: str, parameter: str) -> dict[str, str]:
     """
     base = existing_folder(str(folder / inner), f"masks.{parameter}")
     paths: dict[str, str] = {}
-    for path in sorted(base.rglob("*")):
-        relative = path.relative_to(base)
-        if not (path.is_file() and is_picture(relative)):
-            continue
-        name = relative.with_suffix("").as_posix()
+    for relative in filter(is_picture, walk(base)):
+        name = composed(relative.with_suffix("").as_posix())
         if name in paths:
             raise UserError(f"masks.{parameter}: {base} holds '{name}' with two endings; keep one")
-        paths[name] = path.relative_to(folder).as_posix()
+        paths[name] = (base / relative).relative_to(folder).as_posix()
     if not paths:
         raise UserError(f"masks.{parameter}: {base} holds no picture")
     return paths

@@ -3,6 +3,8 @@
 The photographs are from Flickr, for research. With `lists`, the long-tailed set VOC-LT.
 """
 
+import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -12,7 +14,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire import published
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import existing_folder, require_pictures
+from fieldmark.datasets.acquire.listing import existing_folder, few, folders_below, require_pictures
 from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
 from fieldmark.datasets.acquire.published import VOC_LT
 from fieldmark.datasets.acquire.records import Record
@@ -26,6 +28,15 @@ ARCHIVES = {  # size in bytes, MD5
 }
 NOT_IN_LISTS = "voc2007/VOCtrainval_06-Nov-2007.tar"
 SETS = (("VOC2007", "trainval", "train"), ("VOC2012", "trainval", "train"), ("VOC2007", "test", "test"))
+COUNTS = {
+    ("VOC2007", "trainval"): 5_011,
+    ("VOC2012", "trainval"): 11_540,
+    ("VOC2007", "test"): 4_952,
+}  # pictures
+DECLARATION = re.compile(
+    rb"""(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,80}?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']"""
+)
+log = logging.getLogger(__name__)
 CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "diningtable", "dog",
     "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
@@ -59,25 +70,29 @@ class Voc(LongTailable):
                 unpack(archive, folder / archive.stem)
 
     def _roots(self, raw: Path) -> list[Path]:
-        """Return the folders that hold VOC2007 or VOC2012. Raises UserError when there is none."""
+        """Return the folders that hold VOC2007 or VOC2012, up to two levels down. Raises UserError without one."""
         if self.params.path is None:
             return sorted(raw.glob("*/VOCdevkit"))
         folder = existing_folder(self.params.path, "voc.path")
-        for root in (folder / "VOCdevkit", folder):
-            if any((root / year / "JPEGImages").is_dir() for year, _, _ in SETS):
-                return [root]
+        for roots in ([folder / "VOCdevkit"], [folder], folders_below(folder)):
+            holding = [
+                root for root in roots if any((root / year / "JPEGImages").is_dir() for year, _, _ in SETS)
+            ]
+            if holding:
+                return holding
         raise UserError(f"{folder} is not Pascal VOC in its official layout: VOC2007 or VOC2012 is missing")
 
     def _read(self, raw: Path) -> list[Record]:
         roots = self._roots(raw)
         if self.params.lists is not None:
             return _of_lists(roots, published.read_lists(VOC_LT, raw))
-        records = [
-            record
-            for year, name, role in SETS
-            for root in roots
-            for record in _of_set(root, year, name, role)
-        ]
+        records = []
+        for year, name, role in SETS:
+            of_set = [record for root in roots for record in _of_set(root, year, name, role)]
+            if len(of_set) != COUNTS[year, name]:
+                told = roots[0], len(of_set), year, name, COUNTS[year, name]
+                log.warning("%s: %d pictures of %s %s, the published list has %d", *told)
+            records += of_set
         if not records:
             raise UserError(
                 f"{roots} holds no list ImageSets/Main/trainval.txt or test.txt; unpack VOC again"
@@ -93,17 +108,35 @@ SOURCE = Voc
 
 def read_objects(path: Path) -> tuple[str, ...]:
     """Return the names of the objects of an annotation, sorted. Raises UserError when it cannot be read."""
-    try:
-        tree = ElementTree.parse(path)  # noqa: S314 (the user's own files; expat limits entities)
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
-    except ElementTree.ParseError as error:
-        raise UserError(f"{path} is no annotation in XML: {error}") from None
+    tree = _parsed(path)
+    if tree.tag != "annotation":
+        raise UserError(
+            f"{path} is no annotation of VOC: it begins with <{tree.tag[:40]}>, not with <annotation>"
+        )
     names = {(element.findtext("name") or "").strip() for element in tree.iter("object")}
+    if "" in names:
+        raise UserError(f"{path} holds an object without a name; add it, or remove the object")
     unknown = sorted(names - set(CLASSES))
     if unknown:
-        raise UserError(f"{path} names the object '{unknown[0]}', which is none of VOC's 20 classes")
+        raise UserError(f"{path} names the object {unknown[0][:60]!r}, which is none of VOC's 20 classes")
     return tuple(sorted(names))
+
+
+def _parsed(path: Path) -> ElementTree.Element:
+    """Parse an annotation in whatever encoding it declares: expat alone knows few of them."""
+    try:
+        data = path.read_bytes()
+        declared = DECLARATION.match(data)
+        content = data.decode(declared[1].decode("ascii")).lstrip("\ufeff \t\r\n") if declared else data
+        return ElementTree.fromstring(content)  # noqa: S314 (the user's own files; expat limits entities)
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; the layout of VOC is not complete") from None
+    except (UnicodeError, LookupError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read in the encoding that it declares: {str(error)[:100]}; save it in UTF-8"
+        ) from None
+    except ElementTree.ParseError as error:
+        raise UserError(f"{path} is no annotation in XML: {error}") from None
 
 
 def _record(root: Path, year: str, stem: str, role: str, labels: tuple[str, ...]) -> Record:
@@ -123,6 +156,8 @@ def _of_set(root: Path, year: str, name: str, role: str) -> list[Record]:
     if not path.is_file():
         return []
     stems = [line.split()[0] for line in read_lines(path) if line.strip()]
+    if not stems:
+        raise UserError(f"{path} names no picture; copy it again")
     require_pictures(root, root / year / "JPEGImages", [f"{stem}.jpg" for stem in stems], path.name)
     notes = root / year / "Annotations"
     return [_record(root, year, stem, role, read_objects(notes / f"{stem}.xml")) for stem in stems]
@@ -135,7 +170,7 @@ def _of_lists(roots: list[Path], lists: Mapping[str, published.Labels]) -> list[
             year, stem = Path(path).parent.parent.name, Path(path).stem
             root = next((r for r in roots if (r / year / "JPEGImages" / f"{stem}.jpg").is_file()), None)
             if root is None:
-                raise UserError(f"the list of {VOC_LT.name} names {path}, which is not in {roots[0]}")
+                raise UserError(f"the list of {VOC_LT.name} names {few([path])}, which is not in {roots[0]}")
             differing += read_objects(root / year / "Annotations" / f"{stem}.xml") != names
             records.append(_record(root, year, stem, role, names))
     published.warn_of_other_labels(differing)

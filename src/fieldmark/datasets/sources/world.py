@@ -1,7 +1,7 @@
 """The default world as a source: it is rendered, not downloaded."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
@@ -13,7 +13,7 @@ from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder
 from fieldmark.base.progress import progress
-from fieldmark.datasets.acquire.records import MaskLabels, Record
+from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
 from fieldmark.datasets.world.base_scenes import BASE_SCENES
 from fieldmark.datasets.world.parts import PARTS
@@ -140,6 +140,10 @@ class World:
         with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
             labels = self.mask_labels
             return iter([_record(row, labels) for row in reader.read_all().to_pylist()])
+
+    def left_out(self) -> Sequence[LeftOut]:
+        """Return nothing: every photograph that was rendered is a record."""
+        return ()
 
     @property
     def mask_labels(self) -> MaskLabels:

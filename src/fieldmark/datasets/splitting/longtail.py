@@ -39,7 +39,7 @@ def make_longtail(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     classes = label_names(manifest)
     frame = manifest[["id", "row", "split", "labels", "sha256"]].sort_values("row")
     frame["role"] = by_source(frame) if source_decides(frame, params) else _drawn(frame, classes, params)
-    frame = without_leaks(frame).copy()
+    frame = without_leaks(frame, params).copy()
     if params.imbalance is not None:
         frame = _thinned(frame, classes, params.imbalance, params.seed)
     if params.val_fraction and not (frame["role"] == "val").any():

@@ -18,19 +18,19 @@ log = logging.getLogger(__name__)
 def make_split(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """Return the split of `manifest` that `params` describes.
 
-    Pictures without a class take no part. Pictures of equal content never have two roles: the copy that is nearer to
-    training is left out. A class with a single test picture is left out of a retrieval test, where that picture
-    could find nothing. Labels are indices among the sorted class names: in classification among all of them, in
-    retrieval among those of train and among those of the test separately. Raises UserError when there is nothing
-    to train on or to test on.
+    Pictures without a class take no part. Pictures of equal content have no two roles, unless `copies` is "keep": the
+    copy that is nearer to training is left out. A class with a single test picture is left out of a retrieval test,
+    where that picture could find nothing. Labels are indices among the sorted class names: in classification among
+    all of them, in retrieval among those of train and among those of the test separately. Raises UserError when there
+    is nothing to train on or to test on.
     """
     classless = params.kind == "dense"
     frame = _with_classes(manifest.assign(class_name=ANY_CLASS) if classless else manifest).sort_values("row")
     if params.kind == "retrieval":
         frame["role"] = by_source(frame) if params.by == "source" else _by_classes(frame, params)
-        return _finish_retrieval(without_leaks(frame))
+        return _finish_retrieval(without_leaks(frame, params))
     frame["role"] = by_source(frame) if source_decides(frame, params) else _by_images(frame, params)
-    split = _finish_classification(without_leaks(frame))
+    split = _finish_classification(without_leaks(frame, params))
     return split if params.shots is None else few_shot(split, params.shots, params.seed)
 
 
@@ -88,8 +88,10 @@ def source_decides(frame: pd.DataFrame, params: SplitParams) -> bool:
     return bool(given.all())
 
 
-def without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
+def without_leaks(frame: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """Leave out every copy of a picture whose role comes later in `ROLES` than that of another copy.
+
+    With `copies: keep` they stay, and are logged.
 
     Raises UserError for an unknown role.
     """
@@ -98,11 +100,13 @@ def without_leaks(frame: pd.DataFrame) -> pd.DataFrame:
         raise UserError(f"the source's split holds '{unknown[0]}'; it may hold {', '.join(sorted(ROLES))}")
     rank = frame["role"].map(ROLES.index)
     leaks = rank > rank.groupby(frame["sha256"]).transform("min")
+    kept = params.copies == "keep"
     if leaks.any():
+        what = "kept" if kept else "left out"
         log.warning(
-            "%d copies of pictures in another role left out: %s", leaks.sum(), few_names(frame["id"][leaks])
+            "%d copies of pictures in another role %s: %s", leaks.sum(), what, few_names(frame["id"][leaks])
         )
-    return frame[~leaks]
+    return frame if kept else frame[~leaks]
 
 
 def _finish_retrieval(frame: pd.DataFrame) -> pd.DataFrame:

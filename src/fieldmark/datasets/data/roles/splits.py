@@ -47,6 +47,9 @@ class SplitParams(Block):
     them count as one class. "fewshot" is the classification split of the same options with `shots` training
     pictures per class. "longtail" is for pictures with several labels.
 
+    `copies` says what becomes of pictures of equal content with several roles: "one_role" leaves out those whose role
+    is nearer to training, "keep" leaves the published protocol as it is.
+
     `ks` are the k for which evaluation reports recall@k; they do not change the split.
 
     The others are for "longtail". With an `imbalance` training pictures are left out until the frequency of the
@@ -62,6 +65,7 @@ class SplitParams(Block):
     train_classes: int | float = 0.5
     test_fraction: float = Field(default=0.5, gt=0.0, lt=1.0)
     shots: int | None = Field(default=None, ge=1)
+    copies: Literal["one_role", "keep"] = "one_role"
     ks: tuple[int, ...] = (1, 2, 4, 8)
     imbalance: float | None = Field(default=None, gt=1.0)
     val_fraction: float = Field(default=0.1, ge=0.0, lt=1.0)
