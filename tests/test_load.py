@@ -1,13 +1,17 @@
 """`fieldmark.load`: pictures of every kind give the descriptor that evaluation saw."""
 
+import copy
 import io
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from support.pictures import encoded, noise
 from support.tiny import SIDE, make_task
 
@@ -17,6 +21,9 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import save_model
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+ABSENT = "absent"
 
 
 @pytest.fixture
@@ -93,6 +100,64 @@ def test_mistakes_are_one_line(folder: Path, tmp_path: Path) -> None:
         assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match="no trained model"):
         fieldmark.load(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "model.json"])
+@pytest.mark.parametrize("damage", ["absent", "pointer", "empty", "cut", "other"])
+def test_a_damaged_folder_is_refused_in_one_line(folder: Path, file: str, damage: str) -> None:
+    path = folder / file
+    whole = path.read_bytes()
+    path.unlink()
+    if damage != "absent":
+        path.write_bytes(
+            {"pointer": POINTER, "empty": b"", "cut": whole[: len(whole) // 2], "other": b"[]"}[damage]
+        )
+    with pytest.raises(UserError) as caught:
+        fieldmark.load(folder)
+    assert str(path) in str(caught.value) or damage == "absent"
+    assert ("Git LFS, not the file" in str(caught.value)) == (damage == "pointer")
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_another_network_are_refused_in_one_line(folder: Path) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    name = next(name for name in weights if name.endswith("patch_embed.proj.weight"))
+    for wrong in ({**weights, name: torch.zeros(3)}, {key: weights[key] for key in weights if key != name}):
+        save_file(wrong, folder / "weights.safetensors")
+        with pytest.raises(UserError) as caught:
+            fieldmark.load(folder)
+        assert "\n" not in str(caught.value)
+
+
+def test_each_damaged_field_of_the_description_is_harmless_or_refused_in_one_line(folder: Path) -> None:
+    path, pixels = folder / "model.json", np.zeros((8, 8, 3), np.uint8)
+    content = json.loads(path.read_text())
+    expected = fieldmark.load(folder).embed(pixels)
+    messages = []
+    fields = [(key,) for key in content] + [
+        ("description", "backbone", key) for key in content["description"]["backbone"]
+    ]
+    for field in [*fields, ("description", "backbone")]:
+        for damage in (ABSENT, None, "nonsense", -1, [], {}):
+            path.write_text(json.dumps(damaged(content, field, damage)))
+            try:
+                assert torch.equal(fieldmark.load(folder).embed(pixels), expected)
+            except UserError as error:
+                messages.append(str(error))
+    assert len(messages) > 50
+    assert not [message for message in messages if "\n" in message]
+
+
+def damaged(content: dict[str, Any], field: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return a copy of a description with another value in a field, or without it."""
+    changed: dict[str, Any] = copy.deepcopy(content)
+    inner = changed
+    for key in field[:-1]:
+        inner = inner[key]
+    inner.pop(field[-1])
+    if value != ABSENT:
+        inner[field[-1]] = value
+    return changed
 
 
 def test_the_folder_of_a_variant_gives_its_only_model_or_says_its_seeds(folder: Path, tmp_path: Path) -> None:

@@ -73,7 +73,9 @@ class TrainedModel:
         """Return unit-length descriptors (N, D) of N pictures: paths, bytes, PIL images or (H, W, 3) uint8.
 
         One picture counts as a list of one. A picture has the same descriptor in each form: turned as its EXIF
-        orientation says, transparency on white, 16-bit grey scaled to 8 bits. Raises UserError for what is no picture, and for a model that
+        orientation says, transparency on white, 16-bit grey scaled to 8 bits.
+
+        Raises UserError for what is no picture, and for a model that
         classifies.
         """
         if not isinstance(self.model, Embeds):

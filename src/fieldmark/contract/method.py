@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import Field, field_validator, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fieldmark.base.blocks import Block, pick
@@ -18,6 +18,7 @@ from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Trainable
 from fieldmark.vision.backbones import contiguous
+from fieldmark.vision.reading import read_tensors
 
 WEIGHTS = "weights.safetensors"
 
@@ -235,7 +236,7 @@ class Method(Trainable, Generic[P, Q]):
     @classmethod
     def load(cls, variant: Variant[P, Q], description: Mapping[str, Any], folder: Path) -> Self:
         """Read what `save` wrote. Raises UserError when the weights do not fit the description."""
-        weights = load_file(folder / WEIGHTS)
+        weights = read_tensors(folder / WEIGHTS)
         method = cls.rebuild(variant, description, weights)
         method.take_up(weights, folder)
         return method
