@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,10 @@ def _train_variant(
     method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path
 ) -> list[Point]:
     """Build, train, finish and save one model; return its curve, which is empty where nothing is trained."""
-    params = variant.params
-    torch.manual_seed(params.seed)
     narrowed = method_class.training_task(variant, task)
+    params = variant.params.for_pictures(len(narrowed.subset("train")))
+    variant = replace(variant, params=params)
+    torch.manual_seed(params.seed)
     method = method_class.build(variant, narrowed)
     run = f"{method_class.name}/{variant.name}/{params.seed}"
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
