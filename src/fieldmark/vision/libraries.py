@@ -77,19 +77,16 @@ class TimmTrunk(Trunk):
             patches = out[:, self.prefix :].transpose(1, 2).unflatten(2, grid)
             cls, distilled = (out[:, place] if known else None for place, known in enumerate(self.tokens))
             return Features(patches, cls, distilled)
-        if not isinstance(out, Tensor) or out.ndim != 4:
+        channels = self.network.num_features
+        if not isinstance(out, Tensor) or out.ndim != 4 or channels not in (out.shape[1], out.shape[3]):
             raise self._no_map()
-        return Features(out.permute(0, 3, 1, 2) if self._has_channels_last(out) else out)
+        # Windowed transformers have their channels last.
+        return Features(out if out.shape[1] == channels else out.permute(0, 3, 1, 2))
 
     def _grid(self, images: Tensor) -> tuple[int, int] | None:
         """Return how many patches lie below and beside one another; None for a network that does not say it."""
         of = getattr(getattr(self.network, "patch_embed", None), "dynamic_feat_size", None)
         return None if of is None else tuple(of(images.shape[-2:]))
-
-    def _has_channels_last(self, out: Tensor) -> bool:
-        """Say whether a feature map is (B, h, w, C), as windowed transformers have it, rather than (B, C, h, w)."""
-        channels = self.network.num_features  # VGG counts those of its classifier, which comes later
-        return channels not in out.shape[1:2] and (channels == out.shape[3] or out.shape[2] != out.shape[3])
 
     def _no_map(self) -> UserError:
         return UserError(
