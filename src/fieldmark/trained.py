@@ -1,6 +1,6 @@
 """Trained models for use in a notebook or a program: pictures in, descriptors or classes out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,11 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Classifies, Embeds
 from fieldmark.contract.variants import load_model
 from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
-from fieldmark.datasets.preparing.decoding import BadImageError, decode
+from fieldmark.datasets.preparing.decoding import BadImageError, decode, pixels_of
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 ONE_PICTURE = (str, Path, bytes, Image.Image, np.ndarray)
+KINDS = "a path, bytes, a PIL image or an array (H, W, 3) of uint8"
 BATCH = 32
 
 
@@ -71,7 +72,10 @@ class TrainedModel:
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Return unit-length descriptors (N, D) of N pictures: paths, bytes, PIL images or (H, W, 3) uint8.
 
-        One picture counts as a list of one. Raises UserError for what is no picture, and for a model that
+        One picture counts as a list of one. A picture has the same descriptor in each form: turned as its EXIF
+        orientation says, transparency on white, 16-bit grey scaled to 8 bits.
+
+        Raises UserError for what is no picture, and for a model that
         classifies.
         """
         if not isinstance(self.model, Embeds):
@@ -93,7 +97,9 @@ class TrainedModel:
 
     @torch.inference_mode()
     def _batched(self, function: Callable[[Tensor], Tensor], images: Picture | Sequence[Picture]) -> Tensor:
-        pictures = [images] if isinstance(images, ONE_PICTURE) else list(images)
+        pictures = (
+            list(images) if isinstance(images, Iterable) and not isinstance(images, ONE_PICTURE) else [images]
+        )
         if not pictures:
             raise UserError("there is no picture to look at")
         tensors = [self.transform(to_tensor(_pixels(picture))) for picture in pictures]
@@ -102,14 +108,18 @@ class TrainedModel:
 
 
 def _pixels(image: Picture) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) of a picture: the same for its path, its bytes and what Pillow opened."""
     try:
         if isinstance(image, str | Path):
             return decode(Path(image).read_bytes()).pixels
         if isinstance(image, bytes):
             return decode(image).pixels
-    except (BadImageError, OSError) as error:
-        raise UserError(f"{image if not isinstance(image, bytes) else 'the bytes'}: {error}") from None
-    pixels = np.asarray(image.convert("RGB") if isinstance(image, Image.Image) else image)
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise UserError(f"an array must be (H, W, 3) uint8, this one is {pixels.shape} {pixels.dtype}")
-    return pixels
+        if isinstance(image, Image.Image):
+            return pixels_of(image)
+    except (BadImageError, OSError, ValueError) as error:  # ValueError: a path that no file can have
+        raise UserError(f"{image if isinstance(image, str | Path) else 'the picture'}: {error}") from None
+    if not isinstance(image, np.ndarray):
+        raise UserError(f"a picture is {KINDS}, this is of type {type(image).__name__}")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise UserError(f"an array must be (H, W, 3) uint8, this one is {image.shape} {image.dtype}")
+    return image

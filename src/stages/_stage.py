@@ -3,10 +3,13 @@
 import argparse
 import gc
 import logging
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 gc.disable()  # what is imported stays: to search it for garbage, over and over, takes a fifth of the start
 STARTED = time.monotonic()  # before our own imports, for they take seconds
@@ -40,6 +43,7 @@ def guarded(action: Callable[[], None]) -> None:
     """
     gc.freeze()  # nor is it searched later
     gc.enable()
+    signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with recorded(STARTED):
@@ -51,3 +55,18 @@ def guarded(action: Callable[[], None]) -> None:
         sys.exit(f"error: {error.strerror or error}{file}; mend that and run the same command again")
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same command again to go on")
+    except _Terminated:
+        print("stopped by SIGTERM; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + signal.SIGTERM)
+
+
+class _Terminated(BaseException):
+    """The system wants this process to end, as that of a preempted job."""
+
+
+def _stop(number: int, frame: FrameType | None, process: int = os.getpid()) -> None:
+    """Handle SIGTERM: end in order. Processes that were forked from this one end at once, without a message."""
+    if os.getpid() == process:
+        raise _Terminated
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from support.tiny import SIDE, make_task
 
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.checkpoint import StateKey
+from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainRecipe
+from fieldmark.engine.stopping import between_steps
 from fieldmark.engine.training import train_on
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
@@ -98,3 +101,55 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     before = state.stat().st_mtime_ns
     assert equal(first, run(tmp_path / "r", tmp_path / "b", steps=10))
     assert state.stat().st_mtime_ns == before
+
+
+class AskedError(Exception):
+    """What a signal's handler raises outside of training."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_the_step_and_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    def raise_asked(*_: object) -> None:
+        raise AskedError
+
+    def trained(task_folder: Path, states: Path, keep: Callable[[int], None]) -> tuple[Irt, list[Point]]:
+        params = irt_params()
+        task = dataclasses.replace(make_task(task_folder), states=StateKey(states))
+        seldom = task.runtime.model_copy(update={"checkpoint_seconds": 1e9})
+        torch.manual_seed(0)
+        method = Irt.build(Irt.named(params, "R"), task)
+        task = dataclasses.replace(task, runtime=seldom)
+        return method, train_on(method, params.images, params.seeded, task, "irt/R", keep)
+
+    earlier = signal.signal(number, raise_asked)
+    try:
+        whole, curve = trained(tmp_path / "a", tmp_path / "whole", lambda done: None)
+        with pytest.raises(AskedError):
+            trained(tmp_path / "b", tmp_path / "cut", lambda done: done == 13 and signal.raise_signal(number))
+        assert signal.getsignal(number) is raise_asked
+        assert torch.load(state_of(tmp_path / "cut"), weights_only=True)["step"] == 13
+        resumed, again = trained(tmp_path / "c", tmp_path / "cut", lambda done: None)
+    finally:
+        signal.signal(number, earlier)
+    assert equal(whole, resumed)
+    assert again == curve
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    def raise_asked(*_: object) -> None:
+        raise AskedError
+
+    earlier = signal.signal(signal.SIGTERM, raise_asked)
+    try:
+        with pytest.raises(AskedError), between_steps(alone=True) as stopping:
+            signal.raise_signal(signal.SIGTERM)
+            assert stopping.asked == signal.SIGTERM
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("the second signal was not obeyed")
+        with pytest.raises(AskedError), between_steps(alone=False):
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("with other processes a signal was not obeyed at once")
+    finally:
+        signal.signal(signal.SIGTERM, earlier)

@@ -157,6 +157,16 @@ def test_the_default_is_right() -> None:
         ("pma.variants", ["plain"], "distill.pma.teacher is 'PMA', which pma.variants does not train: plain"),
         ("datasets.a/b", {}, "datasets: 'a/b' cannot be a name"),
         ("splits", [], "parameter splits must map names to blocks"),
+        (
+            "loca.dense.images.cutout",
+            0.3,
+            "^parameter loca.dense.images: cutout and augment change pictures without",
+        ),
+        (
+            "loca.dense.images.augment",
+            2,
+            "^parameter loca.dense.images: cutout and augment change pictures without",
+        ),
         ("irt", None, "params.yaml has no 'irt'"),
     ],
 )

@@ -30,23 +30,14 @@ GIVEN = {  # what a user must give
     "frpt-aircraft": [],
     "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "cprfl-coco-lt": [],
-    "cprfl-photos": [
-        "datasets.photos.folder.path=/data/photos",
-        "backbones.mobilenet.weights=/data/w.safetensors",
-    ],
+    "cprfl-photos": ["datasets.photos.folder.path=/data/photos"],
     "cprfl-voc-lt": [],
     "frpt-cub200": [],
-    "frpt-photos": [
-        "datasets.photos.folder.path=/data/photos",
-        "backbones.mobilenet.weights=/data/w.safetensors",
-    ],
+    "frpt-photos": ["datasets.photos.folder.path=/data/photos"],
     "irt-cub200": [],
     "irt-cub200-mobilenet": ["datasets.cub200.cub200.path=/data/cub", "backbones.mobilenet.weights=library"],
     "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
-    "irt-photos": [
-        "datasets.photos.folder.path=/data/photos",
-        "backbones.mobilenet.weights=/data/w.safetensors",
-    ],
+    "irt-photos": ["datasets.photos.folder.path=/data/photos"],
     "irt-sop": [],
     "pma-aircraft": [],
     "pma-cars196": ["datasets.cars196.cars196.path=/data/cars"],
@@ -57,10 +48,7 @@ GIVEN = {  # what a user must give
         "backbones.mobilenet.weights=library",
     ],
     "pma-flowers102": [],
-    "pma-photos": [
-        "datasets.photos.folder.path=/data/photos",
-        "backbones.mobilenet.weights=/data/w.safetensors",
-    ],
+    "pma-photos": ["datasets.photos.folder.path=/data/photos"],
     "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
     "loca-masks": [
         "datasets.photos.masks.path=/data/photos",

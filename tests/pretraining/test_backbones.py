@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from support.classified import backbone_params, classification_task
-from support.tiny import SIDE, VIT
+from support.tiny import RESNET, SIDE, VIT
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Task
@@ -27,6 +27,16 @@ def test_training_lowers_the_loss(task: Task) -> None:
     assert backbone.spec.dim == 16
     assert classifier is not None
     assert classifier.backbone is backbone
+
+
+@pytest.mark.parametrize("pooling", ["cls", "cls_distilled"])
+def test_a_token_that_the_network_lacks_is_refused_before_training(task: Task, pooling: str) -> None:
+    params = backbone_params(
+        arch="resnet10t", options=RESNET, pooling=pooling, train={"steps": 1, "batch_size": 8, "lr": 1e-3}
+    )
+    with pytest.raises(UserError, match=f"^pooling '{pooling}' needs a class token, resnet10t has none; use"):
+        make_backbone(params, task, "v")
+    assert not list(task.states.root.rglob("*"))
 
 
 def test_the_same_seed_gives_the_same_backbone(task: Task) -> None:

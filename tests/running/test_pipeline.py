@@ -1,5 +1,6 @@
 """`dvc repro` with the times of its stages, on a pipeline of two lines."""
 
+import getpass
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import pytest
 from dvc.repo import Repo
 from support.pipeline import ROOT
 
+from fieldmark.base.errors import UserError
+from fieldmark.running.copies import update_copy
 from fieldmark.running.pipeline import reproduce
 
 STAGES = ROOT / "src/stages"
@@ -61,6 +64,40 @@ def test_a_run_ends_with_its_stages_and_one_without_stages_with_none(
     pipeline(project, first="one", second="two", third="three")
     assert reproduce(project, ["third"]) == 0
     assert rows(capfd.readouterr().out) == ["third", "dvc", "total"]
+
+
+def test_a_folder_from_an_archive_runs_without_git(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "Fältmärken und Vögel"
+    folder.mkdir()
+    (folder / "script.py").write_text(SCRIPT)
+    (folder / "params.yaml").write_text("runtime: {device: cpu}\n")
+    Repo.init(str(folder), no_scm=True).close()
+    (folder / ".dvc/config").write_text("[core]\n    autostage = true\n")
+    pipeline(folder, first="one", second="two")
+    for _ in range(2):
+        assert reproduce(folder, jobs=2) == 0
+    printed = capfd.readouterr()
+    assert printed.out.count("no Git repository") == 1
+    assert (folder / "two").exists()
+    assert "not a git repository" not in printed.err
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "error"),
+    [(Path, "home", RuntimeError("no directory")), (getpass, "getuser", KeyError("uid not found: 12345"))],
+)
+def test_without_a_home_directory_or_a_name_a_line_says_what_to_set(
+    project: Path, monkeypatch: pytest.MonkeyPatch, place: object, name: str, error: Exception
+) -> None:
+    def unknown() -> None:
+        raise error
+
+    monkeypatch.setattr(place, name, unknown)
+    pipeline(project, first="one")
+    with pytest.raises(UserError, match="set both, such as HOME=/tmp/home USER=me"):
+        reproduce(project)
+    with pytest.raises(UserError, match="set both, such as HOME=/tmp/home USER=me"):
+        update_copy(project, "copy", "")
 
 
 def test_a_run_that_fails_says_what_was_done(project: Path, capfd: pytest.CaptureFixture[str]) -> None:

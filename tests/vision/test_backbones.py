@@ -97,6 +97,66 @@ def test_the_map_of_a_vgg_is_that_of_its_last_convolution(library: Library) -> N
     torch.testing.assert_close(found, seen[0])
 
 
+@pytest.mark.parametrize(
+    ("arch", "options", "prefix", "has_cls"),
+    [
+        ("vit_little_patch16_reg4_gap_256", {}, 4, False),
+        ("vit_tiny_patch16_224", {"reg_tokens": 2}, 3, True),
+        ("vit_tiny_patch16_224", {"class_token": False, "global_pool": "avg"}, 0, False),
+        ("eva02_tiny_patch14_224", {"num_reg_tokens": 3}, 4, True),
+        (
+            "eva02_tiny_patch14_224",
+            {"num_reg_tokens": 3, "class_token": False, "global_pool": "avg"},
+            3,
+            False,
+        ),
+    ],
+)
+def test_registers_are_no_class_token(arch: str, options: dict[str, Any], prefix: int, has_cls: bool) -> None:
+    backbone = create_backbone(NetworkParams(arch=arch, options={**VIT, **options}), 32).eval()
+    assert (backbone.spec.has_cls, backbone.spec.has_distilled) == (has_cls, False)
+    picture = torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        features = backbone(picture)
+        out = backbone.trunk.network.forward_features(backbone.normalise(picture))  # type: ignore[union-attr,operator]
+    assert torch.equal(features.feature_map.flatten(2).transpose(1, 2), out[:, prefix:])
+    assert (features.cls is not None) == has_cls
+    if has_cls:
+        assert features.cls is not None
+        assert torch.equal(features.cls, out[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("arch", "size"),
+    [("levit_128s", 224), ("xcit_nano_12_p16_224", 64), ("coat_lite_tiny", 224), ("crossvit_tiny_240", 240)],
+)
+def test_networks_without_a_map_are_refused_by_name(arch: str, size: int) -> None:
+    with pytest.raises(UserError, match=f"^timm model '{arch}' has no one feature map"):
+        create_backbone(NetworkParams(arch=arch), size)
+
+
+@pytest.mark.parametrize(
+    ("arch", "dim", "stride"), [("vgg11", 512, 16), ("swin_tiny_patch4_window7_224", 768, 32)]
+)
+def test_channels_are_found_where_they_are(arch: str, dim: int, stride: int) -> None:
+    backbone = create_backbone(NetworkParams(arch=arch), 224).eval()
+    assert (backbone.spec.dim, backbone.spec.stride) == (dim, stride)
+    with torch.no_grad():
+        assert backbone(torch.zeros(1, 3, 224, 224)).feature_map.shape == (
+            1,
+            dim,
+            224 // stride,
+            224 // stride,
+        )
+
+
+def test_a_distilled_network_has_both_tokens() -> None:
+    params = NetworkParams(arch="deit_tiny_distilled_patch16_224", options=VIT)
+    backbone = create_backbone(params, 32).eval()
+    assert (backbone.spec.has_cls, backbone.spec.has_distilled) == (True, True)
+    assert backbone.spec.stride == 8
+
+
 def test_map_of_a_vit_is_laid_out_as_the_picture() -> None:
     backbone = create_backbone(CASES[0][0], 32).eval()
     pos = backbone.trunk.network.pos_embed  # type: ignore[union-attr]
@@ -160,6 +220,21 @@ def test_local_weights_are_used(tmp_path: Path) -> None:
         assert torch.equal(again.eval()(picture).feature_map, source.eval()(picture).feature_map)
 
 
+@pytest.mark.parametrize("file", ["weights.safetensors", "backbone.json"])
+@pytest.mark.parametrize(
+    "content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"{}", b"null", None]
+)
+def test_a_damaged_backbone_is_refused_in_one_line(tmp_path: Path, file: str, content: bytes | None) -> None:
+    save_backbone(create_backbone(CASES[2][0], 32), tmp_path)
+    if content is None:
+        (tmp_path / file).write_bytes((tmp_path / file).read_bytes()[:-20])
+    else:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(UserError, match=file) as caught:
+        load_backbone(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     params = NetworkParams(arch="resnet10t", options=RESNET)
     state = contiguous(create_backbone(params, 32).trunk.network.state_dict())  # type: ignore[union-attr]
@@ -178,6 +253,19 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "no.safetensors").write_bytes(b"not weights")
     with pytest.raises(UserError, match="no safetensors file"):
         create_backbone(params.model_copy(update={"weights": str(tmp_path / "no.safetensors")}), 32)
+
+
+def test_without_internet_a_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise FileNotFoundError("no such host\nmore")
+
+    monkeypatch.setattr("timm.create_model", offline)
+    with pytest.raises(UserError) as caught:
+        create_backbone(NetworkParams(arch="resnet10t", weights="library"), 32)
+    assert str(caught.value) == (
+        "the weights of timm model 'resnet10t' cannot be downloaded (no such host more); without internet, set "
+        "backbones.NAME.weights to a .safetensors file with the library's names for the tensors"
+    )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fieldmark.base.errors import UserError
+
 SIGNIFICANT_DIGITS = 6
+LFS_POINTER = b"version https://git-lfs"  # how the files begin that Git LFS leaves in place of large ones
 
 
 @contextmanager
@@ -54,6 +57,24 @@ def write_json(path: Path, value: Any, exact: bool = False) -> None:
     """
     kept = value if exact else rounded(value)
     write_text(path, json.dumps(kept, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def require_fetched(path: Path) -> None:
+    """Raise UserError when a file is absent, or when Git LFS has left a pointer in its place."""
+    if not path.is_file():
+        raise UserError(f"file {path} does not exist")
+    with path.open("rb") as stream:
+        if stream.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise UserError(f"{path} is a pointer of Git LFS, not the file; `git lfs pull` fetches it")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that others may have copied. Raises UserError when it is absent, not fetched, or damaged."""
+    require_fetched(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON, or not all of it ({error}); get it again") from None
 
 
 def rounded(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import Field, field_validator, model_validator
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fieldmark.base.blocks import Block, pick
@@ -18,6 +18,7 @@ from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Trainable
 from fieldmark.vision.backbones import contiguous
+from fieldmark.vision.reading import read_tensors
 
 WEIGHTS = "weights.safetensors"
 
@@ -33,6 +34,13 @@ class Recipe(Block):
     images: ImageParams
     train: TrainRecipe
     seeds: tuple[int, ...] = (0,)
+    counts_passes: ClassVar[bool] = False  # whether the length of training may be given in passes
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Self:
+        if self.train.passes is not None and not self.counts_passes:
+            raise ValueError("only the `train` of a method counts in passes; give train.steps here")
+        return self
 
     @field_validator("seeds")
     @classmethod
@@ -60,6 +68,7 @@ class Recipe(Block):
 class MethodParams(Recipe):
     """What every method's block has; each method adds its own, and says which variants there are."""
 
+    counts_passes: ClassVar[bool] = True
     variants: tuple[str, ...]
 
     @model_validator(mode="after")
@@ -71,6 +80,10 @@ class MethodParams(Recipe):
     def kept_views(self) -> int | None:
         """In how many views a picture is seen by a variant that trains on features; None: in a fresh one each step."""
         return None
+
+    def for_pictures(self, count: int) -> Self:
+        """Return the block with all lengths in steps, for so many training pictures."""
+        return self.model_copy(update={"train": self.train.for_pictures(count)})
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Return in one line why the method cannot work with the text of its wiring; None when it can.
@@ -235,7 +248,7 @@ class Method(Trainable, Generic[P, Q]):
     @classmethod
     def load(cls, variant: Variant[P, Q], description: Mapping[str, Any], folder: Path) -> Self:
         """Read what `save` wrote. Raises UserError when the weights do not fit the description."""
-        weights = load_file(folder / WEIGHTS)
+        weights = read_tensors(folder / WEIGHTS)
         method = cls.rebuild(variant, description, weights)
         method.take_up(weights, folder)
         return method

@@ -1,21 +1,23 @@
 """Training every variant that a method's block asks for; saving trained models and reading them again."""
 
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fieldmark.base.blocks import Block, parse
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.base.files import atomic_folder, read_json, write_json
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.contract.registry import load_method
 from fieldmark.engine.loop import pick_precision
 from fieldmark.engine.monitor import Point
+from fieldmark.engine.params import Precision
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.runtime.device import pick_device
@@ -47,9 +49,10 @@ def _train_variant(
     method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path
 ) -> list[Point]:
     """Build, train, finish and save one model; return its curve, which is empty where nothing is trained."""
-    params = variant.params
-    torch.manual_seed(params.seed)
     narrowed = method_class.training_task(variant, task)
+    params = variant.params.for_pictures(len(narrowed.subset("train")))
+    variant = replace(variant, params=params)
+    torch.manual_seed(params.seed)
     method = method_class.build(variant, narrowed)
     run = f"{method_class.name}/{variant.name}/{params.seed}"
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
@@ -83,6 +86,16 @@ def _snapshots(method: AnyMethod, folder: Path) -> Callable[[int], None]:
     return keep
 
 
+class SavedModel(Block):
+    """What `model.json` says of a trained model; `description` is the method's own."""
+
+    method: str
+    variant: str
+    params: dict[str, Any]
+    precision: Precision | None
+    description: dict[str, Any]
+
+
 def save_model(method: AnyMethod, folder: Path) -> None:
     """Write a trained model so that `load_model` can read it without anything else."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,15 +113,22 @@ def save_model(method: AnyMethod, folder: Path) -> None:
 def load_model(folder: Path) -> AnyMethod:
     """Read a model that `save_model` wrote, or the only one in the folder of a variant.
 
-    Raises UserError when there is none, and when there are models of several seeds to choose from.
+    Raises UserError when there is none, when there are models of several seeds to choose from, and when a file of
+    the model is absent or damaged.
     """
     path = _only_model(folder) / DESCRIPTION
-    content = json.loads(path.read_text(encoding="utf-8"))
-    method_class = load_method(content["method"])
-    params = method_class.Params.read(content["params"], str(path))
-    variant = method_class.named(params, content["variant"])
-    method: AnyMethod = method_class.load(variant, content["description"], path.parent)
-    method.precision = content["precision"]
+    saved = parse(SavedModel, read_json(path), str(path))
+    method_class = load_method(saved.method)
+    params = method_class.Params.read(saved.params, str(path))
+    variant = method_class.named(params, saved.variant)
+    try:
+        method: AnyMethod = method_class.load(variant, saved.description, path.parent)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        detail = f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        raise UserError(
+            f"the files in {path.parent} do not make a model ({detail}); get the folder again, or train again"
+        ) from error
+    method.precision = saved.precision
     return method.eval()
 
 

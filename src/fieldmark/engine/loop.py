@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,9 +18,10 @@ from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, Train
 from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.ema import EmaWeights
-from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Point
+from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Pending, Point
 from fieldmark.engine.params import Precision, TrainParams, TrainRecipe
 from fieldmark.engine.schedule import learning_rate
+from fieldmark.engine.stopping import between_steps
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.batchnorm import synchronise_batchnorm
 from fieldmark.runtime.device import pick_device
@@ -48,6 +49,7 @@ class Run:
     step: int
     history: list[Point]
     seconds: float = 0.0  # of training, over all calls that a killed run took
+    pending: Pending = field(default_factory=list)
 
     def state(self) -> dict[str, Any]:
         """Return the state to save: model with its buffers, optimiser, ema, step, curve."""
@@ -58,6 +60,7 @@ class Run:
             "step": self.step,
             "history": self.history,
             "seconds": self.seconds,
+            "pending": self.pending,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -67,6 +70,11 @@ class Run:
         if self.ema:
             self.ema.load_state_dict(state["ema"])
         self.step, self.history[:], self.seconds = state["step"], state["history"], state["seconds"]
+        device = next(self.method.parameters()).device
+        self.pending[:] = [
+            (step, {name: value.to(device) for name, value in losses.items()})
+            for step, losses in state["pending"]
+        ]
 
 
 class Stepper:
@@ -122,15 +130,19 @@ def train(
     """Train `method` in place, resuming where a killed run stopped; return the training curve.
 
     `run` names the training, such as "irt/R", for the progress bar and for `live/`. `keep` is called on the first
-    process with the number of steps done. Raises UserError when a loss turns NaN or explodes.
+    process with the number of steps done. On Ctrl-C or SIGTERM the state is saved after the step at hand. Raises
+    UserError when a loss turns NaN or explodes.
     """
     stepper = Stepper(method, params, runtime)
     state = Run(method, stepper.optimizer, EmaWeights(method, params.ema) if params.ema else None, 0, [])
     if saved := checkpoints.load():
         state.restore(saved)
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
-    with _observers(stepper.fabric, state, params, run) as (curve, bar):
-        monitor = LossMonitor(method, state.history)
+    with (
+        between_steps(stepper.fabric.world_size == 1) as stopping,
+        _observers(stepper.fabric, state, params, run) as (curve, bar),
+    ):
+        monitor = LossMonitor(method, state.history, state.pending)
         last_read = last_save = time.monotonic()
         while state.step < params.steps:
             rate = stepper.set_rate(state.step)
@@ -144,6 +156,9 @@ def train(
             bar.update(params.batch_size)
             if stepper.fabric.is_global_zero:
                 keep(state.step)
+            if stopping.asked is not None:
+                checkpoints.save(state.state())
+                break
             if state.step % WINDOW and state.step < params.steps:
                 continue
             point = monitor.read(rate)

@@ -16,14 +16,15 @@ WINDOW = 10  # steps per point of the training curve
 EXPLOSION = 1e3  # a loss this many times its first value has exploded
 
 Point = dict[str, float]
+Pending = list[tuple[int, dict[str, Tensor]]]  # steps with their losses, which are not in the curve yet
 
 
 class LossMonitor:
     """Collects each step's losses on the device and reads them once per window: to read is to wait for the device."""
 
-    def __init__(self, module: nn.Module, history: list[Point]) -> None:
+    def __init__(self, module: nn.Module, history: list[Point], pending: Pending | None = None) -> None:
         self.module, self.history = module, history
-        self.pending: list[tuple[int, dict[str, Tensor]]] = []
+        self.pending: Pending = [] if pending is None else pending
 
     def add(self, step: int, losses: dict[str, Tensor]) -> None:
         """Remember the losses of a step without reading them."""

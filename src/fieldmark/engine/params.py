@@ -1,6 +1,7 @@
 """Parameters of training, shared by everything that is trained."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -12,7 +13,10 @@ Precision = Literal["fp32", "bf16"]
 class TrainRecipe(Block):
     """How something is trained, whatever its seed. Everything here changes the result."""
 
-    steps: int = Field(ge=0)  # optimiser steps
+    steps: int = Field(
+        ge=0
+    )  # optimiser steps; 1 where `passes` says it, until the number of pictures is known
+    passes: float | None = Field(None, gt=0)  # over the training pictures, in place of `steps`
     batch_size: int = Field(64, ge=1)
     images_per_class: int | None = Field(None, ge=1)  # None: plain shuffling; else P x K batches
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -25,14 +29,26 @@ class TrainRecipe(Block):
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
     rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only
     warmup_steps: int = Field(0, ge=0)
+    warmup_passes: float | None = Field(None, gt=0)  # in place of `warmup_steps`
     accumulate: int = Field(1, ge=1)  # micro-batches per step
     clip_norm: float | None = Field(None, gt=0)
     ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the weights' moving average; None: off
     precision: Precision = "fp32"  # bf16 on a processor without it (x86 before AVX512): fp32
     freeze_batchnorm: bool = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _length(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or given.get("passes") is None:
+            return given
+        if "steps" in given:
+            raise ValueError("give steps or passes, not both; null takes out passes and warmup_passes")
+        return {**given, "steps": 1}
+
     @model_validator(mode="after")
     def _sound(self) -> Self:
+        if self.warmup_passes is not None and (self.passes is None or self.warmup_steps):
+            raise ValueError("warmup_passes go with passes, and in place of warmup_steps")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts (accumulate)"
@@ -45,6 +61,23 @@ class TrainRecipe(Block):
             raise ValueError("schedule drops and drop_every go together: give both or neither")
         return self
 
+    def for_pictures(self, count: int) -> Self:
+        """Return the recipe in steps, for so many training pictures. One of no steps stays so."""
+        if self.passes is None:
+            return self
+        update = {
+            "passes": None,
+            "warmup_passes": None,
+            "warmup_steps": self.steps_in(self.warmup_passes, count),
+        }
+        if self.steps:
+            update["steps"] = max(1, self.steps_in(self.passes, count))
+        return self.model_copy(update=update)
+
+    def steps_in(self, passes: float | None, count: int) -> int:
+        """Return how many steps make so many passes over `count` pictures; None: no step."""
+        return round((passes or 0.0) * count / self.batch_size)
+
     def with_seed(self, seed: int) -> "TrainParams":
         """Return the recipe with a seed, which is all that the loop reads."""
         return TrainParams(**self.model_dump(), seed=seed)
@@ -54,3 +87,9 @@ class TrainParams(TrainRecipe):
     """A recipe and its seed: from the same ones, the same pictures give the same weights."""
 
     seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _in_steps(self) -> Self:
+        if self.passes is not None:
+            raise ValueError("only the `train` of a method counts in passes; give steps here")
+        return self

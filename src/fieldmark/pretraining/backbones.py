@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -15,7 +15,8 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.engine.training import train_on
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.vision.backbones import Backbone, contiguous, create_backbone
-from fieldmark.vision.pooling import Pooling, pool
+from fieldmark.vision.pooling import Pooling, pool, require_tokens
+from fieldmark.vision.reading import read_tensors
 
 HEAD = "classifier.safetensors"  # beside the backbone's weights, where it was trained here
 
@@ -54,7 +55,7 @@ def load_classifier(backbone: Backbone, folder: Path, pooling: Pooling) -> Class
     """Return the classifier that `save_head` wrote, around its backbone; None for a backbone not trained here."""
     if not (folder / HEAD).exists():
         return None
-    weights = load_file(folder / HEAD)
+    weights = read_tensors(folder / HEAD)
     model = Classifier(backbone, len(weights["bias"]), pooling)
     model.head.load_state_dict(weights)
     return model
@@ -70,6 +71,7 @@ def make_backbone(
     """
     torch.manual_seed(params.train.seed if params.train else 0)
     backbone = create_backbone(params, params.images.side)
+    require_tokens(params.pooling, backbone.spec, "pooling")
     if params.train is None:
         return backbone, None, []
     classes = len(task.subset("train").class_names)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import write_text
+from fieldmark.running.surroundings import require_user
 
 COPIES = Path(".copies")  # below the repository; neither Git nor DVC looks into it
 LISTED = ".copied"  # names the files that were copied last
@@ -31,8 +32,9 @@ def update_copy(root: Path, name: str, params: str) -> Path:
 
     It gets the files that Git tracks as they lie in the working tree, edits included, new files below `src`, and
     `params` for its params.yaml. What was made in it before stays, so that a run in it computes what has changed.
-    Raises UserError where there is no Git repository.
+    Raises UserError where there is no Git repository, or the user lacks a home directory or a name.
     """
+    require_user()
     folder = root / COPIES / name
     files = _files(root)
     _remove(folder, set(_listed(folder)) - set(files))

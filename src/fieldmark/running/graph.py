@@ -53,8 +53,10 @@ def _steps(stage: "Stage") -> int:
 
 
 def _steps_in(value: Any) -> int:
-    """Return the sum of all `steps` in a nested mapping."""
+    """Return the sum of all `steps` in a nested mapping; passes count as a hundred steps, for lack of pictures."""
     if not isinstance(value, dict):
         return 0
     steps = value.get("steps")
-    return (steps if isinstance(steps, int) else 0) + sum(map(_steps_in, value.values()))
+    passes = value.get("passes")
+    own = (steps if isinstance(steps, int) else 0) + (100 * passes if isinstance(passes, int | float) else 0)
+    return round(own) + sum(map(_steps_in, value.values()))

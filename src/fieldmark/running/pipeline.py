@@ -13,6 +13,7 @@ from fieldmark.running.branches import Plan, planned
 from fieldmark.running.durations import duration_table
 from fieldmark.running.graph import read_pipeline
 from fieldmark.running.processes import Failed, Processes, stopped_by_signals
+from fieldmark.running.surroundings import do_without_git, require_user
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
 # in between is wiped anew, page by page: up to a quarter of the time as measured. Other systems ignore these.
@@ -27,8 +28,11 @@ def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int
     """Run the pipeline of `folder`, print what each stage took, and return DVC's exit status.
 
     Without `arguments` for `dvc repro`, up to `jobs` branches of the pipeline run side by side. The table is printed
-    after a failure or an interrupt as well. It is kept nowhere: reports stay reproducible.
+    after a failure or an interrupt as well. It is kept nowhere: reports stay reproducible. Raises UserError where DVC
+    cannot run.
     """
+    require_user()
+    do_without_git(folder)
     pipeline = read_pipeline(folder) if jobs > 1 and not arguments else None
     if pipeline and not pipeline.stale:
         print("Data and pipelines are up to date.")

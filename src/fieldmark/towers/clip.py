@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fieldmark.base.blocks import nearest
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_folder, sha256_file, write_json
+from fieldmark.base.files import atomic_folder, read_json, sha256_file, write_json
 from fieldmark.vision.normalising import Normalising
+from fieldmark.vision.reading import load_tensors
 
 # The names that open_clip gives its files.
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
@@ -139,7 +140,7 @@ def load_clip(folder: Path) -> Clip:
     """Read a CLIP that `save_clip` wrote, frozen and in eval mode. Raises UserError when it is not there."""
     if not (folder / CONFIG).exists() or not (folder / WEIGHTS).exists():
         raise UserError(f"{folder} holds no CLIP; run dvc repro clip@{folder.name}")
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = read_json(folder / CONFIG)
     pictures = config["preprocess_cfg"]
     size = pictures["size"]
     spec = ClipSpec(
@@ -150,7 +151,7 @@ def load_clip(folder: Path) -> Clip:
         std=tuple(pictures["std"]),
     )
     network = _build(spec.model)
-    network.load_state_dict(load_file(folder / WEIGHTS))
+    load_tensors(network, folder / WEIGHTS)
     return Clip(network, spec).eval().requires_grad_(False)
 
 

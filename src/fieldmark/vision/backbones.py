@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_path, write_json
+from fieldmark.base.files import atomic_path, read_json, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
 from fieldmark.vision.normalising import Normalising
+from fieldmark.vision.reading import load_tensors, read_tensors
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
 LIBRARY_WEIGHTS = "library"
@@ -106,12 +106,15 @@ def save_backbone(backbone: Backbone, folder: Path) -> None:
 
 
 def load_backbone(folder: Path) -> Backbone:
-    """Read a backbone that `save_backbone` wrote. Raises UserError when it is not there."""
+    """Read a backbone that `save_backbone` wrote. Raises UserError when it is not there, or damaged."""
     if not (folder / DESCRIPTION).exists():
         raise UserError(f"{folder} holds no backbone; run dvc repro pretrain@{folder.name}")
-    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    backbone = backbone_from_spec(BackboneSpec(**description))
-    backbone.trunk.load_state_dict(load_file(folder / WEIGHTS))
+    description = read_json(folder / DESCRIPTION)
+    try:
+        backbone = backbone_from_spec(BackboneSpec(**description))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / DESCRIPTION} describes no backbone ({error}); get it again") from None
+    load_tensors(backbone.trunk, folder / WEIGHTS)
     return backbone
 
 
@@ -146,12 +149,7 @@ def contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _load_weights(trunk: nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"weights file {path} does not exist")
-    try:
-        state = load_file(path)
-    except SafetensorError as error:
-        raise UserError(f"{path} is no safetensors file ({error}); convert other formats first") from None
+    state = read_tensors(path)
     network: nn.Module = trunk.network  # type: ignore[assignment]
     needed = set(network.state_dict())
     missing = sorted(needed - set(state) - _counters(needed))

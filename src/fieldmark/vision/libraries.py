@@ -4,6 +4,7 @@ Each library is imported where its networks are built: they take seconds, and wh
 features builds none.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +51,7 @@ class Trunk(nn.Module, ABC):
 
 
 class TimmTrunk(Trunk):
-    """Any timm model that offers `forward_intermediates`.
+    """Any timm model whose features are a map, or tokens that lie on a grid of patches.
 
     The option `stem: conv` gives a plain vision transformer a stem of 3x3 convolutions instead of one linear
     patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881). With
@@ -73,16 +74,24 @@ class TimmTrunk(Trunk):
         if _ends_with_pooling(self.network):
             self.network.features[-1] = nn.Identity()
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
+        self.arch = arch
         self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))
+        # Registers come after these, or first where there is no class token.
+        self.tokens = [getattr(self.network, name, None) is not None for name in ("cls_token", "dist_token")]
 
     def forward(self, images: Tensor) -> Features:
         out = self.network.forward_features(images)
-        if out.ndim == 3:
-            rows, columns = self.network.patch_embed.dynamic_feat_size(images.shape[-2:])
-            patches = out[:, self.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
-            distilled = out[:, 1] if hasattr(self.network, "dist_token") else None
-            return Features(patches, out[:, 0] if self.prefix else None, distilled)
-        return Features(out if self.network_is_nchw(out) else out.permute(0, 3, 1, 2))
+        if isinstance(out, Tensor) and out.ndim == 3 and (grid := self._grid(images)):
+            if math.prod(grid) != out.shape[1] - self.prefix:
+                raise self._no_map()
+            patches = out[:, self.prefix :].transpose(1, 2).unflatten(2, grid)
+            cls, distilled = (out[:, place] if known else None for place, known in enumerate(self.tokens))
+            return Features(patches, cls, distilled)
+        channels = self.network.num_features
+        if not isinstance(out, Tensor) or out.ndim != 4 or channels not in (out.shape[1], out.shape[3]):
+            raise self._no_map()
+        # Windowed transformers have their channels last.
+        return Features(out if out.shape[1] == channels else out.permute(0, 3, 1, 2))
 
     def has_stem(self) -> bool:
         """Say whether timm counts a stem as the first map: one at half the side, before those of the blocks.
@@ -91,11 +100,22 @@ class TimmTrunk(Trunk):
         """
         return _begins_with_stem(self.network)
 
-    def network_is_nchw(self, out: Tensor) -> bool:
-        """Say whether a feature map has its channels first; windowed transformers have them last."""
-        return bool(out.shape[1] == self.network.num_features)
+    def _grid(self, images: Tensor) -> tuple[int, int] | None:
+        """Return how many patches lie below and beside one another; None for a network that does not say it."""
+        of = getattr(getattr(self.network, "patch_embed", None), "dynamic_feat_size", None)
+        return None if of is None else tuple(of(images.shape[-2:]))
+
+    def _no_map(self) -> UserError:
+        return UserError(
+            f"timm model '{self.arch}' has no one feature map with a place for each part of the picture; "
+            "use another network, such as a vit, resnet, convnext or efficientnet"
+        )
 
     def stage_features(self, images: Tensor, stage: int) -> Tensor:
+        if not callable(getattr(self.network, "forward_intermediates", None)):
+            raise UserError(
+                f"timm model '{self.arch}' does not give the features of its stages; use another network"
+            )
         maps = self.network.forward_intermediates(
             images, indices=[stage - 1 + self.has_stem()], intermediates_only=True, stop_early=True
         )
@@ -189,7 +209,8 @@ def build_trunk(library: Library, arch: str, options: dict[str, Any], pretrained
             raise
         reason = " ".join(str(error).split())[:160]
         raise UserError(
-            f"the weights of {library} model '{arch}' cannot be fetched ({reason}); name a local .safetensors file"
+            f"the weights of {library} model '{arch}' cannot be downloaded ({reason}); without internet, set "
+            "backbones.NAME.weights to a .safetensors file with the library's names for the tensors"
         ) from None
 
 

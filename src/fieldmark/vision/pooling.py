@@ -1,11 +1,14 @@
 """Pooling: from a feature map or tokens to one vector per picture."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor
 
 from fieldmark.base.errors import UserError
 from fieldmark.vision.libraries import Features
+
+if TYPE_CHECKING:
+    from fieldmark.vision.backbones import BackboneSpec
 
 Pooling = Literal["cls", "cls_distilled", "average", "max", "gem"]
 GEM_POWER = 3.0
@@ -31,6 +34,21 @@ def pool(features: Features, pooling: Pooling) -> Tensor:
     if pooling == "max":
         return positions.amax(2)
     return generalised_mean(positions)
+
+
+def require_tokens(pooling: Pooling, spec: "BackboneSpec", where: str) -> None:
+    """Raise UserError when a network lacks a token that the pooling takes, before anything is computed.
+
+    `where` names the parameter.
+    """
+    if pooling in ("cls", "cls_distilled") and not spec.has_cls:
+        raise UserError(
+            f"{where} '{pooling}' needs a class token, {spec.arch} has none; use average, max or gem"
+        )
+    if pooling == "cls_distilled" and not spec.has_distilled:
+        raise UserError(
+            f"{where} 'cls_distilled' needs a network distilled with a token, {spec.arch} is none; use cls"
+        )
 
 
 def generalised_mean(positions: Tensor, power: float = GEM_POWER) -> Tensor:

@@ -1,10 +1,11 @@
 """IRT as a whole: losses, variants, momentum encoder, PCA."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
-from support.tiny import SIDE, make_task
+from support.tiny import SIDE, make_task, tiny_resnet
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
@@ -13,6 +14,7 @@ from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams, MemoryParams
+from fieldmark.vision.backbones import save_backbone
 
 
 def params(**changes: object) -> IrtParams:
@@ -43,6 +45,20 @@ def test_lambda_zero_has_no_koleo_and_no_memory_when_its_fraction_is_zero(tmp_pa
     task = make_task(tmp_path)
     plain = build(params(**{"lambda": 0.0, "memory": {"fraction": 0.0}}), task)
     assert set(plain(batch(task))) == {"contrastive", "loss"}
+
+
+@pytest.mark.parametrize("pooling", ["cls", "cls_distilled"])
+def test_a_token_that_the_network_lacks_is_refused_before_training(tmp_path: Path, pooling: str) -> None:
+    task = make_task(tmp_path)
+    save_backbone(tiny_resnet(), tmp_path / "resnet")
+    conv = dataclasses.replace(task, backbone=tmp_path / "resnet")
+    with pytest.raises(UserError, match=f"^irt.pooling '{pooling}' needs a class token, resnet10t has none"):
+        build(params(pooling=pooling), conv)
+    if pooling == "cls":
+        build(params(pooling=pooling), task)
+    else:
+        with pytest.raises(UserError, match="needs a network distilled with a token, vit_tiny_patch16_224"):
+            build(params(pooling=pooling), task)
 
 
 def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> None:

@@ -59,6 +59,16 @@ def decode(data: bytes) -> Decoded:
         return Decoded(pixels, mode, verbatim=jpeg and mode == "RGB" and upright is image)
 
 
+def pixels_of(image: Image.Image) -> Pixels:
+    """Return the pixels (H, W, 3) of a picture that Pillow has opened: those that `decode` finds in its file.
+
+    Raises BadImageError with the reason.
+    """
+    with _reasons():
+        image.load()  # Pillow reads the pixels of an opened file when they are first wanted
+    return np.array(_rgb(_upright(image)), dtype=np.uint8)
+
+
 def decode_mask(data: bytes) -> Pixels:
     """Decode a mask to its labels, (H, W) uint8. Raises BadImageError unless it has one 8-bit channel."""
     if not data:
@@ -71,11 +81,20 @@ def decode_mask(data: bytes) -> Pixels:
 
 @contextlib.contextmanager
 def _opened(data: bytes) -> Iterator[Image.Image]:
-    """Open and load a picture; whatever Pillow raises while reading unknown bytes becomes a BadImageError."""
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have asked Pillow to be lenient
-    try:
+    """Open and load a picture."""
+    with _reasons():
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         image.load()
+    with image:
+        yield image
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn whatever Pillow raises while it reads unknown bytes into a BadImageError."""
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # another library may have asked Pillow to be lenient
+    try:
+        yield
     except UnidentifiedImageError:
         raise BadImageError("not a picture of a known format") from None
     except Image.DecompressionBombError:
@@ -85,8 +104,6 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BadImageError(f"cannot be decoded: {reason[:120]}") from None
-    with image:
-        yield image
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -1,5 +1,8 @@
 """Samplers and the loader: batch n is a function of seed and n."""
 
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 import torch
 from support.tiny import SIDE, make_task
 
+from fieldmark.datasets.data.batches import loading
 from fieldmark.datasets.data.batches.loading import (
     PictureDataset,
     Slice,
@@ -128,3 +132,72 @@ def test_transforms_give_the_size_for_any_picture(shape: str, crop: str) -> None
             out = transform(picture)
             assert out.shape == (3, 24, 24)
             assert out.dtype == torch.uint8
+
+
+def dataset_of(folder: Path) -> PictureDataset:
+    task = make_task(folder)
+    subset = task.subset("train")
+    transform = training_transform(ImageParams(side=SIDE, jitter=0.3))
+    return PictureDataset(task.store, subset.rows, subset.labels, transform, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("batches", "workers", "ahead"), [(1, 0, None), (3, 0, None), (4, 2, 1), (9, 2, 3), (99, 2, 4)]
+)
+def test_no_more_is_loaded_ahead_than_shared_memory_holds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    batches: int,
+    workers: int,
+    ahead: int | None,
+) -> None:
+    made: list[dict[str, object]] = []
+    monkeypatch.setattr(loading, "DataLoader", lambda *_, **options: made.append(options) or [])
+    bytes_of_batch = 8 * (3 * SIDE * SIDE + 8 + 8)
+    monkeypatch.setattr(loading, "free_shared_memory", lambda: batches * 2 * bytes_of_batch)
+    loading.say_once.cache_clear()
+    for _ in range(2):
+        loader(dataset_of(tmp_path / str(len(made))), sequential_slices(16, 8), 5)
+    assert [(one["num_workers"], one["prefetch_factor"]) for one in made] == [(workers, ahead)] * 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == (0 if workers else 1)
+    assert workers or "--shm-size=2g" in said
+
+
+def test_training_does_not_hang_in_a_container_with_little_shared_memory(tmp_path: Path) -> None:
+    """64 MB is what a container has that nobody has given more."""
+    script = (
+        "import numpy as np; from pathlib import Path; from fieldmark.datasets.data.batches.loading import *\n"
+        "class Wide(PictureDataset):\n"
+        "    def __getitem__(self, part):\n"
+        "        return {'images': torch.full((len(part.indices), 3, 448, 448), part.first, dtype=torch.uint8)}\n"
+        "data = Wide(None, np.arange(999), np.zeros(999, np.int64), None)\n"
+        "seen = [len(batch['images']) for batch in loader(data, sequential_slices(640, 64), 2)]\n"
+        "assert seen == [64] * 10, seen\n"
+    )
+    inside = 'mount -t tmpfs -o size=64m tmpfs /dev/shm || exit 77; exec "$@"'
+    command = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        inside,
+        "sh",
+        sys.executable,
+        "-c",
+        script,
+    ]
+    if shutil.which("unshare") is None:
+        pytest.skip("no unshare here")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if (
+        done.returncode in (1, 77)
+        and "Traceback" not in done.stderr
+        and "loader processes" not in done.stderr
+    ):
+        pytest.skip("this system lets no user mount a file system of his own")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "too little for loader processes with batches of 37 MB" in done.stderr

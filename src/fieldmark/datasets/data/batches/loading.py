@@ -1,7 +1,11 @@
 """Batches from the image store. Workers load them ahead of time, yet a batch depends on seed and step alone."""
 
+import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,9 @@ from fieldmark.datasets.data.batches.transforms import to_tensor
 from fieldmark.datasets.data.packed.store import ImageStore
 
 Batch = dict[str, Tensor]
+AHEAD = 4  # batches that each worker loads ahead
+IN_USE = 2  # batches that have left the queue and are still held: the one in use, and one on its way to a GPU
+SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -121,14 +128,19 @@ def sequential_slices(size: int, batch_size: int) -> list[Slice]:
 def loader(
     dataset: PictureDataset, slices: list[Slice] | TrainingSlices, workers: int, pin: bool = False
 ) -> Iterator[Batch]:
-    """Iterate over the batches of `slices` in order; `workers` processes load them ahead of time (0: no process)."""
+    """Iterate over the batches of `slices` in order; `workers` processes load them ahead of time (0: no process).
+
+    Where shared memory does not hold so many batches, fewer are loaded ahead, or none; the batches are the same.
+    """
+    workers = min(workers, len(slices))
+    ahead = _affordable(dataset, slices, workers) if workers else 0
     return iter(
         DataLoader(
             dataset,
             batch_size=None,
             sampler=slices,
-            num_workers=min(workers, len(slices)),
-            prefetch_factor=4 if workers and slices else None,
+            num_workers=workers if ahead else 0,
+            prefetch_factor=ahead or None,
             pin_memory=pin,
             worker_init_fn=_single_thread,
         )
@@ -138,6 +150,39 @@ def loader(
 def mix(*numbers: int) -> int:
     """Hash whole numbers into one 63-bit seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _affordable(dataset: PictureDataset, slices: list[Slice] | TrainingSlices, workers: int) -> int:
+    """Return how many batches each worker may load ahead: as many as half of the free shared memory holds.
+
+    The other half is for processes beside this one. A worker that asks for more than there is would be killed by the
+    system, after which torch may wait for it for ever.
+    """
+    free = free_shared_memory()
+    if free is None:
+        return AHEAD
+    first = next(iter(slices))
+    one = dataset[Slice(first.step, first.first, first.indices[:1])]
+    batch = len(first.indices) * sum(value.nbytes for value in one.values())
+    ahead = min(AHEAD, (free // (2 * batch) - IN_USE) // workers)
+    if ahead < 1:
+        say_once(
+            f"{SHARED_MEMORY} has {free >> 20} MB free, too little for loader processes with batches of "
+            f"{batch / 2**20:.0f} MB: pictures are loaded without them, which is slower. Enlarge it (docker run "
+            "--shm-size=2g) or set runtime.workers to 0"
+        )
+    return max(0, ahead)
+
+
+def free_shared_memory() -> int | None:
+    """Return how many bytes of shared memory are free; None where the system has no folder for it."""
+    return shutil.disk_usage(SHARED_MEMORY).free if SHARED_MEMORY.is_dir() else None
+
+
+@cache
+def say_once(line: str) -> None:
+    """Say a line once per process, however often there is reason to."""
+    print(line, file=sys.stderr)
 
 
 def _single_thread(worker: int) -> None:

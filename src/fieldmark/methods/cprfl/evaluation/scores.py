@@ -116,7 +116,7 @@ def _budget(shown: Mapping[str, Cprfl], train: TrainRecipe, pictures: int) -> li
     """Say how long prompts are trained beside a linear classifier of the same loss, where both are there."""
     if not {"ASL", "CPRFL"} <= set(shown):
         return []
-    passes = train.steps * train.batch_size / pictures
+    passes = train.passes or train.steps * train.batch_size / pictures
     return [
         f"CPRFL trains {shown['CPRFL'].trained_weights:,} weights in {passes:.3g} passes over the pictures, the linear "
         f"classifier {shown['ASL'].trained_weights:,} in as many; the paper makes 30 passes, and CONTRIBUTING.md says "

@@ -53,6 +53,8 @@ class FrptParams(FrozenParams):
             raise ValueError("variant plain needs output_stride: without it, it is variant frozen")
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
+        if self.shots and self.train.passes is not None:
+            raise ValueError("shots have shot_steps of their own: give train.steps, not train.passes")
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self

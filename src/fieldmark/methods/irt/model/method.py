@@ -19,6 +19,7 @@ from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, require_size
+from fieldmark.vision.pooling import require_tokens
 
 IrtVariant = Variant[IrtParams, None]
 
@@ -53,16 +54,13 @@ class Irt(Method[IrtParams, None]):
 
     @classmethod
     def build(cls, variant: IrtVariant, task: Task) -> Self:
-        """Start from the task's backbone. Raises UserError when the PCA asks for more than it has."""
+        """Start from the task's backbone. Raises UserError when the PCA or the pooling asks for what it lacks."""
         backbone, params = task.load_backbone(), variant.params
         if params.dim and params.dim > backbone.spec.dim:
             raise UserError(
                 f"irt.dim {params.dim} is more than the backbone's {backbone.spec.dim} dimensions"
             )
-        if params.pooling == "cls" and not backbone.spec.has_cls:
-            raise UserError(
-                f"irt.pooling 'cls' needs a class token, {backbone.spec.arch} has none; use average, max or gem"
-            )
+        require_tokens(params.pooling, backbone.spec, "irt.pooling")
         require_size(backbone, params.images.side)
         size = round(params.memory.fraction * len(task.subset("train"))) if variant.trained else 0
         return cls(variant, Descriptor(backbone, params.pooling, params.dim), size)

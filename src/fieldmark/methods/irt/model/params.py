@@ -1,6 +1,6 @@
 """The `irt:` block of `params.yaml`."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ class MemoryParams(Block):
 
     fraction: float = Field(1.0, ge=0.0, le=1.0)  # size as a fraction of the training set; 0: no memory
     start: int = Field(0, ge=0)  # first step whose loss looks into the memory
+    start_passes: float | None = Field(None, gt=0)  # the same in passes over the training pictures
     # Of the momentum encoder that makes the entries; None: the model makes them.
     momentum: float | None = Field(None, ge=0.0, lt=1.0)
 
@@ -31,3 +32,11 @@ class IrtParams(MethodParams):
     pooling: Pooling = "cls"
     dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
     memory: MemoryParams = MemoryParams()
+
+    def for_pictures(self, count: int) -> Self:
+        """Return the block with all lengths in steps, the memory's start too."""
+        if self.memory.start_passes is None:
+            return super().for_pictures(count)
+        start = self.train.steps_in(self.memory.start_passes, count)
+        memory = self.memory.model_copy(update={"start": start, "start_passes": None})
+        return super().for_pictures(count).model_copy(update={"memory": memory})

@@ -58,6 +58,8 @@ class DenseParams(Block):
             raise ValueError(
                 "dense prediction sees whole pictures: crop random_resized, shape square, no resize"
             )
+        if images.cutout or images.augment:
+            raise ValueError("cutout and augment change pictures without their masks: leave both at 0")
         return images
 
     @field_validator("fractions")

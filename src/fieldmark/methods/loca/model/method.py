@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
@@ -37,6 +36,7 @@ from fieldmark.runtime.device import moved
 from fieldmark.runtime.distributed import first_process, process_rank
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, save_backbone
 from fieldmark.vision.pooling import pool
+from fieldmark.vision.reading import load_tensors, read_tensors
 
 HEADS = "heads.safetensors"
 DECAYED_VECTORS = ("attn.qkv.bias", "cross.query.bias", "cross.key_value.bias")
@@ -293,9 +293,9 @@ class Loca(Method[LocaParams, Parts]):
     @classmethod
     def load(cls, variant: LocaVariant, description: Mapping[str, Any], folder: Path) -> Self:
         """Read what `save` wrote. Raises UserError when the heads do not fit the description."""
-        heads = load_file(folder / HEADS)
+        heads = read_tensors(folder / HEADS)
         method = cls.rebuild(variant, description, heads)
-        method.backbone.trunk.load_state_dict(load_file(folder / WEIGHTS))
+        load_tensors(method.backbone.trunk, folder / WEIGHTS)
         method.take_up(heads, folder)
         return method
 

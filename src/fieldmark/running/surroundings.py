@@ -1,0 +1,47 @@
+"""What DVC needs around it: a home directory, a user's name, and a Git repository unless it is told to do without."""
+
+import getpass
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from fieldmark.base.errors import UserError
+
+TOLD = re.compile(r"^\s*no_scm\s*=\s*true\s*$", re.IGNORECASE | re.MULTILINE)
+
+
+def require_user() -> None:
+    """Raise UserError where the user has no home directory or no name, as in a container with a number for a user."""
+    try:
+        Path.home()
+        getpass.getuser()
+    except (RuntimeError, KeyError, OSError):
+        raise UserError(
+            "this user has no home directory or no name, which DVC looks for; set both, such as "
+            "HOME=/tmp/home USER=me, a folder that may be written to and any name"
+        ) from None
+
+
+def do_without_git(folder: Path) -> None:
+    """Set `core.no_scm` in DVC's local configuration where there is no Git repository (a ZIP download), and say so.
+
+    Raises UserError when that cannot be written.
+    """
+    inside = folder.resolve()
+    if not (inside / ".dvc").is_dir() or any(
+        (above / ".git").exists() for above in (inside, *inside.parents)
+    ):
+        return
+    files = (inside / ".dvc/config", inside / ".dvc/config.local")
+    if any(TOLD.search(file.read_text(encoding="utf-8")) for file in files if file.is_file()):
+        return
+    command = [sys.executable, "-m", "dvc", "config", "--local", "core.no_scm", "true"]
+    done = subprocess.run(command, cwd=inside, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise UserError(
+            f"{folder} is no Git repository, and DVC cannot do without: {' '.join(done.stderr.split())[:200]}"
+        )
+    print(
+        "This folder is no Git repository: DVC does without (core.no_scm in .dvc/config.local).", flush=True
+    )

@@ -1,0 +1,91 @@
+"""Training whose length is counted in passes over the training pictures, and becomes steps when they are known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.pipeline import ROOT
+from support.tiny import SIDE, make_task
+
+from fieldmark.base.blocks import parse, read_yaml
+from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import load_model, train_variants
+from fieldmark.engine.params import TrainParams, TrainRecipe
+from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.pma.distillation.params import DistillParams
+
+
+def recipe(**fields: Any) -> TrainRecipe:
+    return parse(TrainRecipe, {"lr": 1e-3, "batch_size": 40, **fields}, "irt.train")
+
+
+@pytest.mark.parametrize(
+    ("count", "steps", "warmup"), [(1760, 264, 44), (870, 130, 22), (40_000, 6000, 1000), (3, 1, 0)]
+)
+def test_passes_become_steps(count: int, steps: int, warmup: int) -> None:
+    found = recipe(passes=6, warmup_passes=1).for_pictures(count)
+    assert (found.steps, found.warmup_steps, found.passes, found.warmup_passes) == (steps, warmup, None, None)
+    assert found.with_seed(3) == TrainParams(lr=1e-3, batch_size=40, steps=steps, warmup_steps=warmup, seed=3)
+
+
+def test_steps_stay_as_they_are() -> None:
+    assert recipe(steps=7, warmup_steps=2).for_pictures(999) == recipe(steps=7, warmup_steps=2)
+    untrained = recipe(passes=6).model_copy(update={"steps": 0})
+    assert untrained.for_pictures(999) == recipe(steps=0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"steps": 3, "passes": 2}, "^parameter irt.train: give steps or passes, not both"),
+        ({"steps": 3, "warmup_passes": 1}, "^parameter irt.train: warmup_passes go with passes"),
+        ({"passes": 3, "warmup_passes": 1, "warmup_steps": 1}, "in place of warmup_steps"),
+        ({"passes": 0}, "irt.train.passes"),
+        ({}, "irt.train.steps is missing"),
+    ],
+)
+def test_what_is_no_length_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        recipe(**fields)
+
+
+def test_only_methods_count_in_passes() -> None:
+    with pytest.raises(UserError, match="only the `train` of a method counts in passes; give steps here"):
+        parse(TrainParams, {"lr": 1e-3, "passes": 2}, "backbones.vit.train")
+    students = read_yaml(ROOT / "params.yaml")["distill"]["pma"]
+    students["train"] = {**students["train"], "passes": 2}
+    del students["train"]["steps"]
+    with pytest.raises(UserError, match="counts in passes"):
+        parse(DistillParams, students, "distill.pma")
+
+
+def test_few_pictures_have_steps_of_their_own() -> None:
+    block = {"images": {"side": SIDE}, "train": {"passes": 2, "lr": 1e-3}, "shots": [5]}
+    with pytest.raises(UserError, match=r"shots have shot_steps of their own: give train\.steps"):
+        parse(FrptParams, block, "frpt")
+
+
+def test_every_variant_trains_for_the_pictures_that_there_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = {"passes": 2, "warmup_passes": 0.5, "batch_size": 6, "images_per_class": 2, "lr": 1e-3}
+    fields = {"images": {"side": SIDE}, "train": train, "memory": {"start_passes": 1}, "variants": ["O", "R"]}
+    curves = train_variants(
+        "irt", parse(IrtParams, fields, "irt"), make_task(tmp_path / "task"), tmp_path / "out"
+    )
+    assert {name: curve[-1]["step"] for name, curve in curves.items()} == {"R/0": 6}  # 18 pictures
+    said = json.loads((tmp_path / "out/R/0/model.json").read_text())["params"]
+    assert (said["train"]["steps"], said["train"]["passes"], said["train"]["warmup_steps"]) == (6, None, 2)
+    assert (said["memory"]["start"], said["memory"]["start_passes"]) == (3, None)
+    assert load_model(tmp_path / "out/R/0").variant.trained
+    assert not load_model(tmp_path / "out/O/0").variant.trained
+
+
+def test_the_preset_for_own_photographs_suits_their_number() -> None:
+    block = parse(IrtParams, read_yaml(ROOT / "presets/irt-photos.yaml")["irt"], "irt")
+    few, many = block.for_pictures(870), block.for_pictures(40_000)
+    assert (few.train.steps, few.train.warmup_steps, few.memory.start) == (130, 22, 22)
+    assert (many.train.steps, many.train.warmup_steps, many.memory.start) == (6000, 1000, 1000)
