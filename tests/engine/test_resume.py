@@ -137,6 +137,33 @@ def test_a_signal_waits_for_the_step_and_its_state(
     assert again == curve
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_group_leaves_workers_to_their_trainer(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C in a terminal and a scheduler's SIGTERM reach the loader processes as well."""
+    program = (
+        "import signal, sys; sys.path[:0] = sys.argv[3:]; from pathlib import Path; "
+        "signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "from engine.test_resume import run; run(Path(sys.argv[1]), Path(sys.argv[2]), workers=2, steps=100000)"
+    )
+    paths = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "cut"), str(tmp_path / "a"), *paths],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    state = state_of(tmp_path / "cut")
+    while child.poll() is None and not state.exists():
+        time.sleep(0.01)
+    os.killpg(child.pid, number)
+    _, errors = child.communicate(timeout=60)
+    assert "Error" not in errors
+    assert child.returncode == -number
+    assert torch.load(state, weights_only=True)["step"] > 0
+
+
 def test_a_second_signal_does_not_wait() -> None:
     def raise_asked(*_: object) -> None:
         raise AskedError

@@ -1,6 +1,8 @@
 """Batches from the image store. Workers load them ahead of time, yet a batch depends on seed and step alone."""
 
+import ctypes
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -142,7 +144,7 @@ def loader(
             num_workers=workers if ahead else 0,
             prefetch_factor=ahead or None,
             pin_memory=pin,
-            worker_init_fn=_single_thread,
+            worker_init_fn=_begin,
         )
     )
 
@@ -185,5 +187,19 @@ def say_once(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _single_thread(worker: int) -> None:
+def _begin(worker: int) -> None:
+    """Make ready a worker: its parent alone says when it ends, also where a signal reaches the whole group."""
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Return freed memory to the system, where the C library can.
+
+    A process that is forked from one that has computed begins with a copy of all that this one had freed and kept.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
