@@ -58,6 +58,9 @@ class Aircraft(Official):
         pictures = require_pictures(folder, folder / "images", names, "images_variant_*.txt")
         return [folder / name for name in TABLES] + pictures, records
 
+    def _classes(self, folder: Path) -> list[str]:
+        return list(_variants(folder / "variants.txt").values.values())
+
     def _layout(self, outer: Path) -> Path:
         return super()._layout(outer / FOLDER if (outer / FOLDER).is_dir() else outer)
 
