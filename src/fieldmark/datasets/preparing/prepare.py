@@ -4,7 +4,7 @@ import json
 import logging
 import operator
 import os
-import unicodedata
+import re
 import warnings
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,6 +30,7 @@ from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
 AHEAD = 4  # pictures that are being worked on, per worker: this bounds the memory
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN = 50  # how many rejected pictures are listed on the terminal
 log = logging.getLogger(__name__)
 
@@ -177,9 +178,9 @@ def _unique(records: Iterable[Record]) -> Iterator[Record]:
 def _require_one_line(names: Iterable[str], identity: str) -> None:
     """Raise UserError for a name of a class or group with control characters: it stands in tables and file names."""
     for name in names:
-        if any(unicodedata.category(character) == "Cc" for character in name):
+        if CONTROL.search(name):
             raise UserError(
-                f"the picture {ascii(identity)} has the class or group {ascii(name)[:80]}, which holds control "
+                f"the picture {identity!a} has the class or group {ascii(name)[:80]}, which holds control "
                 "characters; write it in one line of text"
             )
 

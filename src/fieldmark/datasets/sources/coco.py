@@ -125,13 +125,13 @@ def _instances(name: str) -> str:
 def _categories(content: dict[str, Any], path: Path) -> dict[str, str]:
     """Return the names of the categories by id, in the order of the ids, which have gaps.
 
-    Blanks around a name are removed, for the other annotation file may lack them. Raises UserError for an id that
-    comes twice.
+    Blanks around a name are removed, and those in it are one, for the other annotation file may lack them. Raises
+    UserError for an id that comes twice.
     """
     names: dict[str, str] = {}
     for entry in entries(content, "categories", "category", path):
         key, written = entry.identity("id"), entry.text("name")
-        name = written.strip()
+        name = " ".join(written.split())
         if not name or key in names:
             raise UserError(
                 f"{path}: category {entry.number} needs a name and an id of its own, it is {name!r}, {key}"
