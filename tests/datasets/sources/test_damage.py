@@ -48,9 +48,11 @@ def damaged_files(folder: Path) -> list[Path]:
     """All tables and annotations, of which there is one in a folder of many; one picture and one mask."""
     found: dict[tuple[Path, str], Path] = {}
     for path in sorted(folder.rglob("*.*")):
-        many = path.suffix in (".jpg", ".JPG", ".png", ".xml") or "text_c10" in path.parts
+        captions = "text_c10" in path.parts
+        many = captions or path.suffix in (".jpg", ".JPG", ".png", ".xml")
+        place = path.parents[1] if captions else path.parent if many else path
         if path.is_file():
-            found.setdefault((path.parent if many else path, path.suffix), path)
+            found.setdefault((place, path.suffix), path)
     pictures = [path for path in found.values() if path.suffix.lower() == ".jpg"]
     return [path for path in found.values() if path not in pictures[1:]]
 

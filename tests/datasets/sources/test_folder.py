@@ -234,3 +234,41 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(photos):
     (photos / "wren" / os.fsdecode(b"\xe9.jpg")).write_bytes(encoded(noise(5)))
     with refused("is not in UTF-8; rename it"):
         records_of(photos)
+
+
+@pytest.mark.parametrize("wrapped", ["photos", "photos/birds"])
+def test_class_folders_that_an_archive_wraps_are_read(photos, wrapped):
+    outer = photos.parent / "unpacked"
+    (outer / wrapped).parent.mkdir(parents=True)
+    photos.rename(outer / wrapped)
+    assert [(one.id, one.class_name) for one in records_of(outer)] == [
+        ("owl/1.png", "owl"),
+        ("wren/a.JPG", "wren"),
+        ("wren/b.jpg", "wren"),
+    ]
+
+
+def test_one_class_folder_is_one_class(photos):
+    (photos / "owl" / "1.png").unlink()
+    (photos / "owl").rmdir()
+    assert {one.class_name for one in records_of(photos)} == {"wren"}
+
+
+def test_a_column_that_comes_twice_is_refused(photos):
+    with refused("has the column 'label' twice; keep the one that is meant"):
+        write_csv(photos, "path,label,label\nwren/a.JPG,wren,owl\n")
+
+
+def test_rows_of_empty_cells_are_skipped_and_lines_are_counted_as_editors_do(photos):
+    text = 'path,label\n,\nwren/a.JPG,"wren"\n\nowl/1.png,\n'
+    with refused("labels.csv: row 5 has no label"):
+        write_csv(photos, text)
+    assert [one.id for one in write_csv(photos, text.replace("png,", "png,owl"))] == [
+        "wren/a.JPG",
+        "owl/1.png",
+    ]
+
+
+def test_rows_without_labels_are_counted(photos, caplog):
+    assert len(write_csv(photos, "path,labels\nwren/a.JPG,wren;reed\nowl/1.png, ; \n")) == 2
+    assert "labels.csv: 1 of 2 rows have no labels" in caplog.text

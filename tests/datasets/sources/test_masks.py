@@ -204,6 +204,19 @@ def test_values_are_one_for_each_label_and_none_is_ignored(photos, values):
         params_for(photos, values=values)
 
 
+@pytest.mark.parametrize("labels", [["sky", "sky"], ["sky", " "], ["sky", "sky "]])
+def test_labels_are_different_names(photos, labels):
+    with pytest.raises(UserError, match="labels must be different names, and none of them blank"):
+        params_for(photos, labels=labels)
+
+
+def test_lists_from_windows_match(photos):
+    (photos / "train.txt").write_text("images\\A0.JPG,masks\\a0.png\n")
+    write_pair(photos, "images/a0.jpg", "masks/a0.png", 20)
+    [record] = records_of(photos, lists={"train": "train.txt"})
+    assert (record.id, record.mask) == ("images/a0.jpg", photos / "masks/a0.png")
+
+
 def test_settings_are_checked(photos):
     with pytest.raises(UserError, match="there is no folder"):
         records_of(photos, images="pictures")

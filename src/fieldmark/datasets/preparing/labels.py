@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.acquire.fields import require_one_line
 from fieldmark.datasets.acquire.listing import few
 from fieldmark.datasets.acquire.records import VALUES, LeftOut, MaskLabels
 from fieldmark.datasets.data.packed.store import NO_LABEL
@@ -15,6 +16,7 @@ def labels_without_pixel(labels: MaskLabels, values: Collection[int]) -> list[Le
 
     Raises UserError where there is one and none may be absent.
     """
+    require_one_line(labels.names, "the masks")
     stored = labels.stored or bytes(range(VALUES))
     absent = sorted(set(range(len(labels.names))) - {stored[value] for value in values})
     if labels.absent == "allowed" or not (values and absent):

@@ -4,7 +4,6 @@ import json
 import logging
 import operator
 import os
-import re
 import warnings
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ import pandas as pd
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.base.progress import progress
+from fieldmark.datasets.acquire.fields import require_one_line
 from fieldmark.datasets.acquire.listing import few
 from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
@@ -30,7 +30,6 @@ from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
 AHEAD = 4  # pictures that are being worked on, per worker: this bounds the memory
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 SHOWN = 50  # how many rejected pictures are listed on the terminal
 log = logging.getLogger(__name__)
 
@@ -168,21 +167,12 @@ def _unique(records: Iterable[Record]) -> Iterator[Record]:
     seen: set[str] = set()
     for record in records:
         require_utf8(record.id, "the source")
-        _require_one_line((record.class_name or "", record.group or "", *record.labels), record.id)
+        names = (record.class_name or "", record.group or "", *record.labels)
+        require_one_line(names, f"the picture {record.id!a}")
         if record.id in seen:
             raise UserError(f"the source names the picture '{record.id}' twice; every id must occur once")
         seen.add(record.id)
         yield record
-
-
-def _require_one_line(names: Iterable[str], identity: str) -> None:
-    """Raise UserError for a name of a class or group with control characters: it stands in tables and file names."""
-    for name in names:
-        if CONTROL.search(name):
-            raise UserError(
-                f"the picture {identity!a} has the class or group {ascii(name)[:80]}, which holds control "
-                "characters; write it in one line of text"
-            )
 
 
 def _row(record: Record, picture: Picture, writer: StoreWriter) -> Row:

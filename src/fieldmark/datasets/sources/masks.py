@@ -48,6 +48,8 @@ class MasksParams(Block):
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
+        if len({name.strip() for name in self.labels} - {""}) < len(self.labels):
+            raise ValueError("labels must be different names, and none of them blank")
         given = self.values
         if given is not None and (
             len(given) != len(self.labels) or len({*given, *self.ignore}) < len(given) + len({*self.ignore})
