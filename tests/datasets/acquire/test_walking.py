@@ -72,6 +72,7 @@ DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
         ("wren\\1.jpg", "wren/1.jpg"),
         ("photos/wren/1.jpg", "wren/1.jpg"),
         ("photos\\wren\\1.jpg", "wren/1.jpg"),
+        ("photos/photos/wren/1.jpg", "wren/1.jpg"),
         ("Wren/1.JPG", "wren/1.jpg"),
         ("owl/B.JPG", "owl/B.JPG"),
         ("owl/b.jpg", "owl/b.jpg"),

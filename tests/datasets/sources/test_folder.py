@@ -272,3 +272,8 @@ def test_rows_of_empty_cells_are_skipped_and_lines_are_counted_as_editors_do(pho
 def test_rows_without_labels_are_counted(photos, caplog):
     assert len(write_csv(photos, "path,labels\nwren/a.JPG,wren;reed\nowl/1.png, ; \n")) == 2
     assert "labels.csv: 1 of 2 rows have no labels" in caplog.text
+
+
+def test_of_a_file_that_is_absent_a_namesake_is_named(photos):
+    with refused(r"1 files that do not exist in .*: others/b\.jpg; a file of that name is wren/b\.jpg"):
+        write_csv(photos, "path,label\nothers/b.jpg,wren\n")

@@ -76,8 +76,16 @@ def require_pictures(folder: Path, base: Path, relative_paths: Sequence[str], na
         raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {few(twice)}")
     absent = [str((base / path).relative_to(folder)) for path in relative_paths if not is_file(base / path)]
     if absent:
-        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}")
+        hint = namesake(folder, absent[0])
+        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}{hint}")
     return [base / path for path in relative_paths]
+
+
+def namesake(folder: Path, absent: str) -> str:
+    """Say, as a clause to append, where a file of the name of an absent one lies in `folder`; nothing without one."""
+    name = PurePosixPath(absent.replace("\\", "/")).name.casefold()
+    found = next((path for path in walk(folder) if path.name.casefold() == name), None)
+    return "" if found is None else f"; a file of that name is {few([found.as_posix()])}"
 
 
 def beside(folders: Iterable[Path], used: Iterable[Path]) -> list[LeftOut]:

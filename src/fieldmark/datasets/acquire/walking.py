@@ -75,7 +75,9 @@ class Places:
         plain = posixpath.normpath(written)
         slashes = posixpath.normpath(written.replace("\\", "/"))
         for path in (path for path in (plain, slashes) if not _leads_out(path)):
-            short = path.removeprefix(f"{self.base.name}/")
+            short = path
+            while short.startswith(f"{self.base.name}/"):
+                short = short.removeprefix(f"{self.base.name}/")
             for known in (path, short, f"{self.base.name}/{short}", _deeper(path)):
                 if is_file(self.base / known):
                     return known

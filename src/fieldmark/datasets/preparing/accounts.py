@@ -11,6 +11,7 @@ from typing import Any
 from fieldmark.datasets.acquire.listing import few
 from fieldmark.datasets.acquire.records import LeftOut
 
+PLURAL = {"annotation": "annotations", "caption": "captions", "class": "classes"}
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +31,7 @@ class Account:
     def as_json(self) -> dict[str, Any]:
         """Return what `summary.json` keeps of it."""
         counted = {"files": self.count, "endings": dict(sorted(self.endings.items()))}
-        kept = counted if self.kind == "file" else {f"{self.kind}s": self.count}
+        kept = counted if self.kind == "file" else {PLURAL[self.kind]: self.count}
         return {"reason": self.reason, "class": self.class_name, **kept}
 
 
@@ -55,7 +56,10 @@ def lost_classes(left_out: Iterable[LeftOut], kept: Iterable[str]) -> dict[str, 
     for one in left_out:
         for name in {*one.class_names} - here:
             lost.setdefault(name, []).append(one)
-    return {name: _reasons(lost[name]) for name in sorted(lost)}
+    return {
+        name: _reasons([one for one in lost[name] if one.kind != "class"] or lost[name])
+        for name in sorted(lost)
+    }
 
 
 def alike(names: Iterable[str]) -> list[list[str]]:
@@ -68,7 +72,7 @@ def alike(names: Iterable[str]) -> list[list[str]]:
 
 
 def say(used: int, accounts: Sequence[Account], lost: Mapping[str, str]) -> None:
-    """Log one line with the files seen, used and left out, and one for each class of which nothing is left."""
+    """Log one line with the files seen, used and left out, and one for the classes that are lost for one reason."""
     files = [one for one in accounts if one.kind == "file"]
     total = sum(one.count for one in files)
     reasons: Counter[str] = Counter()
@@ -82,8 +86,12 @@ def say(used: int, accounts: Sequence[Account], lost: Mapping[str, str]) -> None
     more = "".join(f"; {count} {kind}s left out: {reason}" for (kind, reason), count in others.items())
     seen = used + total, used, total
     log.info("%d files seen, %d used, %d left out%s%s", *seen, f": {why}" if why else "", more)
-    for name, of_class in lost.items():
-        log.warning("no picture is left of the class %s: %s", name, of_class)
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in lost.items():
+        by_reason.setdefault(reason, []).append(name)
+    for reason, names in by_reason.items():
+        which = f"the class {names[0]}" if len(names) == 1 else f"{len(names)} classes ({few(names)})"
+        log.warning("no picture is left of %s: %s", which, reason)
 
 
 def _reasons(left_out: Sequence[LeftOut]) -> str:

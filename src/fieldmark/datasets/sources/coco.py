@@ -8,7 +8,7 @@ import logging
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,14 @@ ROLES = {"train2017": "train", "val2017": "test"}
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class _Notes:
+    """What is read on the way: the kinds of objects of each set, and annotations that say nothing of a picture."""
+
+    kinds: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
 class CocoParams(LongTailableParams):
     """`path` is a folder with annotations, train2017 and val2017; None downloads.
 
@@ -58,7 +66,7 @@ class Coco(LongTailable):
 
     def __init__(self, params: CocoParams) -> None:
         super().__init__(params)
-        self._annotations: list[LeftOut] = []
+        self._notes = _Notes()
 
     @property
     def promises(self) -> Mapping[str, bool]:
@@ -86,26 +94,19 @@ class Coco(LongTailable):
 
     def _read(self, raw: Path) -> list[Record]:
         root = self._root(raw)
-        self._annotations = []
-        sets = {name: _read_set(root, name, self.params.captions, self._annotations) for name in ROLES}
+        self._notes = notes = _Notes()
+        sets = {name: _read_set(root, name, self.params.captions, notes) for name in ROLES}
         if self.params.lists is None:
             return [record for records in sets.values() for record in records]
-        self._annotations = [
-            one for one in self._annotations if one.kind == "caption"
-        ]  # labels are the lists'
+        notes.left_out = [one for one in notes.left_out if one.kind == "caption"]  # labels are the lists'
         known = {record.id: record for records in sets.values() for record in records}
-        return _of_lists(known, published.read_lists(COCO_LT, raw), self._names(root, "val2017"))
-
-    def _names(self, root: Path, name: str) -> list[str]:
-        path = root / _instances(name)
-        return list(_categories(read_object(path), path).values())
+        return _of_lists(known, published.read_lists(COCO_LT, raw), notes.kinds["val2017"])
 
     def _classes(self, raw: Path) -> list[str]:
-        root = self._root(raw)
-        return list(dict.fromkeys(kind for name in ROLES for kind in self._names(root, name)))
+        return list(dict.fromkeys(kind for kinds in self._notes.kinds.values() for kind in kinds))
 
     def _annotations_left_out(self) -> list[LeftOut]:
-        return self._annotations
+        return self._notes.left_out
 
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
         root = self._root(raw)
@@ -146,16 +147,16 @@ def _categories(content: dict[str, Any], path: Path) -> dict[str, str]:
     return dict(sorted(names.items(), key=lambda item: (len(item[0]), item[0])))  # 9 before 10
 
 
-def _read_set(root: Path, name: str, captions: bool, left_out: list[LeftOut]) -> list[Record]:
-    """Return the pictures of train2017 or val2017 in the order of the annotation file.
-
-    Annotations and captions that say nothing of a picture are added to `left_out`.
-    """
+def _read_set(root: Path, name: str, captions: bool, notes: _Notes) -> list[Record]:
+    """Return the pictures of train2017 or val2017 in the order of the annotation file; add to `notes`."""
     path = root / _instances(name)
     content = read_object(path)
     places, files = Places(root / name), _images(content, path)
-    labels = _labels(content, files, path, left_out)
-    sentences = _sentences(root / f"annotations/captions_{name}.json", files, left_out) if captions else {}
+    kinds = _categories(content, path)
+    notes.kinds[name] = list(kinds.values())
+    labels = _labels(content, files, kinds, path, notes.left_out)
+    described = root / f"annotations/captions_{name}.json"
+    sentences = _sentences(described, files, notes.left_out) if captions else {}
     found = {key: places.find(file) for key, file in files.items()}
     return [
         Record(
@@ -185,13 +186,16 @@ def _images(content: dict[str, Any], path: Path) -> dict[str, str]:
 
 
 def _labels(
-    content: dict[str, Any], files: Mapping[str, str], path: Path, left_out: list[LeftOut]
+    content: dict[str, Any],
+    files: Mapping[str, str],
+    names: Mapping[str, str],
+    path: Path,
+    left_out: list[LeftOut],
 ) -> dict[str, set[str]]:
-    """Return the kinds of objects by the id of the picture.
+    """Return the kinds of objects by the id of the picture; `names` are theirs by id.
 
     An annotation without an area, or with a box thinner than a pixel, does not count.
     """
-    names = _categories(content, path)
     labels: defaultdict[str, set[str]] = defaultdict(set)
     thin, before = "no area, or a box thinner than a pixel", len(left_out)
     for entry in entries(content, "annotations", "annotation", path):

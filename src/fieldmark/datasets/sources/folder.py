@@ -15,6 +15,7 @@ from fieldmark.datasets.acquire.listing import (
     existing_folder,
     few,
     is_picture,
+    namesake,
     write_listing,
 )
 from fieldmark.datasets.acquire.records import LeftOut, Record
@@ -215,7 +216,10 @@ def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
         raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
     absent = [picture for picture in pictures if not is_file(folder / picture)]
     if absent:
-        raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
+        hint = namesake(folder, absent[0])
+        raise UserError(
+            f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}{hint}"
+        )
 
 
 def _label(row: dict[str, str], number: int, path: Path) -> str:
