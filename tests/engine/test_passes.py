@@ -16,6 +16,7 @@ from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.variants import all_variants
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.pma.distillation.params import DistillParams
 from fieldmark.methods.pma.model.params import PmaParams
 
@@ -101,6 +102,7 @@ def test_every_variant_trains_for_the_pictures_that_there_are(
         ("frpt", FrptParams, (130, 11), (6000, 500)),
         ("pma", PmaParams, (435, 44), (20_000, 2000)),
         ("cprfl", CprflParams, (816, 0), (37_500, 0)),
+        ("loca", LocaParams, (680, 68), (31_250, 3125)),
     ],
 )
 def test_every_preset_for_own_photographs_suits_their_number(name, block, few, many) -> None:
