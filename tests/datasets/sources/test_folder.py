@@ -277,3 +277,14 @@ def test_rows_without_labels_are_counted(photos, caplog):
 def test_of_a_file_that_is_absent_a_namesake_is_named(photos):
     with refused(r"1 files that do not exist in .*: others/b\.jpg; a file of that name is wren/b\.jpg"):
         write_csv(photos, "path,label\nothers/b.jpg,wren\n")
+
+
+def test_columns_and_splits_in_capitals_are_read(photos):
+    records = write_csv(photos, "Path,Label,Split\nwren/a.JPG,wren,Train\nowl/1.png,owl,TEST\n")
+    assert [one.split for one in records] == ["train", "test"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_marks_between_columns_are_named(photos, mark):
+    with refused("has no column 'path'; its columns are .*; put commas between the columns"):
+        write_csv(photos, f"path{mark}label\nwren/a.JPG{mark}wren\n")

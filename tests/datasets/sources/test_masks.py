@@ -184,6 +184,16 @@ def test_a_label_without_a_pixel_is_refused_with_the_values_that_there_are(tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_that_cannot_be_used_are_said_before_labels_without_a_pixel(tmp_path, binary):
+    for number in range(3):
+        mask = tmp_path / f"binary/masks/{number}.png"
+        Image.open(mask).convert("RGB").save(mask)
+    params = dataset("masks", binary)
+    records = fetched(params.open_source(), tmp_path / "raw")
+    with refused("the mask must have one 8-bit channel"):
+        prepared(tmp_path, params, records)
+
+
 def test_masks_in_black_and_white_have_the_labels_that_their_values_are_given(tmp_path, binary):
     params = dataset("masks", {**binary, "values": [0, 255]})
     _, store = prepared(tmp_path, params, fetched(params.open_source(), tmp_path / "raw"))

@@ -53,8 +53,9 @@ def prepare(
     `params.bad_images`, when an id occurs twice, or when nothing is left.
     """
     with atomic_folder(destination) as folder:
-        rows, rejected, modes, absent = _pack(records, folder, params, workers or os.cpu_count() or 1)
+        rows, rejected, modes, masks = _pack(records, folder, params, workers or os.cpu_count() or 1)
         _check_budget(rejected, len(rows), params.bad_images)
+        absent = [] if masks is None else labels_without_pixel(*masks)
         manifest = pd.DataFrame(_labelled(rows))
         clipped = int(manifest.pop("box_clipped").sum())
         write_manifest(manifest, folder / MANIFEST)
@@ -123,11 +124,13 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
 
 def _pack(
     records: Iterable[Record], folder: Path, params: DatasetParams, workers: int
-) -> tuple[list[Row], list[Row], Counter[str], list[LeftOut]]:
-    """Write the store; return the manifest's rows, the rejected pictures, counts of modes, labels without a pixel."""
+) -> tuple[list[Row], list[Row], Counter[str], tuple[MaskLabels, set[int]] | None]:
+    """Write the store; return the manifest's rows, the rejected pictures, and how often each mode occurred.
+
+    For pictures with masks it also returns what their values mean, and the values that there are.
+    """
     rows: list[Row] = []
     rejected: list[Row] = []
-    absent: list[LeftOut] = []
     modes: Counter[str] = Counter()
     labels: MaskLabels | None = None
     values: set[int] = set()
@@ -148,9 +151,8 @@ def _pack(
                 labels = labels or record.mask_labels
                 values |= result.mask_values
         if labels is not None:
-            absent = labels_without_pixel(labels, values)
             write_json(folder / MASK_NAMES, labels.names)
-    return rows, rejected, modes, absent
+    return rows, rejected, modes, None if labels is None else (labels, values)
 
 
 def _rejected(record: Record, error: BadImageError) -> Row:

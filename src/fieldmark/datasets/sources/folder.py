@@ -169,7 +169,7 @@ def _read_rows(path: Path) -> dict[int, dict[str, str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, restkey=BEYOND)
-            columns = [column.strip() for column in reader.fieldnames or []]
+            columns = [column.strip().lower() for column in reader.fieldnames or []]
             reader.fieldnames = columns
             for row in reader:
                 if any("".join(value or "") for value in row.values()):
@@ -199,7 +199,10 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
     wanted = ("path",) if "labels" in columns else ("path", "label")
     missing = [column for column in wanted if column not in columns]
     if missing:
-        raise UserError(f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}")
+        hint = "; put commas between the columns" if set(";\t") & set("".join(columns)) else ""
+        raise UserError(
+            f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}{hint}"
+        )
     twice = [column for column, count in Counter(columns).items() if column and count > 1]
     if twice:
         raise UserError(f"{path} has the column '{twice[0][:60]}' twice; keep the one that is meant")
@@ -236,7 +239,7 @@ def _labels(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def _split(row: dict[str, str], number: int, path: Path) -> str | None:
-    split = (row.get("split") or "").strip()
+    split = (row.get("split") or "").strip().lower()
     if split and split not in SPLITS:
         raise UserError(
             f"{path}: row {number} has the split {split[:60]!r}; it may be {', '.join(SPLITS)} or empty"
