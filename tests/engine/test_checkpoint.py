@@ -59,3 +59,16 @@ def test_a_kill_while_writing_leaves_the_state_of_before(
         folder.save({"step": 2})
     assert folder.load() == {"step": 1}
     assert [path.name for path in folder.folder.iterdir()] == ["state.pt"]
+
+
+def test_the_last_run_of_a_stage_leaves_no_empty_folder(tmp_path: Path) -> None:
+    key = StateKey(tmp_path / ".resume")
+    first, second = (key.folder(f"evaluate-loca/LOCA/{seed}/probe") for seed in (0, 1))
+    first.save({"step": 1})
+    second.save({"step": 1})
+    first.clear()
+    assert second.load() == {"step": 1}
+    assert not (tmp_path / ".resume/evaluate-loca/LOCA/0").exists()
+    second.clear()
+    second.clear()
+    assert list((tmp_path / ".resume").iterdir()) == []

@@ -12,9 +12,13 @@ from fieldmark.base.blocks import parse, read_yaml
 from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, train_variants
 from fieldmark.engine.params import TrainParams, TrainRecipe
+from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.methods.frpt.model.variants import all_variants
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.pma.distillation.params import DistillParams
+from fieldmark.methods.pma.model.params import PmaParams
 
 
 def recipe(**fields: Any) -> TrainRecipe:
@@ -61,10 +65,18 @@ def test_only_methods_count_in_passes() -> None:
         parse(DistillParams, students, "distill.pma")
 
 
-def test_few_pictures_have_steps_of_their_own() -> None:
-    block = {"images": {"side": SIDE}, "train": {"passes": 2, "lr": 1e-3}, "shots": [5]}
-    with pytest.raises(UserError, match=r"shots have shot_steps of their own: give train\.steps"):
-        parse(FrptParams, block, "frpt")
+def test_few_pictures_per_class_make_as_many_passes() -> None:
+    train = {"passes": 2, "warmup_passes": 0.5, "batch_size": 10, "lr": 1e-3}
+    block = {"images": {"side": SIDE}, "train": train, "shots": [10, 5], "variants": ["FRPT"]}
+    lengths = {}
+    for variant, pictures in zip(
+        all_variants(parse(FrptParams, block, "frpt")), (1000, 100, 50), strict=True
+    ):
+        found = variant.params.for_pictures(pictures)
+        lengths[variant.name] = found.train.steps, found.train.warmup_steps
+        [again] = [one for one in all_variants(found) if one.name == variant.name]
+        assert again.params == found  # a saved model asks for itself again
+    assert lengths == {"FRPT": (200, 50), "FRPT-10": (20, 5), "FRPT-5": (10, 2)}
 
 
 def test_every_variant_trains_for_the_pictures_that_there_are(
@@ -82,6 +94,22 @@ def test_every_variant_trains_for_the_pictures_that_there_are(
     assert (said["memory"]["start"], said["memory"]["start_passes"]) == (3, None)
     assert load_model(tmp_path / "out/R/0").variant.trained
     assert not load_model(tmp_path / "out/O/0").variant.trained
+
+
+@pytest.mark.parametrize(
+    ("name", "block", "few", "many"),
+    [
+        ("frpt", FrptParams, (130, 11), (6000, 500)),
+        ("pma", PmaParams, (435, 44), (20_000, 2000)),
+        ("cprfl", CprflParams, (816, 0), (37_500, 0)),
+        ("loca", LocaParams, (680, 68), (31_250, 3125)),
+    ],
+)
+def test_every_preset_for_own_photographs_suits_their_number(name, block, few, many) -> None:
+    params = parse(block, read_yaml(ROOT / f"presets/{name}-photos.yaml")[name], name)
+    for count, lengths in ((870, few), (40_000, many)):
+        train = params.for_pictures(count).train
+        assert (train.steps, train.warmup_steps) == lengths
 
 
 def test_the_preset_for_own_photographs_suits_their_number() -> None:

@@ -26,6 +26,8 @@ def damages(path: Path) -> Iterator[Damage]:
     yield "bytes that are no text", data[:5] + b"\xff\xfe\x80" + data[5:]
     yield "zeros", b"\x00" * len(data)
     yield "a byte-order mark", b"\xef\xbb\xbf" + data
+    yield "a page of the web", b"<!DOCTYPE html><html><body>Sign in</body></html>"
+    yield "a pointer of Git LFS", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
     yield from {".json": _json, ".xml": _xml, ".mat": _mat, ".txt": _table, ".csv": _table}.get(
         path.suffix, _none
     )(data)
@@ -40,9 +42,19 @@ def _json(data: bytes) -> Iterator[Damage]:
     for value in VALUES:
         yield f"the whole is {value!r:.20}", json.dumps(value).encode()
     for name, entries in content.items():
+        yield (
+            f"{name} is absent",
+            json.dumps({key: one for key, one in content.items() if key != name}).encode(),
+        )
+        yield f"{name}[0] is there twice", json.dumps({**content, name: [entries[0], *entries]}).encode()
         for value in (*VALUES, [[]]):
             yield f"{name} is {value!r:.20}", json.dumps({**content, name: value}).encode()
         for field in entries[0]:
+            if isinstance(entries[0][field], list):  # a box
+                for value in VALUES:
+                    first = {**entries[0], field: [value, *entries[0][field][1:]]}
+                    changed = {**content, name: [first, *entries[1:]]}
+                    yield f"{name}[0].{field}[0] is {value!r:.20}", json.dumps(changed).encode()
             rest = {key: value for key, value in entries[0].items() if key != field}
             for what, first in (
                 ("absent", rest),
@@ -58,6 +70,12 @@ def _xml(data: bytes) -> Iterator[Damage]:
         for word in WORDS:
             changed = f"{text[: match.start(1)]}{word}{text[match.end(1) :]}"
             yield f"'{match[1]}' is {word!r:.20}", changed.encode(errors="surrogatepass")
+    for match in re.finditer(r"<(\w+)>[^<>]*</\1>", text):
+        for what, changed in (
+            ("absent", text[: match.start()] + text[match.end() :]),
+            ("empty", f"{text[: match.start()]}<{match[1]}/>{text[match.end() :]}"),
+        ):
+            yield f"'{match[0]}' is {what}", changed.encode()
     for word in WORDS:
         yield (
             f"declared as {word!r:.20}",
@@ -73,6 +91,10 @@ def _table(data: bytes) -> Iterator[Damage]:
         for word in WORDS:
             changed = f"{text[: start + match.start()]}{word}{text[start + match.end() :]}"
             yield f"'{match[0]}' is {word!r:.20}", changed.encode(errors="surrogatepass")
+    yield "UTF-16", text.encode("utf-16")
+    yield "tabs", re.sub(r"[ ,]", "\t", text).encode()
+    yield "blank lines", text.replace("\n", "\n\n").encode()
+    yield "without its last line", text[:start].encode()
     yield "lines of Windows", data.replace(b"\n", b"\r\n")
     yield "the last line twice", data + text[start:].encode()
     yield "one more value", data.rstrip(b"\n") + b" more\n"

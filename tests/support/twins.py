@@ -38,6 +38,12 @@ def csv(path: Path) -> Settings:
     return {**settings, "csv": "labels.csv"}
 
 
+def labels(path: Path) -> Settings:
+    settings = folder(path)
+    lines(path / "labels.csv", "path,labels,split", "wren/0.jpg,wren;reed,train", "owl/2.jpg,owl,test")
+    return {**settings, "csv": "labels.csv"}
+
+
 def masks(path: Path) -> Settings:
     for number in range(3):
         pair(path / f"images/{number}.jpg", path / f"masks/{number}.png", number)
@@ -45,6 +51,10 @@ def masks(path: Path) -> Settings:
     lines(path / "test.txt", "images/1.jpg\tmasks/1.png")
     lists = {"train": "train.txt", "test": "test.txt"}
     return {"path": str(path), "labels": ["sky", "road"], "ignore": [0], "lists": lists}
+
+
+def masks_by_name(path: Path) -> Settings:
+    return {**masks(path), "lists": {}}
 
 
 def ade20k(path: Path) -> Settings:
@@ -82,6 +92,23 @@ def cars196(path: Path) -> Settings:
     return {"path": str(path)}
 
 
+def cars196_parts(path: Path) -> Settings:
+    fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname"]
+    names = np.array([["AM General Hummer", "smart fortwo"]], dtype=object)
+    (path / "devkit").mkdir(parents=True)
+    scipy.io.savemat(path / "devkit/cars_meta.mat", {"class_names": names})
+    for part, file in {
+        "train": "devkit/cars_train_annos.mat",
+        "test": "cars_test_annos_withlabels.mat",
+    }.items():
+        rows = [(3, 2, 42, 31, 1 + number, f"{number:05d}.jpg") for number in range(2)]
+        for number, row in enumerate(rows):
+            write_picture(path / f"cars_{part}" / row[-1], number + 2 * (part == "test"))
+        struct = np.array([rows], dtype=[(name, object) for name in fields])
+        scipy.io.savemat(path / file, {"annotations": struct})
+    return {"path": str(path)}
+
+
 def cub200(path: Path) -> Settings:
     write_cub(path / "CUB_200_2011", classes=2, per_class=3, captions=path / "text")
     return {"path": str(path / "CUB_200_2011"), "captions": str(path / "text")}
@@ -93,6 +120,14 @@ def flowers102(path: Path) -> Settings:
     scipy.io.savemat(path / "imagelabels.mat", {"labels": np.array([[1, 2, 1, 2]], np.uint8)})
     scipy.io.savemat(path / "setid.mat", {"trnid": [[1]], "valid": [[2]], "tstid": [[3, 4]]})
     return {"path": str(path)}
+
+
+def flowers102_captions(path: Path) -> Settings:
+    settings = flowers102(path / "flowers-102")
+    for number in range(1, 5):
+        place = path / f"text_c10/class_0000{1 + (number - 1) % 2}/image_{number:05d}.txt"
+        lines(place, *(f"Sentence {n} ." for n in range(10)))
+    return {**settings, "captions": str(path)}
 
 
 def inshop(path: Path) -> Settings:
@@ -132,9 +167,16 @@ def coco(path: Path) -> Settings:
     return {"path": str(path)}
 
 
+def coco_lists(path: Path) -> Settings:
+    write_coco(path / "coco")
+    train, test = "train2017/000000000000.jpg 0 2\n", "val2017/000000000002.jpg 2 3\n"
+    return {"path": str(path / "coco"), "lists": write_lists(path / "lists", "coco", train, test)}
+
+
 # By the name of the source, with a word behind it where a source is there twice.
 TWINS: dict[str, Builder] = {
-    "folder": folder, "folder csv": csv, "masks": masks, "ade20k": ade20k, "aircraft": aircraft, "cars196": cars196,
-    "cub200": cub200, "flowers102": flowers102, "inshop": inshop, "sop": sop, "voc": voc, "voc lists": voc_lists,
-    "coco": coco,
+    "folder": folder, "folder csv": csv, "folder labels": labels, "masks": masks, "masks by name": masks_by_name,
+    "ade20k": ade20k, "aircraft": aircraft, "cars196": cars196, "cars196 parts": cars196_parts, "cub200": cub200,
+    "flowers102": flowers102, "flowers102 captions": flowers102_captions, "inshop": inshop, "sop": sop, "voc": voc,
+    "voc lists": voc_lists, "coco": coco, "coco lists": coco_lists,
 }  # fmt: skip

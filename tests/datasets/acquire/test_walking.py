@@ -72,12 +72,19 @@ DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
         ("wren\\1.jpg", "wren/1.jpg"),
         ("photos/wren/1.jpg", "wren/1.jpg"),
         ("photos\\wren\\1.jpg", "wren/1.jpg"),
+        ("photos/photos/wren/1.jpg", "wren/1.jpg"),
+        ("Wren/1.JPG", "wren/1.jpg"),
+        ("owl/B.JPG", "owl/B.JPG"),
+        ("owl/b.jpg", "owl/b.jpg"),
+        ("owl/B.jpg", "owl/B.jpg"),  # two files fit: neither is taken
         (COMPOSED, DECOMPOSED),
         (DECOMPOSED, DECOMPOSED),
     ],
 )
 def test_a_path_is_found_however_it_is_written(tmp_path, written, on_disk):
     touch(tmp_path / "photos/wren/1.jpg")
+    touch(tmp_path / "photos/owl/b.jpg")
+    touch(tmp_path / "photos/owl/B.JPG")
     touch(tmp_path / "photos" / DECOMPOSED)
     assert Places(tmp_path / "photos").find(written) == on_disk
 

@@ -216,7 +216,7 @@ def test_file_names_with_backslashes_or_the_name_of_the_set_match(tmp_path, twin
 def test_annotations_of_pictures_that_the_file_does_not_list_are_said(tmp_path, twin, caplog):
     edit(twin, "instances_val2017.json", lambda content: content["images"].pop(0))
     assert len(records_of(tmp_path, path=str(twin))) == 6
-    assert "annotations of 1 pictures that it does not list are left out: id 100" in caplog.text
+    assert "1 entries are left out, of a picture that is not among the images: annotation 1" in caplog.text
 
 
 def test_a_mirrors_layout_with_more_levels_is_read(tmp_path, twin):

@@ -234,3 +234,57 @@ def test_a_name_that_is_not_utf8_is_refused_in_one_line(photos):
     (photos / "wren" / os.fsdecode(b"\xe9.jpg")).write_bytes(encoded(noise(5)))
     with refused("is not in UTF-8; rename it"):
         records_of(photos)
+
+
+@pytest.mark.parametrize("wrapped", ["photos", "photos/birds"])
+def test_class_folders_that_an_archive_wraps_are_read(photos, wrapped):
+    outer = photos.parent / "unpacked"
+    (outer / wrapped).parent.mkdir(parents=True)
+    photos.rename(outer / wrapped)
+    assert [(one.id, one.class_name) for one in records_of(outer)] == [
+        ("owl/1.png", "owl"),
+        ("wren/a.JPG", "wren"),
+        ("wren/b.jpg", "wren"),
+    ]
+
+
+def test_one_class_folder_is_one_class(photos):
+    (photos / "owl" / "1.png").unlink()
+    (photos / "owl").rmdir()
+    assert {one.class_name for one in records_of(photos)} == {"wren"}
+
+
+def test_a_column_that_comes_twice_is_refused(photos):
+    with refused("has the column 'label' twice; keep the one that is meant"):
+        write_csv(photos, "path,label,label\nwren/a.JPG,wren,owl\n")
+
+
+def test_rows_of_empty_cells_are_skipped_and_lines_are_counted_as_editors_do(photos):
+    text = 'path,label\n,\nwren/a.JPG,"wren"\n\nowl/1.png,\n'
+    with refused("labels.csv: row 5 has no label"):
+        write_csv(photos, text)
+    assert [one.id for one in write_csv(photos, text.replace("png,", "png,owl"))] == [
+        "wren/a.JPG",
+        "owl/1.png",
+    ]
+
+
+def test_rows_without_labels_are_counted(photos, caplog):
+    assert len(write_csv(photos, "path,labels\nwren/a.JPG,wren;reed\nowl/1.png, ; \n")) == 2
+    assert "labels.csv: 1 of 2 rows have no labels" in caplog.text
+
+
+def test_of_a_file_that_is_absent_a_namesake_is_named(photos):
+    with refused(r"1 files that do not exist in .*: others/b\.jpg; a file of that name is wren/b\.jpg"):
+        write_csv(photos, "path,label\nothers/b.jpg,wren\n")
+
+
+def test_columns_and_splits_in_capitals_are_read(photos):
+    records = write_csv(photos, "Path,Label,Split\nwren/a.JPG,wren,Train\nowl/1.png,owl,TEST\n")
+    assert [one.split for one in records] == ["train", "test"]
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_marks_between_columns_are_named(photos, mark):
+    with refused("has no column 'path'; its columns are .*; put commas between the columns"):
+        write_csv(photos, f"path{mark}label\nwren/a.JPG{mark}wren\n")

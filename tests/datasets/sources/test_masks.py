@@ -184,6 +184,16 @@ def test_a_label_without_a_pixel_is_refused_with_the_values_that_there_are(tmp_p
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_that_cannot_be_used_are_said_before_labels_without_a_pixel(tmp_path, binary):
+    for number in range(3):
+        mask = tmp_path / f"binary/masks/{number}.png"
+        Image.open(mask).convert("RGB").save(mask)
+    params = dataset("masks", binary)
+    records = fetched(params.open_source(), tmp_path / "raw")
+    with refused("the mask must have one 8-bit channel"):
+        prepared(tmp_path, params, records)
+
+
 def test_masks_in_black_and_white_have_the_labels_that_their_values_are_given(tmp_path, binary):
     params = dataset("masks", {**binary, "values": [0, 255]})
     _, store = prepared(tmp_path, params, fetched(params.open_source(), tmp_path / "raw"))
@@ -202,6 +212,19 @@ def test_values_name_labels_ignored_ones_have_none_and_others_are_refused():
 def test_values_are_one_for_each_label_and_none_is_ignored(photos, values):
     with refused("values"):
         params_for(photos, values=values)
+
+
+@pytest.mark.parametrize("labels", [["sky", "sky"], ["sky", " "], ["sky", "sky "]])
+def test_labels_are_different_names(photos, labels):
+    with pytest.raises(UserError, match="labels must be different names, and none of them blank"):
+        params_for(photos, labels=labels)
+
+
+def test_lists_from_windows_match(photos):
+    (photos / "train.txt").write_text("images\\A0.JPG,masks\\a0.png\n")
+    write_pair(photos, "images/a0.jpg", "masks/a0.png", 20)
+    [record] = records_of(photos, lists={"train": "train.txt"})
+    assert (record.id, record.mask) == ("images/a0.jpg", photos / "masks/a0.png")
 
 
 def test_settings_are_checked(photos):

@@ -109,13 +109,15 @@ def captions_folder(setting: str, unpacked: Path, parameter: str) -> Path:
 def read_captions(path: Path) -> tuple[str, ...]:
     """Return the sentences of one photograph, one per line; none when there is no file.
 
-    Some files hold bytes that are not UTF-8: these are dropped, with the blank that follows them.
+    Some files hold bytes that are not UTF-8: these are dropped, with the blank that follows them. Raises UserError
+    for a file in another encoding, which zero bytes show.
     """
     if not path.is_file():
         return ()
-    text = (
-        path.read_bytes().decode("utf-8", errors="replace").replace("\ufffd\ufffd", "").replace("\ufffd", "")
-    )
+    data = path.read_bytes()
+    if b"\x00" in data:
+        raise UserError(f"{path} is no text in UTF-8; save it in UTF-8, or copy it again")
+    text = data.decode("utf-8-sig", errors="replace").replace("\ufffd\ufffd", "").replace("\ufffd", "")
     return tuple(" ".join(line.split()) for line in text.splitlines() if line.strip())
 
 

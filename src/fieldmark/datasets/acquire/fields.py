@@ -1,8 +1,9 @@
-"""Annotations in JSON: every value is checked where it is read, and a message names file, entry and field."""
+"""Names, and annotations in JSON: every value is checked where it is read; a message names file, entry and field."""
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.walking import composed
 
 LONGEST = 60  # characters of a value that a message shows
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -106,6 +108,16 @@ def entries(content: dict[str, Any], name: str, kind: str, path: Path) -> Iterat
         if not isinstance(value, dict):
             raise UserError(f"{path}: {kind} {number} should be an object, it is {_shown(value)}; remove it")
         yield Entry(path, kind, number, value)
+
+
+def require_one_line(names: Iterable[str], whose: str) -> None:
+    """Raise UserError for a name of a class or group with control characters: it stands in tables and file names."""
+    for name in names:
+        if CONTROL.search(name):
+            shown = ascii(name)[:LONGEST]
+            raise UserError(
+                f"{whose}: the class or group {shown} holds control characters; write it in one line of text"
+            )
 
 
 def _is_number(value: Any) -> bool:

@@ -9,10 +9,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
-from fieldmark.datasets.acquire.walking import inner_folders, is_file
+from fieldmark.datasets.acquire.records import LeftOut
+from fieldmark.datasets.acquire.walking import inner_folders, is_file, walk
 
 FILE = "source.json"
 PICTURE_SUFFIXES = (
@@ -21,7 +23,7 @@ PICTURE_SUFFIXES = (
 )
 
 LONGEST = 200  # characters of a name in a message
-NO_PICTURE = "no picture by its ending"  # why a file is left out
+NO_PICTURE, NOT_NAMED = "no picture by its ending", "no list names it"  # why a file is left out
 
 
 def is_picture(path: Path) -> bool:
@@ -74,8 +76,27 @@ def require_pictures(folder: Path, base: Path, relative_paths: Sequence[str], na
         raise UserError(f"{named_by} in {folder} names {len(twice)} pictures twice: {few(twice)}")
     absent = [str((base / path).relative_to(folder)) for path in relative_paths if not is_file(base / path)]
     if absent:
-        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}")
+        hint = namesake(folder, absent[0])
+        raise UserError(f"{folder}: {len(absent)} pictures of {named_by} are missing: {few(absent)}{hint}")
     return [base / path for path in relative_paths]
+
+
+def namesake(folder: Path, absent: str) -> str:
+    """Say, as a clause to append, where a file of the name of an absent one lies in `folder`; nothing without one."""
+    name = PurePosixPath(absent.replace("\\", "/")).name.casefold()
+    found = next((path for path in walk(folder) if path.name.casefold() == name), None)
+    return "" if found is None else f"; a file of that name is {few([found.as_posix()])}"
+
+
+def beside(folders: Iterable[Path], used: Iterable[Path]) -> list[LeftOut]:
+    """Return the files in `folders`, at any depth, that are not among the `used` pictures."""
+    known = {str(path) for path in used}
+    files = dict.fromkeys(folder / path for folder in folders for path in walk(folder))
+    return [
+        LeftOut(str(path), NOT_NAMED if is_picture(path) else NO_PICTURE, ending=path.suffix.lower())
+        for path in files
+        if str(path) not in known
+    ]
 
 
 def few(names: Sequence[object]) -> str:
@@ -99,9 +120,16 @@ def check_listing(folder: Path, files: Sequence[Path], raw: Path) -> None:
     path = raw / FILE
     if not path.exists():
         raise UserError(f"{path} does not exist; run `download` first")
-    if json.loads(path.read_text(encoding="utf-8")) != _listing(folder, files):
+    if _read_listing(path) != _listing(folder, files):
         again = f"dvc repro --force --single-item download@{raw.name}"
         raise UserError(f"{folder} has changed since it was listed; run `{again}`, then `make repro`")
+
+
+def _read_listing(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # it was cut or changed by hand: no folder is like that
 
 
 def _listing(folder: Path, files: Iterable[Path]) -> dict[str, str | int]:

@@ -1,7 +1,7 @@
 """What the sources of published data sets have in common: they are downloaded, or read where the user has them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +9,13 @@ from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder
 from fieldmark.datasets.acquire.download import download_folder
-from fieldmark.datasets.acquire.listing import check_listing, existing_folder, official_layout, write_listing
+from fieldmark.datasets.acquire.listing import (
+    beside,
+    check_listing,
+    existing_folder,
+    official_layout,
+    write_listing,
+)
 from fieldmark.datasets.acquire.published import LongTailed, fetch_lists
 from fieldmark.datasets.acquire.records import LeftOut, Record
 
@@ -36,6 +42,7 @@ class Official(ABC):
 
     def __init__(self, params: OfficialParams) -> None:
         self.params = params
+        self._left_out: list[LeftOut] = []
 
     def fetch(self, destination: Path) -> None:
         """Download and unpack, or check the named folder and record its listing."""
@@ -52,10 +59,21 @@ class Official(ABC):
         files, records = self._read(folder, raw)
         if self.params.path is not None:
             check_listing(folder, files, raw)
-        return iter(list(records))
+        found = list(records)
+        pictures = [path for one in found for path in (one.image, one.mask) if isinstance(path, Path)]
+        tops = sorted({folder / path.relative_to(folder).parts[0] for path in pictures})
+        classes = [record.class_name for record in found]
+        self._left_out = beside(filter(Path.is_dir, tops), pictures) + bare_classes(
+            self._classes(folder), classes
+        )
+        return iter(found)
 
     def left_out(self) -> Sequence[LeftOut]:
-        """Return nothing: the official lists say which pictures there are."""
+        """Return the files beside the pictures of `records`, and the classes that have none; call `records` first."""
+        return self._left_out
+
+    def _classes(self, folder: Path) -> Iterable[str]:
+        """Return the classes that the official lists declare, where they do."""
         return ()
 
     @abstractmethod
@@ -107,6 +125,7 @@ class LongTailable(ABC):
 
     def __init__(self, params: LongTailableParams) -> None:
         self.params = params
+        self._left_out: list[LeftOut] = []
 
     def fetch(self, destination: Path) -> None:
         """Download and unpack, or check the named folder and record its listing; fetch the lists."""
@@ -125,11 +144,26 @@ class LongTailable(ABC):
         records = self._read(raw)
         if self.params.path is not None:
             check_listing(*self._listed(raw, records), raw / "listing")
+        pictures = [record.image for record in records if isinstance(record.image, Path)]
+        labels = {label for record in records for label in record.labels}
+        self._left_out = [
+            *beside(sorted({path.parent for path in pictures}), pictures),
+            *self._annotations_left_out(),
+            *bare_classes(self._classes(raw), labels),
+        ]
         return iter(records)
 
     def left_out(self) -> Sequence[LeftOut]:
-        """Return nothing: the official lists say which pictures there are."""
+        """Return what is beside the pictures and labels of `records`; call `records` first."""
+        return self._left_out
+
+    def _annotations_left_out(self) -> Sequence[LeftOut]:
+        """Return the annotations that gave no label, and the captions that gave no sentence."""
         return ()
+
+    @abstractmethod
+    def _classes(self, raw: Path) -> Iterable[str]:
+        """Return the kinds of objects that the data set declares."""
 
     @abstractmethod
     def _download(self, downloads: Path, folder: Path) -> None:
@@ -142,3 +176,9 @@ class LongTailable(ABC):
     @abstractmethod
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, Sequence[Path]]:
         """Return the folder of the layout and the files in it that the records are made of."""
+
+
+def bare_classes(declared: Iterable[str], here: Collection[str | None]) -> list[LeftOut]:
+    """Return the declared classes that no picture has; `here` are those of the pictures."""
+    found = {*here}
+    return [LeftOut(name, "no picture has it", name, kind="class") for name in declared if name not in found]

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
@@ -14,13 +15,13 @@ class MaskLabels:
     """What the values of a source's masks mean.
 
     `names` are the names of the stored values 0, 1, ...; the stored value 255 is a pixel without label. `stored`
-    says what each of the 256 values of a mask file becomes in the store; with None they stay as they are. Where they
-    are `complete`, every label must have a pixel in some mask.
+    says what each of the 256 values of a mask file becomes in the store; with None they stay as they are. `absent` says
+    what a label without a pixel in any mask is: refused, said as what was left out, or nothing to speak of.
     """
 
     names: tuple[str, ...]
     stored: bytes | None = None
-    complete: bool = False
+    absent: Literal["refused", "said", "allowed"] = "allowed"
 
     @classmethod
     def skipping(cls, names: Sequence[str], ignored: Collection[int]) -> "MaskLabels":
@@ -51,13 +52,21 @@ def _stored(beyond: int, labels: Mapping[int, int], ignored: Collection[int]) ->
 class LeftOut:
     """A file of which a source makes no record: its path, the reason as a clause, and its class where it has one.
 
-    The path is that of a folder where a whole class has no file. `ending` is the path's, for files.
+    The path is that of a folder where a whole class has no file. `ending` is the path's, for files. `kind` says what
+    it is where it is no file: an annotation, a caption, or a whole class. `labels` are those of a picture with several.
     """
 
     path: str
     reason: str
     class_name: str | None = None
     ending: str = ""
+    kind: Literal["file", "annotation", "caption", "class"] = "file"
+    labels: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """All classes that lose something by it."""
+        return self.labels if self.class_name is None else (self.class_name,)
 
 
 @dataclass(frozen=True)

@@ -67,26 +67,33 @@ class Places:
     def find(self, written: str) -> str:
         """Return the path, relative to `base`, of the file that a list writes as `written`.
 
-        It may be written with backslashes, with the name of `base` before it, or in another form of Unicode; and a
-        mirror may ship it one folder deeper, in a folder of the same name as the first one or as `base`. Where there
-        is no such file, the path is returned as it is written, without "." and "..".
+        It may be written with backslashes, with the name of `base` before it, in another form of Unicode, or in other
+        case where that fits one file; and a mirror may ship it one folder deeper, in a folder of the same name as the
+        first one or as `base`. Where there is no such file, the path is returned as it is written, without "." and
+        "..".
         """
         plain = posixpath.normpath(written)
         slashes = posixpath.normpath(written.replace("\\", "/"))
         for path in (path for path in (plain, slashes) if not _leads_out(path)):
-            short = path.removeprefix(f"{self.base.name}/")
+            short = path
+            while short.startswith(f"{self.base.name}/"):
+                short = short.removeprefix(f"{self.base.name}/")
             for known in (path, short, f"{self.base.name}/{short}", _deeper(path)):
                 if is_file(self.base / known):
                     return known
-                if composed(known) in self._composed:
-                    return self._composed[composed(known)]
+                likely = self._alike.get(composed(known).casefold(), [])
+                for found in ([one for one in likely if composed(one) == composed(known)], likely):
+                    if len(found) == 1:
+                        return found[0]
         return plain
 
     @cached_property
-    def _composed(self) -> dict[str, str]:
-        """The paths on disk by their composed form, where the two differ or the path is no plain ASCII."""
-        paths = (path.as_posix() for path in walk(self.base))
-        return {composed(path): path for path in paths if not path.isascii()}
+    def _alike(self) -> dict[str, list[str]]:
+        """The paths on disk by their composed form without case."""
+        alike: dict[str, list[str]] = {}
+        for path in walk(self.base):
+            alike.setdefault(composed(path.as_posix()).casefold(), []).append(path.as_posix())
+        return alike
 
 
 def _deeper(path: str) -> str:

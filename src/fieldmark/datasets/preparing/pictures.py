@@ -106,6 +106,8 @@ def _read(image: bytes | Path) -> bytes:
     if isinstance(image, bytes):
         return image
     try:
+        if image.exists() and not image.is_file():  # to read a pipe would wait for ever
+            raise BadImageError("it is no file")
         return image.read_bytes()
     except OSError as error:
         raise BadImageError(f"cannot be read: {error.strerror}") from None

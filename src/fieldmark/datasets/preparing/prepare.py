@@ -16,14 +16,16 @@ import pandas as pd
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.base.progress import progress
+from fieldmark.datasets.acquire.fields import require_one_line
+from fieldmark.datasets.acquire.listing import few
 from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.acquire.walking import require_utf8
 from fieldmark.datasets.data.packed.manifest import write_manifest
 from fieldmark.datasets.data.packed.store import MASK_NAMES, StoreWriter
-from fieldmark.datasets.preparing.accounts import Account, accounts_of, lost_classes, say
+from fieldmark.datasets.preparing.accounts import accounts_of, alike, lost_classes, say
 from fieldmark.datasets.preparing.decoding import BadImageError
-from fieldmark.datasets.preparing.labels import require_every_label
+from fieldmark.datasets.preparing.labels import labels_without_pixel
 from fieldmark.datasets.preparing.pictures import Picture, process
 
 MANIFEST = "manifest.parquet"
@@ -51,29 +53,33 @@ def prepare(
     `params.bad_images`, when an id occurs twice, or when nothing is left.
     """
     with atomic_folder(destination) as folder:
-        rows, rejected, modes = _pack(records, folder, params, workers or os.cpu_count() or 1)
+        rows, rejected, modes, masks = _pack(records, folder, params, workers or os.cpu_count() or 1)
         _check_budget(rejected, len(rows), params.bad_images)
+        absent = [] if masks is None else labels_without_pixel(*masks)
         manifest = pd.DataFrame(_labelled(rows))
         clipped = int(manifest.pop("box_clipped").sum())
         write_manifest(manifest, folder / MANIFEST)
         write_json(folder / "rejected.json", rejected)
-        accounts = accounts_of([*left_out, *map(_left_out, rejected)])
-        lost = lost_classes(accounts, manifest["class_name"].dropna())
-        say(len(rows), accounts, lost)
         summary = summarise(manifest, len(rejected), clipped, modes)
-        write_json(folder / "summary.json", {**summary, **_accounted(accounts, lost)})
+        told = _accounted(manifest, [*left_out, *absent, *map(_left_out, rejected)])
+        write_json(folder / "summary.json", {**summary, **told})
 
 
-def _accounted(accounts: Sequence[Account], lost: Sequence[str]) -> dict[str, Any]:
-    """Return what the summary says of files that were left out: nothing where there are none."""
-    if not accounts:
-        return {}
-    return {"left_out": [one.as_json() for one in accounts], "lost_classes": list(lost)}
+def _accounted(manifest: pd.DataFrame, left_out: Sequence[LeftOut]) -> dict[str, Any]:
+    """Log what was left out and which names of classes look alike; return it for the summary: nothing without any."""
+    names = {*manifest["class_name"].dropna(), *manifest["labels"].explode().dropna()}
+    accounts, lost, similar = accounts_of(left_out), lost_classes(left_out, names), alike(names)
+    say(len(manifest), accounts, lost)
+    for group in similar:
+        log.warning("%s are %d classes; if they are one, write the name in one way", few(group), len(group))
+    told = {"left_out": [one.as_json() for one in accounts], "lost_classes": list(lost)} if accounts else {}
+    return {**told, **({"names_alike": similar} if similar else {})}
 
 
 def _left_out(rejected: Row) -> LeftOut:
     ending = Path(rejected["path"]).suffix.lower()
-    return LeftOut(rejected["path"], rejected["reason"], rejected["class_name"], ending)
+    labels = tuple(rejected["labels"])
+    return LeftOut(rejected["path"], rejected["reason"], rejected["class_name"], ending, labels=labels)
 
 
 def summarise(manifest: pd.DataFrame, rejected: int, clipped: int, modes: Counter[str]) -> dict[str, Any]:
@@ -118,8 +124,11 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) ->
 
 def _pack(
     records: Iterable[Record], folder: Path, params: DatasetParams, workers: int
-) -> tuple[list[Row], list[Row], Counter[str]]:
-    """Write the store; return the manifest's rows, the rejected pictures and how often each mode occurred."""
+) -> tuple[list[Row], list[Row], Counter[str], tuple[MaskLabels, set[int]] | None]:
+    """Write the store; return the manifest's rows, the rejected pictures, and how often each mode occurred.
+
+    For pictures with masks it also returns what their values mean, and the values that there are.
+    """
     rows: list[Row] = []
     rejected: list[Row] = []
     modes: Counter[str] = Counter()
@@ -142,9 +151,8 @@ def _pack(
                 labels = labels or record.mask_labels
                 values |= result.mask_values
         if labels is not None:
-            require_every_label(labels, values)
             write_json(folder / MASK_NAMES, labels.names)
-    return rows, rejected, modes
+    return rows, rejected, modes, None if labels is None else (labels, values)
 
 
 def _rejected(record: Record, error: BadImageError) -> Row:
@@ -153,6 +161,7 @@ def _rejected(record: Record, error: BadImageError) -> Row:
         "path": _path(record),
         "reason": str(error),
         "class_name": record.class_name or None,
+        "labels": list(record.labels),
     }
 
 
@@ -160,6 +169,8 @@ def _unique(records: Iterable[Record]) -> Iterator[Record]:
     seen: set[str] = set()
     for record in records:
         require_utf8(record.id, "the source")
+        names = (record.class_name or "", record.group or "", *record.labels)
+        require_one_line(names, f"the picture {record.id!a}")
         if record.id in seen:
             raise UserError(f"the source names the picture '{record.id}' twice; every id must occur once")
         seen.add(record.id)

@@ -6,6 +6,7 @@ non-commercial research; the photographs belong to their photographers.
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -52,7 +53,7 @@ SOURCE = Ade20k
 
 
 def _records(folder: Path) -> Iterator[Record]:
-    labels = MaskLabels.skipping(_class_names(folder / NAMES), ignored=(0,))
+    labels = replace(MaskLabels.skipping(_class_names(folder / NAMES), ignored=(0,)), absent="said")
     scenes = dict(line.split()[:2] for line in read_lines(folder / SCENES) if len(line.split()) >= 2)
     for split, half in HALVES.items():
         stems = _stems(folder, half)
@@ -107,8 +108,11 @@ def _class_names(path: Path) -> list[str]:
         cells = [cell.strip() for cell in line.split("\t") if cell.strip()]
         if not cells:
             continue
-        if len(cells) < 2 or cells[0] != str(len(names) + 1):
-            raise UserError(f"{path}: line {number} should give class {len(names) + 1}, it is '{line[:60]}'")
+        known = len(cells) >= 2 and any(map(str.isalpha, cells[-1]))
+        if not known or cells[0] != str(len(names) + 1):
+            raise UserError(
+                f"{path}: line {number} should give class {len(names) + 1} and its name, it is '{line[:60]}'"
+            )
         names.append(cells[-1].partition(",")[0])  # the first of its synonyms
     if not names:
         raise UserError(f"{path} names no class")

@@ -3,13 +3,15 @@
 For non-commercial research; the photographs belong to their photographers.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download
-from fieldmark.datasets.acquire.listing import require_pictures
+from fieldmark.datasets.acquire.listing import few, require_pictures
 from fieldmark.datasets.acquire.official import Contents, Official, OfficialParams
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.tables import (
@@ -58,6 +60,9 @@ class Aircraft(Official):
         pictures = require_pictures(folder, folder / "images", names, "images_variant_*.txt")
         return [folder / name for name in TABLES] + pictures, records
 
+    def _classes(self, folder: Path) -> list[str]:
+        return list(_variants(folder / "variants.txt").values.values())
+
     def _layout(self, outer: Path) -> Path:
         return super()._layout(outer / FOLDER if (outer / FOLDER).is_dir() else outer)
 
@@ -90,4 +95,7 @@ def _records(folder: Path) -> list[Record]:
 def _variants(path: Path) -> Table:
     """Return the class names by variant; a slash (F/A-18) becomes "-", since class names occur in file names."""
     names = [line.strip() for line in read_lines(path) if line.strip()]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(f"{path} names {few(twice)} twice; copy it again")
     return Table(path, {name: f"{n:03d}.{name.replace('/', '-')}" for n, name in enumerate(names, start=1)})

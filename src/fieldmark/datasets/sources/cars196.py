@@ -58,6 +58,9 @@ class Cars196(ByHand):
             f"and {TEST}"
         )
 
+    def _classes(self, folder: Path) -> list[str]:
+        return _names((_lists(folder) or [])[0])
+
     def _read(self, folder: Path, raw: Path) -> Contents:
         records = _records(folder)
         paths = [record.id for record in records]

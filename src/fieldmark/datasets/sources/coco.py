@@ -7,8 +7,8 @@ set COCO-LT, of which only the listed training pictures are downloaded.
 import logging
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fieldmark.datasets.acquire.fields import entries, read_object
 from fieldmark.datasets.acquire.listing import existing_folder, few, official_layout, require_pictures
 from fieldmark.datasets.acquire.official import LongTailable, LongTailableParams
 from fieldmark.datasets.acquire.published import COCO_LT
-from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.acquire.records import LeftOut, Record
 from fieldmark.datasets.acquire.walking import Places
 
 URL = "http://images.cocodataset.org"
@@ -29,9 +29,18 @@ ARCHIVES = {  # size in bytes, MD5
     "zips/val2017.zip": (815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
     "zips/train2017.zip": (19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2"),
 }
+UNLISTED = "of a picture that is not among the images"  # why an annotation is left out
 WHOLE_TRAIN = "zips/train2017.zip"
 ROLES = {"train2017": "train", "val2017": "test"}
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Notes:
+    """What is read on the way: the kinds of objects of each set, and annotations that say nothing of a picture."""
+
+    kinds: dict[str, list[str]] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 class CocoParams(LongTailableParams):
@@ -54,6 +63,10 @@ class Coco(LongTailable):
     Params = CocoParams
     params: CocoParams
     name, longtailed = "coco", COCO_LT
+
+    def __init__(self, params: CocoParams) -> None:
+        super().__init__(params)
+        self._notes = _Notes()
 
     @property
     def promises(self) -> Mapping[str, bool]:
@@ -81,13 +94,19 @@ class Coco(LongTailable):
 
     def _read(self, raw: Path) -> list[Record]:
         root = self._root(raw)
-        sets = {name: _read_set(root, name, self.params.captions) for name in ROLES}
+        self._notes = notes = _Notes()
+        sets = {name: _read_set(root, name, self.params.captions, notes) for name in ROLES}
         if self.params.lists is None:
             return [record for records in sets.values() for record in records]
+        notes.left_out = [one for one in notes.left_out if one.kind == "caption"]  # labels are the lists'
         known = {record.id: record for records in sets.values() for record in records}
-        path = root / _instances("val2017")
-        names = _categories(read_object(path), path)
-        return _of_lists(known, published.read_lists(COCO_LT, raw), list(names.values()))
+        return _of_lists(known, published.read_lists(COCO_LT, raw), notes.kinds["val2017"])
+
+    def _classes(self, raw: Path) -> list[str]:
+        return list(dict.fromkeys(kind for kinds in self._notes.kinds.values() for kind in kinds))
+
+    def _annotations_left_out(self) -> list[LeftOut]:
+        return self._notes.left_out
 
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
         root = self._root(raw)
@@ -107,13 +126,13 @@ def _instances(name: str) -> str:
 def _categories(content: dict[str, Any], path: Path) -> dict[str, str]:
     """Return the names of the categories by id, in the order of the ids, which have gaps.
 
-    Blanks around a name are removed, for the other annotation file may lack them. Raises UserError for an id that
-    comes twice.
+    Blanks around a name are removed, and those in it are one, for the other annotation file may lack them. Raises
+    UserError for an id that comes twice.
     """
     names: dict[str, str] = {}
     for entry in entries(content, "categories", "category", path):
         key, written = entry.identity("id"), entry.text("name")
-        name = written.strip()
+        name = " ".join(written.split())
         if not name or key in names:
             raise UserError(
                 f"{path}: category {entry.number} needs a name and an id of its own, it is {name!r}, {key}"
@@ -122,17 +141,22 @@ def _categories(content: dict[str, Any], path: Path) -> dict[str, str]:
             log.warning(
                 "%s: the name of the category %r has blanks around it; they are removed", path, written
             )
+        if name in names.values():
+            log.warning("%s: two categories are called %r; they are taken for one", path, name)
         names[key] = name
     return dict(sorted(names.items(), key=lambda item: (len(item[0]), item[0])))  # 9 before 10
 
 
-def _read_set(root: Path, name: str, captions: bool) -> list[Record]:
-    """Return the pictures of train2017 or val2017 in the order of the annotation file."""
+def _read_set(root: Path, name: str, captions: bool, notes: _Notes) -> list[Record]:
+    """Return the pictures of train2017 or val2017 in the order of the annotation file; add to `notes`."""
     path = root / _instances(name)
     content = read_object(path)
     places, files = Places(root / name), _images(content, path)
-    labels = _labels(content, files, path)
-    sentences = _sentences(root / f"annotations/captions_{name}.json", files) if captions else {}
+    kinds = _categories(content, path)
+    notes.kinds[name] = list(kinds.values())
+    labels = _labels(content, files, kinds, path, notes.left_out)
+    described = root / f"annotations/captions_{name}.json"
+    sentences = _sentences(described, files, notes.left_out) if captions else {}
     found = {key: places.find(file) for key, file in files.items()}
     return [
         Record(
@@ -161,14 +185,19 @@ def _images(content: dict[str, Any], path: Path) -> dict[str, str]:
     return files
 
 
-def _labels(content: dict[str, Any], files: Mapping[str, str], path: Path) -> dict[str, set[str]]:
-    """Return the kinds of objects by the id of the picture.
+def _labels(
+    content: dict[str, Any],
+    files: Mapping[str, str],
+    names: Mapping[str, str],
+    path: Path,
+    left_out: list[LeftOut],
+) -> dict[str, set[str]]:
+    """Return the kinds of objects by the id of the picture; `names` are theirs by id.
 
     An annotation without an area, or with a box thinner than a pixel, does not count.
     """
-    names = _categories(content, path)
     labels: defaultdict[str, set[str]] = defaultdict(set)
-    thin = 0
+    thin, before = "no area, or a box thinner than a pixel", len(left_out)
     for entry in entries(content, "annotations", "annotation", path):
         category = entry.identity("category_id")
         if category not in names:
@@ -177,39 +206,43 @@ def _labels(content: dict[str, Any], files: Mapping[str, str], path: Path) -> di
                 "mend it, or remove the annotation"
             )
         picture, area, box = entry.identity("image_id"), entry.number_of("area"), entry.box("bbox")
-        if area > 0 and min(box[2:]) >= 1:
-            labels[picture].add(names[category])
+        flat = not (area > 0 and min(box[2:]) >= 1)
+        if flat or picture not in files:
+            reason = thin if flat else UNLISTED
+            left_out.append(LeftOut(f"{path}: {entry.place}", reason, names[category], kind="annotation"))
         else:
-            thin += 1
-    if thin:
-        log.info("%s: %d annotations have no area and do not count", path, thin)
+            labels[picture].add(names[category])
+    count = sum(one.reason == thin for one in left_out[before:])
+    if count:
+        log.info("%s: %d annotations have %s, and do not count", path, count, thin)
     if not labels:
         log.warning("%s: no annotation has an area, so no picture has a label", path)
-    _warn_of_unlisted(labels.keys() - files.keys(), path)
+    _warn_of_unlisted(left_out[before:], path)
     return labels
 
 
-def _sentences(path: Path, files: Mapping[str, str]) -> dict[str, list[str]]:
+def _sentences(path: Path, files: Mapping[str, str], left_out: list[LeftOut]) -> dict[str, list[str]]:
     sentences: defaultdict[str, list[str]] = defaultdict(list)
-    blank = 0
+    before = len(left_out)
     for entry in entries(read_object(path), "annotations", "caption", path):
         picture, text = entry.identity("image_id"), " ".join(entry.text("caption").split())
-        if text:
+        if text and picture in files:
             sentences[picture].append(text)
         else:
-            blank += 1
+            reason = UNLISTED if text else "it is blank"
+            left_out.append(LeftOut(f"{path}: {entry.place}", reason, kind="caption"))
+    blank = sum(one.reason != UNLISTED for one in left_out[before:])
     if blank or not sentences:
         log.warning("%s: %d captions are blank, and %d pictures have captions", path, blank, len(sentences))
-    _warn_of_unlisted(sentences.keys() - files.keys(), path)
+    _warn_of_unlisted(left_out[before:], path)
     return sentences
 
 
-def _warn_of_unlisted(keys: Set[str], path: Path) -> None:
-    if keys:
-        first = few(sorted(keys))
-        log.warning(
-            "%s: annotations of %d pictures that it does not list are left out: id %s", path, len(keys), first
-        )
+def _warn_of_unlisted(left_out: Sequence[LeftOut], path: Path) -> None:
+    """Log the annotations of pictures that the file of the pictures does not list."""
+    of_none = [one.path.removeprefix(f"{path}: ") for one in left_out if one.reason == UNLISTED]
+    if of_none:
+        log.warning("%s: %d entries are left out, %s: %s", path, len(of_none), UNLISTED, few(of_none))
 
 
 def _of_lists(

@@ -7,12 +7,13 @@ belong to their photographers.
 import logging
 from pathlib import Path
 
+from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.captions import Captioned, CaptionedParams, read_captions
 from fieldmark.datasets.acquire.download import download
 from fieldmark.datasets.acquire.listing import few, require_pictures
 from fieldmark.datasets.acquire.records import Record
-from fieldmark.datasets.acquire.tables import read_box, read_table
+from fieldmark.datasets.acquire.tables import Table, read_box, read_table
 
 URL = "https://data.caltech.edu/records/65de6-vp158/files/CUB_200_2011.tgz"
 SIZE = 1_150_585_339
@@ -49,6 +50,9 @@ class Cub200(Captioned):
         pictures = require_pictures(folder, folder / "images", paths, "images.txt")
         return [folder / name for name in TABLES] + pictures
 
+    def _classes(self, folder: Path) -> list[str]:
+        return list(read_table(folder / "classes.txt", *IDS).values.values())
+
     def _records(self, folder: Path, captions: Path | None) -> list[Record]:
         images, names, labels, split, boxes = (read_table(folder / name, *IDS) for name in TABLES)
         unnamed = sorted(labels.values.keys() - images.values.keys())
@@ -70,7 +74,7 @@ class Cub200(Captioned):
                     image=folder / "images" / picture,
                     class_name=name,
                     group=name.rpartition(".")[2].rpartition("_")[2],
-                    split="train" if split.look_up(key) == "1" else "test",
+                    split=_role(split, key),
                     box=read_box(boxes.look_up(key), f"id {key}", boxes.path),
                     captions=() if text is None else read_captions(text),
                 )
@@ -79,3 +83,13 @@ class Cub200(Captioned):
 
 
 SOURCE = Cub200
+
+
+def _role(split: Table, key: str) -> str:
+    """Return the role of a photograph. Raises UserError for anything but 1, training, and 0, the test."""
+    written = split.look_up(key)
+    if written not in ("0", "1"):
+        raise UserError(
+            f"{split.path}: id {key[:60]} should be 1 (training) or 0 (test), it is '{written[:60]}'"
+        )
+    return "train" if written == "1" else "test"

@@ -15,6 +15,7 @@ from fieldmark.datasets.acquire.listing import (
     existing_folder,
     few,
     is_picture,
+    namesake,
     write_listing,
 )
 from fieldmark.datasets.acquire.records import LeftOut, Record
@@ -64,7 +65,8 @@ class Folder:
         return _beside_classes(folder) if name is None else _beside_csv(folder, name)
 
     def _folder(self) -> Path:
-        return existing_folder(self.params.path, "folder.path")
+        folder = existing_folder(self.params.path, "folder.path")
+        return folder if self.params.csv is not None else _class_folders(folder)
 
     def _read(self) -> list[Record]:
         folder = self._folder()
@@ -76,6 +78,18 @@ class Folder:
 
 
 SOURCE = Folder
+
+
+def _class_folders(folder: Path) -> Path:
+    """Return the folder of the class folders: `folder`, or one in it that wraps all, as in an unpacked archive."""
+    for _ in range(2):
+        inner = inner_folders(folder)
+        if len(inner) != 1 or any(map(is_picture, (folder / inner[0]).iterdir())):
+            break
+        if not inner_folders(folder / inner[0]):
+            break
+        folder /= inner[0]
+    return folder
 
 
 def _from_classes(folder: Path) -> list[Record]:
@@ -126,11 +140,14 @@ def _from_csv(folder: Path, name: str) -> list[Record]:
     path = folder / name
     rows = _read_rows(path)
     places = Places(folder)
-    pictures = [places.find(row["path"].strip()) for row in rows]
+    pictures = [places.find(row["path"].strip()) for row in rows.values()]
     _check_paths(pictures, folder, path)
-    bare = sum(not (row.get("split") or "").strip() for row in rows)
+    bare = sum(not (row.get("split") or "").strip() for row in rows.values())
     if 0 < bare < len(rows):
         log.warning("%s: %d of %d rows have no split", path, bare, len(rows))
+    unlabelled = sum(not row.get("labels", "x").strip(f" {SEPARATOR}") for row in rows.values())
+    if unlabelled:
+        log.warning("%s: %d of %d rows have no labels", path, unlabelled, len(rows))
     return [
         Record(
             id=picture,
@@ -139,24 +156,30 @@ def _from_csv(folder: Path, name: str) -> list[Record]:
             labels=_labels(row),
             split=_split(row, number, path),
         )
-        for number, (row, picture) in enumerate(zip(rows, pictures, strict=True), start=2)
+        for (number, row), picture in zip(rows.items(), pictures, strict=True)
     ]
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Read the CSV into one dict per row. Raises UserError when columns or values are missing."""
+def _read_rows(path: Path) -> dict[int, dict[str, str]]:
+    """Read the CSV into one dict per row, by the number of its last line; rows without any value are skipped.
+
+    Raises UserError when columns or values are missing.
+    """
+    rows = {}
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, restkey=BEYOND)
-            columns = [column.strip() for column in reader.fieldnames or []]
+            columns = [column.strip().lower() for column in reader.fieldnames or []]
             reader.fieldnames = columns
-            rows = list(reader)
+            for row in reader:
+                if any("".join(value or "") for value in row.values()):
+                    rows[reader.line_num] = row
     except FileNotFoundError:
         raise UserError(f"folder.csv: there is no file {path}") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is no CSV in UTF-8: {error}") from None
     _check_columns(columns, path)
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows.items():
         short = [column for column, value in row.items() if value is None]
         if short:
             raise UserError(
@@ -176,7 +199,13 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
     wanted = ("path",) if "labels" in columns else ("path", "label")
     missing = [column for column in wanted if column not in columns]
     if missing:
-        raise UserError(f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}")
+        hint = "; put commas between the columns" if set(";\t") & set("".join(columns)) else ""
+        raise UserError(
+            f"{path} has no column '{missing[0]}'; its columns are {few(columns) or 'none'}{hint}"
+        )
+    twice = [column for column, count in Counter(columns).items() if column and count > 1]
+    if twice:
+        raise UserError(f"{path} has the column '{twice[0][:60]}' twice; keep the one that is meant")
     if {"label", "labels"} <= set(columns):
         raise UserError(f"{path} has the columns 'label' and 'labels'; keep the one that says what to learn")
 
@@ -190,7 +219,10 @@ def _check_paths(pictures: list[str], folder: Path, path: Path) -> None:
         raise UserError(f"{path} names {len(twice)} pictures more than once: {few(twice)}")
     absent = [picture for picture in pictures if not is_file(folder / picture)]
     if absent:
-        raise UserError(f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}")
+        hint = namesake(folder, absent[0])
+        raise UserError(
+            f"{path} names {len(absent)} files that do not exist in {folder}: {few(absent)}{hint}"
+        )
 
 
 def _label(row: dict[str, str], number: int, path: Path) -> str:
@@ -207,7 +239,7 @@ def _labels(row: dict[str, str]) -> tuple[str, ...]:
 
 
 def _split(row: dict[str, str], number: int, path: Path) -> str | None:
-    split = (row.get("split") or "").strip()
+    split = (row.get("split") or "").strip().lower()
     if split and split not in SPLITS:
         raise UserError(
             f"{path}: row {number} has the split {split[:60]!r}; it may be {', '.join(SPLITS)} or empty"

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.listing import (
-    NO_PICTURE,
+    beside,
     check_listing,
     existing_folder,
     few,
@@ -20,12 +20,11 @@ from fieldmark.datasets.acquire.listing import (
 )
 from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.acquire.tables import read_lines
-from fieldmark.datasets.acquire.walking import composed, walk
+from fieldmark.datasets.acquire.walking import Places, composed, walk
 from fieldmark.datasets.data.packed.store import NO_LABEL
 
 Role = Literal["train", "test", "val"]
 Value = Annotated[int, Field(ge=0, le=NO_LABEL)]  # of a pixel of a mask file
-NOT_LISTED = "no list names it"
 Pair = tuple[str, str]  # the paths of a picture and its mask, relative to the folder
 
 
@@ -49,6 +48,8 @@ class MasksParams(Block):
 
     @model_validator(mode="after")
     def _check_values(self) -> Self:
+        if len({name.strip() for name in self.labels} - {""}) < len(self.labels):
+            raise ValueError("labels must be different names, and none of them blank")
         given = self.values
         if given is not None and (
             len(given) != len(self.labels) or len({*given, *self.ignore}) < len(given) + len({*self.ignore})
@@ -62,7 +63,7 @@ class MasksParams(Block):
             labels = MaskLabels.skipping(self.labels, self.ignore)
         else:
             labels = MaskLabels.of_values(self.labels, self.values, self.ignore)
-        return replace(labels, complete=True)
+        return replace(labels, absent="refused")
 
 
 class Masks:
@@ -101,18 +102,8 @@ class Masks:
     def left_out(self) -> Sequence[LeftOut]:
         """Return the files in both folders that are no pictures, and with lists the pictures that none names."""
         folder, p = self._folder(), self.params
-        used = {path for of_role in self._pairs().values() for pair in of_role for path in pair}
-        inner = [folder / name for name in (p.images, p.masks)]
-        paths = [
-            path.relative_to(folder) for one in inner if one.is_dir() for path in (one / f for f in walk(one))
-        ]
-        rest = [path for path in paths if path.as_posix() not in used]
-        return [
-            LeftOut(
-                path.as_posix(), NOT_LISTED if is_picture(path) else NO_PICTURE, ending=path.suffix.lower()
-            )
-            for path in rest
-        ]
+        used = [folder / path for of_role in self._pairs().values() for pair in of_role for path in pair]
+        return beside(filter(Path.is_dir, (folder / p.images, folder / p.masks)), used)
 
     def _folder(self) -> Path:
         return existing_folder(self.params.path, "masks.path")
@@ -122,7 +113,8 @@ class Masks:
         folder, p = self._folder(), self.params
         if not p.lists:
             return {None: _by_name(folder, p.images, p.masks)}
-        return {role: _listed(folder / name) for role, name in p.lists.items()}
+        places = Places(folder)
+        return {role: _listed(folder / name, places) for role, name in p.lists.items()}
 
     def _files(self, pairs: Mapping[Role | None, list[Pair]]) -> list[Path]:
         """Return every file that the records are made of. Raises UserError when one is missing or named twice."""
@@ -166,7 +158,7 @@ def _named(folder: Path, inner: str, parameter: str) -> dict[str, str]:
     return paths
 
 
-def _listed(path: Path) -> list[Pair]:
+def _listed(path: Path, places: Places) -> list[Pair]:
     """Read lines of `<picture> <mask>` with a tab, a comma or a blank between the two."""
     if not path.is_file():
         raise UserError(f"masks.lists: there is no file {path}")
@@ -178,7 +170,7 @@ def _listed(path: Path) -> list[Pair]:
         parts = [part.strip() for part in line.split(mark)]
         if len(parts) != 2 or not all(parts):
             raise UserError(f"{path}: line {number} should be '<picture> <mask>', it is '{line[:60]}'")
-        pairs.append((parts[0], parts[1]))
+        pairs.append((places.find(parts[0]), places.find(parts[1])))
     if not pairs:
         raise UserError(f"{path} names no picture")
     return pairs

@@ -99,6 +99,9 @@ class Voc(LongTailable):
             )
         return records
 
+    def _classes(self, raw: Path) -> tuple[str, ...]:
+        return CLASSES
+
     def _listed(self, raw: Path, records: list[Record]) -> tuple[Path, list[Path]]:
         return self._roots(raw)[0], [record.image for record in records if isinstance(record.image, Path)]
 

@@ -137,9 +137,17 @@ class World:
         path = raw / FILE
         if not path.is_file():
             raise UserError(f"{path} does not exist; run the download stage to render the world")
-        with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-            labels = self.mask_labels
-            return iter([_record(row, labels) for row in reader.read_all().to_pylist()])
+        labels = self.mask_labels
+        try:
+            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
+                table = reader.read_all()
+                table.validate(full=True)
+                return iter([_record(row, labels) for row in table.to_pylist()])
+        except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+            reason = " ".join(str(error).split())[:100]
+            raise UserError(
+                f"{path} is damaged ({reason}); delete it and run `dvc repro --force download@{raw.name}`"
+            ) from None
 
     def left_out(self) -> Sequence[LeftOut]:
         """Return nothing: every photograph that was rendered is a record."""

@@ -57,7 +57,7 @@ def read_table(path: Path, schema: pa.Schema, remedy: str) -> pa.Table:
         raise UserError(f"{path} does not exist; {remedy}")
     try:
         table = pq.read_table(path)
-    except pa.ArrowInvalid:
+    except (pa.ArrowException, OSError, ValueError):
         raise UserError(f"{path} is damaged; delete it and {remedy}") from None
     if not table.schema.equals(schema, check_metadata=False):
         raise UserError(f"{path} has other columns than this version writes; delete it and {remedy}")

@@ -131,7 +131,12 @@ class ImageStore:
     def mask_names(self) -> tuple[str, ...]:
         """What the values 0, 1, ... of the masks are called (255 is no label); none without masks."""
         path = self.folder / MASK_NAMES
-        return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ()
+        if not path.exists():
+            return ()
+        try:
+            return tuple(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            raise UserError(f"{path} is damaged; delete its folder and run `prepare` again") from None
 
     def __reduce__(self) -> tuple[Callable[..., "ImageStore"], tuple[Any, ...]]:
         return type(self), (self.folder,)
@@ -195,9 +200,7 @@ class _Packed:
     """Random access to one Arrow IPC file of pictures."""
 
     def __init__(self, path: Path) -> None:
-        reader = _open_reader(path)
-        self.encoding: Encoding = reader.schema.metadata[b"encoding"].decode()
-        batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        self.encoding, batches = _read_batches(path)
         ends = np.cumsum([batch.num_rows for batch in batches], dtype=np.int64)
         self._ends: list[int] = ends.tolist()
         self._batches = [_views(batch) for batch in batches]
@@ -219,12 +222,15 @@ class _Packed:
             return np.asarray(image.convert("RGB" if channels > 1 else "L"))
 
 
-def _open_reader(path: Path) -> Any:
+def _read_batches(path: Path) -> tuple[Encoding, list[pa.RecordBatch]]:
+    """Return how the pictures of a store are kept, and its record batches."""
     try:
-        return pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        encoding = reader.schema.metadata[b"encoding"].decode()
+        return encoding, [reader.get_batch(index) for index in range(reader.num_record_batches)]
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `prepare` first") from None
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError):
         raise UserError(f"{path} is damaged; delete its folder and run `prepare` again") from None
 
 

@@ -1,7 +1,7 @@
 """The `frpt:` block of `params.yaml`."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,7 +37,8 @@ class FrptParams(FrozenParams):
     # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
-    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes.
+    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes. Where
+    # train.passes gives the length, they make as many passes over their own pictures, and this is not read.
     steps_per_shot: float = Field(6.0, gt=0.0)
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
@@ -53,8 +54,13 @@ class FrptParams(FrozenParams):
             raise ValueError("variant plain needs output_stride: without it, it is variant frozen")
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
-        if self.shots and self.train.passes is not None:
-            raise ValueError("shots have shot_steps of their own: give train.steps, not train.passes")
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self
+
+    def for_pictures(self, count: int) -> Self:
+        """Return the block in steps; that of a variant with few pictures also asks for these steps again."""
+        found = super().for_pictures(count)
+        if self.train.passes is None or not self.shots:
+            return found
+        return found.model_copy(update={"steps_per_shot": found.train.steps / self.shots[0]})
