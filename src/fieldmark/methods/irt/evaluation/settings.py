@@ -73,13 +73,18 @@ def first_pair(
 def spectra(settings: Settings, most: int = 12) -> list[str]:
     """Name whose spectra are drawn together: all, or of many those that differ in backbone and lambda alone.
 
-    They are compared with the first that is trained.
+    They are compared with the first that is trained; what is not trained may differ from it in that.
     """
     trained = [setting for setting in settings if setting.trained]
     if len(settings) <= most or not trained:
         return [setting.name for setting in settings][:most]
     alike = {"backbone", "pooling", "lambda"}
-    return [setting.name for setting in trained if setting.differs_in(trained[0]) <= alike][:most]
+    names = [
+        setting.name
+        for setting in settings
+        if setting.differs_in(trained[0]) <= (alike if setting.trained else {*alike, "train"})
+    ]
+    return names[:most]
 
 
 def groups(settings: Settings, along: Field) -> list[list[Setting]]:
