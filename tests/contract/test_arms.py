@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 from support.tiny import SIDE, make_task, tiny_resnet
+from support.wired import CONFIGURATION, tiny, wired_task
 
 from fieldmark import load
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.contract.registry import load_evaluation, load_method
 from fieldmark.contract.variants import load_arms, read_arm, train_variant
+from fieldmark.engine.wiring import read_wiring
+from fieldmark.results.figures import FigureFolder
 from fieldmark.vision.backbones import save_backbone
 
 WIRING = {"dataset": "birds", "split": "retrieval", "backbone": "backbones/vit", "text": "none"}
@@ -67,3 +71,24 @@ def test_a_title_of_ones_own_is_taken(tmp_path: Path) -> None:
     assert model.variant.title == "as it comes"
     with pytest.raises(KeyError):
         load_arms(configuration, "irt", tmp_path / "arms")["b"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["frpt", "cprfl"])
+def test_an_arm_is_judged_beside_the_variants_of_any_method(tmp_path: Path, name: str) -> None:
+    """IRT's arms have tests of their own."""
+    task, own, method = (
+        wired_task(tmp_path / "task", read_wiring(CONFIGURATION, name)),
+        tiny(name),
+        load_method(name),
+    )
+    variants = list(method.variants(own))
+    arm = dataclasses.replace(variants[-1], name="arm", title="an arm", start="backbones/other")
+    models = {}
+    for variant in (*variants, arm):
+        model = method.build(variant, method.training_task(variant, task))
+        model.finish(task)
+        models[variant.name] = [model.eval()]
+    (tmp_path / "figures").mkdir()
+    result = load_evaluation(name)(models, own, task, FigureFolder(tmp_path / "figures"))
+    assert (result.variants[-1].name, result.variants[-1].title) == ("arm", "an arm")

@@ -126,7 +126,12 @@ def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("frpt-photos", "frpt-cub200"), ("frpt-cub200", "frpt-photos"), ("loca-photos", "loca-masks")],
+    [
+        ("frpt-photos", "frpt-cub200"),
+        ("frpt-cub200", "frpt-photos"),
+        ("loca-photos", "loca-masks"),
+        ("irt-cub200-pooling", "irt-cub200"),
+    ],
 )
 def test_nothing_is_left_of_a_preset_laid_before(first, second):
     base = (ROOT / "params.yaml").read_text()
@@ -465,6 +470,17 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
         assert images.jitter == 0
     assert student.teacher == ("PMA" if reads else "vision")
     assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
+
+
+def test_an_arm_is_one_setting(tmp_path):
+    """The SET that the README documents, as the shell hands it on."""
+    [line] = re.findall(r"""^make repro SET='("arms=.*")'$""", (ROOT / "README.md").read_text(), re.MULTILINE)
+    text = with_settings((ROOT / "params.yaml").read_text(), shlex.split(line))
+    (tmp_path / "params.yaml").write_text(text)
+    check_params(Configuration.read(tmp_path / "params.yaml"))
+    stages = resolve(tmp_path, tmp_path / "params.yaml")
+    assert "models/backbones/resnet" in stages["arm@L-resnet"].deps
+    assert "models/irt/arms/L-resnet" in stages["arm@L-resnet"].outs
 
 
 def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):

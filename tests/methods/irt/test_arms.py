@@ -134,7 +134,7 @@ def test_margins_and_the_spread_of_gradients(task: Task, tmp_path: Path) -> None
         one = arm(task, f"R-{margin}", "R", margin=margin, gradients=True)
         one.gradient_spread = spread
         arms.append(one)
-    lone = arm(task, "L-0.3", "L", margin=0.3, gradients=True)  # two margins are no line
+    lone = arm(task, "L-0.3", "L", margin=0.3)  # two margins are no line
     result, files = judged(task, tmp_path, *arms, lone, gradients=True)
     assert decided(result) == {
         "recall@1 of R minus R-0.1": "A margin of 0.5 is better than one that is too small, 0.1",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from fieldmark.methods.irt.model.method import Irt
 
 Field = Literal["backbone", "pooling", "dim", "lambda", "margin", "loss"]
-NOT_OF_A_MODEL = ("variants", "seeds")
+NOT_OF_A_MODEL = ("variants", "seeds", "gradients")
 # What only one loss reads goes with it.
 OF_LOSSES = ("temperature", "proxy_lr", "margin", "reduction", "memory")
 
