@@ -98,6 +98,7 @@ def test_pooling_losses_and_lengths(task: Task, tmp_path: Path) -> None:
     }
     recall = values(result, "recall@1")
     assert result.claims[2].value == pytest.approx(recall["L"] - recall["mean"])
+    assert result.headline[-1] == "dimensions"
     assert values(result, "dimensions") == {
         **dict.fromkeys(("L", "R", "mean", "gem", "both", "nsoftmax", "snca"), 16),
         "short": 5,

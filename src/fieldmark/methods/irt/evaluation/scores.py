@@ -40,7 +40,7 @@ def evaluate(
     return Evaluation(
         title=Irt.title,
         variants=tuple(variants),
-        headline=(recall, "map@r", "r_precision", "components_90"),
+        headline=(recall, "map@r", "r_precision", "components_90", *(["dimensions"] if lengths else [])),
         metrics=(recall, "map@r"),
         claims=tuple(claims),
         counts=counted(first, task),
