@@ -12,14 +12,14 @@ from fieldmark.runtime.distributed import first_process
 
 
 def main(name: str, configuration: Configuration) -> None:
-    arm, place = read_arm(configuration, name), f"{ARMS}/{name}"
+    arm, place, run_name = read_arm(configuration, name), f"{ARMS}/{name}", f"arm-{name}"
     method, seedless = arm.wiring.method, arm.variant.params.model_copy(update={"seeds": ()})
     task = open_task(configuration, f"arm@{method}", arm.wiring, seedless, place)
     with output_folder(MODELS / method / place) as folder:
-        curves = train_variant(method, arm.variant, task, folder, place)
+        curves = train_variant(method, arm.variant, task, folder, run_name)
     if first_process():
         write_curves(task.history, curves)
-        clear_states(place, RESUME)
+        clear_states(run_name, RESUME)
 
 
 if __name__ == "__main__":
