@@ -91,6 +91,7 @@ def test_a_preset_with_arms_runs_to_the_report(tmp_path: Path, name: str) -> Non
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+    assert not list((tmp_path / ".resume").glob("*"))  # complete runs leave no state behind
     result = json.loads((tmp_path / "reports/results/irt.json").read_text())
     rows = [row["name"] for row in result["variants"] if not row["name"].endswith("+dist")]
     assert rows == [*params["irt"]["variants"], *params["arms"]]
