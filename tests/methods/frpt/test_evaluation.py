@@ -193,9 +193,11 @@ def test_recall_on_the_way_is_that_of_a_shorter_constant_training(task: Task, pa
 
 
 def test_a_few_shot_training_sees_those_pictures_only(task: Task, params: Make) -> None:
-    few = Frpt.named(params(variants=["FRPT"], shots=[2]), "FRPT-2")
+    few = Frpt.named(params(variants=["FRPT"], shots=[2], steps_per_shot=1), "FRPT-2")
     narrowed = Frpt.training_task(few, task).subset("train")
     assert set(np.bincount(narrowed.labels)) == {2}
     assert set(narrowed.rows) < set(task.subset("train").rows)
     with pytest.raises(UserError, match="shots: 99 is more than"):
-        Frpt.training_task(Frpt.named(params(variants=["FRPT"], shots=[99]), "FRPT-99"), task)
+        Frpt.training_task(
+            Frpt.named(params(variants=["FRPT"], shots=[99], steps_per_shot=1), "FRPT-99"), task
+        )

@@ -1,7 +1,7 @@
 """The `frpt:` block of `params.yaml`."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -37,12 +37,13 @@ class FrptParams(FrozenParams):
     # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
-    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes.
-    steps_per_shot: float = Field(6.0, gt=0.0)
+    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes. None beside
+    # train.passes: all sizes make as many passes as all pictures get.
+    steps_per_shot: float | None = Field(None, gt=0.0)
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")
-    def _sound(self) -> "FrptParams":
+    def _sound(self) -> Self:
         if self.kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd: the kernel has a middle")
         if self.source is None and "sampled" in self.variants:
@@ -53,8 +54,23 @@ class FrptParams(FrozenParams):
             raise ValueError("variant plain needs output_stride: without it, it is variant frozen")
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
-        if self.shots and self.train.passes is not None:
-            raise ValueError("shots have shot_steps of their own: give train.steps, not train.passes")
+        if self.shots and (self.steps_per_shot is None) == (self.train.passes is None):
+            raise ValueError(
+                "shots need steps_per_shot beside train.steps, and none (null) beside train.passes: "
+                "few pictures then make as many passes as all"
+            )
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self
+
+    @property
+    def cuts_to_boxes(self) -> bool:
+        """Whether a variant sees pictures cut to their annotated boxes."""
+        return "box" in self.variants
+
+    def for_pictures(self, count: int) -> Self:
+        """Return the block with all lengths in steps; for a variant with few pictures per class `count` are these."""
+        found = super().for_pictures(count)
+        if self.train.passes is None or len(self.shots) != 1:
+            return found
+        return found.model_copy(update={"steps_per_shot": found.train.steps / self.shots[0]})
