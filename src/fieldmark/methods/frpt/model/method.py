@@ -75,7 +75,7 @@ class Frpt(Method[FrptParams, Parts]):
         """Start from the task's backbone. Raises UserError for a stage, stride or size that it does not have."""
         params, backbone = variant.params, task.load_backbone()
         if params.output_stride and not variant.parts.unchanged_stride:
-            backbone = with_output_stride(backbone, params.output_stride)
+            backbone = with_output_stride(backbone, params.output_stride, params.dilate)
         require_size(backbone, params.images.side)
         method = cls(variant, backbone, len(task.subset("train").class_names) if variant.trained else None)
         if first_process():

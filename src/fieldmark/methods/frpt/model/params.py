@@ -43,6 +43,9 @@ class FrptParams(FrozenParams):
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")
+    # Whether the blocks with a stride less are dilated, so that weights meet the neighbours they were trained on. The
+    # released code dilates nothing.
+    dilate: bool = True
     def _sound(self) -> Self:
         if self.kernel_size % 2 == 0:
             raise ValueError("kernel_size must be odd: the kernel has a middle")
@@ -64,6 +67,8 @@ class FrptParams(FrozenParams):
         return self
 
     @property
+        if self.output_stride is None and not self.dilate:
+            raise ValueError("dilate: false needs output_stride: without it nothing is dilated")
     def cuts_to_boxes(self) -> bool:
         """Whether a variant sees pictures cut to their annotated boxes."""
         return "box" in self.variants
