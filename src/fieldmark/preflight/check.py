@@ -106,6 +106,8 @@ def _check_grammar(grammar: str) -> None:
 def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
     _check_region(configuration, wiring, f"methods.{name}")
+    if read_method(configuration, name).cuts_to_boxes:
+        _check_boxes(configuration, wiring, name)
     problem = read_method(configuration, name).unmet(wiring.text, text_item(configuration, wiring.text))
     if problem:
         raise UserError(problem)
@@ -113,11 +115,27 @@ def _check_method(configuration: Configuration, name: str) -> None:
 
 def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
     """Raise UserError for pictures that are to be cut to boxes and come without."""
-    source = configuration.item("datasets", wiring.dataset, DatasetParams).open_source()
-    if wiring.region == "box" and not source.promises["boxes"]:
+    if wiring.region == "box" and not _has_boxes(configuration, wiring):
         raise UserError(
             f"{where}.region is 'box', but the pictures of '{wiring.dataset}' come without boxes; write whole"
         )
+
+
+def _check_boxes(configuration: Configuration, wiring: Wiring, name: str) -> None:
+    """Raise UserError for a variant that cuts pictures to boxes where there are none, or where all are cut already."""
+    if not _has_boxes(configuration, wiring):
+        raise UserError(
+            f"{name}.variants has box, but the pictures of '{wiring.dataset}' come without boxes; take it out"
+        )
+    if wiring.region == "box":
+        raise UserError(
+            f"{name}.variants has box, but methods.{name}.region cuts every picture to its box; take one of them out"
+        )
+
+
+def _has_boxes(configuration: Configuration, wiring: Wiring) -> bool:
+    source = configuration.item("datasets", wiring.dataset, DatasetParams).open_source()
+    return source.promises["boxes"]
 
 
 def read_method(configuration: Configuration, name: str) -> MethodParams:

@@ -20,7 +20,8 @@ def evaluate(
     models: Mapping[str, Sequence[Frpt]], params: FrptParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
     """Score every variant and draw the figures."""
-    scored = {name: score(name, by_seed, by_seed[0].loaded, task) for name, by_seed in models.items()}
+    scored = {name: _score(name, by_seed, task) for name, by_seed in models.items()}
+    progress = follow(models, scored, task)
     shown, scored_first = first_of(models), first_of(scored)
     draw_figures(scored_first, shown, params, task, figures)
     first, recall = next(iter(scored_first.values())), f"recall@{task.split_params.ks[0]}"
@@ -41,6 +42,11 @@ def evaluate(
 
 
 def _result(model: Frpt, scored: Sequence[Scored]) -> VariantResult:
+def _score(name: str, by_seed: Sequence[Frpt], task: Task) -> list[Scored]:
+    """Score the models of a variant on the test pictures as it is given them."""
+    return score(name, by_seed, by_seed[0].loaded, Frpt.shown_task(by_seed[0].variant, task))
+
+
     variant = model.variant
     measures = measured(scored, model.trained_weights)
     return VariantResult(name=variant.name, title=variant.title, measures=measures)
