@@ -124,6 +124,7 @@ def test_figures_are_written_and_listed_and_the_same_twice(
     assert list(first) == [
         "recall.svg",
         "warps.svg",
+        "activations.svg",
         "neighbours.svg",
         "similarity.svg",
         "classes.svg",
@@ -162,8 +163,8 @@ def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
     assert not loaded["FRPT-2"][0].earlier
     result = evaluate(loaded, own, task, figures)
     claims = {claim.claim: claim.decides for claim in result.claims}
-    assert (
     assert " of 1 passes; " in claims["FRPT converges faster than full fine-tuning"]
+    assert (
         claims["FRPT beats full fine-tuning with 4 training pictures per class"]
         == "recall@1 of FRPT-4 minus finetune-4"
     )
@@ -172,6 +173,7 @@ def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
     assert list(drawn(figures)) == [
         "recall.svg",
         "warps.svg",
+        "activations.svg",
         "neighbours.svg",
         "steps.svg",
         "shots.svg",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from fieldmark.engine.task import Task
 from fieldmark.figures.charts import interval_curves, loss_curves
 from fieldmark.figures.curves import curves_by_loss, read_curves
+from fieldmark.methods.frpt.evaluation.activations import activation_figure
 from fieldmark.methods.frpt.evaluation.progress import Progress, recall_by_shots
 from fieldmark.methods.frpt.evaluation.warps import warp_figure
 from fieldmark.methods.frpt.model.method import Frpt
@@ -34,6 +35,7 @@ def draw_figures(
     recall_figure(whole, figures, wide=True)
     if prompted:
         warp_figure(prompted[-1], whole[prompted[-1]], models[prompted[-1]], task, figures)
+    activation_figure(whole, models, task, figures)
     neighbour_figure(last, whole[last], task, figures)
     _growth(scored, progress, params, task, figures)
     similarity_figure(whole, figures)
