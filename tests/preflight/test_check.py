@@ -227,13 +227,17 @@ def test_a_variant_of_boxes_needs_boxes_that_are_not_cut_already() -> None:
     wiring = params["methods"]["frpt"]
     params["methods"]["frpt"] = {**wiring, "region": "box"}
     with pytest.raises(
-        UserError, match=r"^frpt\.variants has box, but methods\.frpt\.region cuts every picture"
+        UserError, match=r"^frpt\.variants has box, but its region is box: every picture is cut already"
     ):
         check(params)
     params["methods"]["frpt"] = {**wiring, "dataset": "scenes", "split": "longtail"}
     with pytest.raises(
         UserError, match=r"^frpt\.variants has box, but the pictures of 'scenes' come without"
     ):
+        check(params)
+    params["frpt"]["variants"] = ["FRPT"]
+    params["arms"] = {"cut": {**params["methods"]["frpt"], "method": "frpt", "variant": "box"}}
+    with pytest.raises(UserError, match=r"^arms\.cut has box, but the pictures of 'scenes' come without"):
         check(params)
 
 

@@ -10,6 +10,7 @@ from fieldmark.methods.frpt.evaluation.progress import Progress, recall_by_shots
 from fieldmark.methods.frpt.evaluation.warps import warp_figure
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
+from fieldmark.methods.frpt.model.variants import all_variants
 from fieldmark.protocols.retrieval import Scored
 from fieldmark.protocols.retrieval_figures import (
     class_figure,
@@ -28,17 +29,19 @@ def draw_figures(
     task: Task,
     figures: FigureFolder,
 ) -> None:
-    """Draw every figure; the variants with few pictures per class have a separate figure."""
-    whole = {name: result for name, result in scored.items() if models[name].variant.parts.shots is None}
+    """Draw every figure; the variants with few pictures per class have a separate one, and pictures are not of arms."""
+    every = {name: result for name, result in scored.items() if models[name].variant.parts.shots is None}
+    ordinary = {variant.name for variant in all_variants(params)}
+    whole = {name: result for name, result in every.items() if name in ordinary}
     prompted = [name for name in whole if models[name].prompt]
     last = list(whole)[-1]
-    recall_figure(whole, figures, wide=True)
+    recall_figure(every, figures, wide=True)
     if prompted:
         warp_figure(prompted[-1], whole[prompted[-1]], models[prompted[-1]], task, figures)
     activation_figure(whole, models, task, figures)
     neighbour_figure(last, whole[last], task, figures)
     _growth(scored, progress, params, task, figures)
-    similarity_figure(whole, figures)
+    similarity_figure(every, figures)
     class_figure(whole, figures)
     if curves := read_curves(task.history):
         path = figures.new("loss.svg", "Training", "Mean of ten steps.")

@@ -37,13 +37,12 @@ class Progress:
 def follow(
     models: Mapping[str, Sequence[Frpt]], scored: Mapping[str, Sequence[Scored]], task: Task
 ) -> dict[str, Progress]:
-    """Score the snapshots of each followed variant, by recall at the first k; those that have any."""
+    """Score the snapshots of each model that has any, by recall at the first k."""
     found: dict[str, Progress] = {}
-    for name in FOLLOWED:
-        if name in models and models[name][0].earlier:
-            first = models[name][0]
-            steps = (*(int(path.name) for path in first.earlier), first.params.train.steps)
-            pairs = zip(models[name], scored[name], strict=True)
+    for name, by_seed in models.items():
+        if by_seed[0].earlier:
+            steps = (*(int(path.name) for path in by_seed[0].earlier), by_seed[0].params.train.steps)
+            pairs = zip(by_seed, scored[name], strict=True)
             recall = np.stack([_recalls(name, model, result, task) for model, result in pairs])
             found[name] = Progress(steps, recall, scored[name][0].clusters)
     return found

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
-from fieldmark.methods.frpt.evaluation.claims import convergence_claims, make_claims
+from fieldmark.methods.frpt.evaluation.claims import arm_claims, convergence_claims, make_claims
 from fieldmark.methods.frpt.evaluation.figures import draw_figures
 from fieldmark.methods.frpt.evaluation.notes import make_notes
 from fieldmark.methods.frpt.evaluation.progress import follow
@@ -31,7 +31,11 @@ def evaluate(
         variants=tuple(_result(shown[name], result) for name, result in scored.items()),
         headline=(recall, "map@r", "r_precision", "trained_weights"),
         metrics=(recall, "map@r"),
-        claims=(*make_claims(scored, params), *convergence_claims(progress, models, task)),
+        claims=(
+            *make_claims(scored, params),
+            *arm_claims(scored, models, params),
+            *convergence_claims(progress, models, task),
+        ),
         counts=counted(first, task),
         parameters={
             "descriptor": first.embeddings.shape[1],
@@ -50,4 +54,4 @@ def _score(name: str, by_seed: Sequence[Frpt], task: Task) -> list[Scored]:
 def _result(model: Frpt, scored: Sequence[Scored]) -> VariantResult:
     variant = model.variant
     measures = measured(scored, model.trained_weights)
-    return VariantResult(name=variant.name, title=variant.title, measures=measures)
+    return VariantResult(name=variant.name, title=variant.title, backbone=variant.start, measures=measures)
