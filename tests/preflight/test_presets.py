@@ -16,6 +16,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
+from fieldmark.contract.variants import read_arm
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.network import reference_patches
 from fieldmark.methods.pma.model.method import check_feature_map
@@ -380,6 +381,15 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
+    params = parsed(text)
+    archs = {item: raw["arch"] for item, raw in params.section("backbones").items()}
+    assert archs == {"resnet50": "resnet50.tv_in1k", "resnet101": "resnet101.tv_in1k"}
+    arms = [read_arm(params, arm) for arm in params.section("arms")]
+    assert {arm.wiring.backbone for arm in arms} == {"backbones/resnet101"}
+    again = {(arm.variant.name, arm.variant.parts.shots) for arm in arms}
+    few = {(f"{name}-{shots}", shots) for name in ("finetune", "FRPT") for shots in frpt.shots}
+    assert again == {("finetune", None), ("FRPT", None), *few}
+    assert frpt.shots == ((10, 5) if name == "frpt-cub200" else ())
 
 
 @pytest.mark.parametrize(
