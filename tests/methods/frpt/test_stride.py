@@ -147,6 +147,10 @@ def test_the_report_compares_with_the_backbone_as_it_comes(
             lambda: create_backbone(NetworkParams(library="torchvision", arch="resnet18"), SIDE),
             "frpt.output_stride: torchvision builds no network by it; take timm's or null",
         ),
+        (
+            lambda: create_backbone(NetworkParams(arch="resnet18", options={"channels": [8, 8, 8, 8]}), SIDE),
+            "frpt.output_stride: resnet18 has other layers at 8 pixels per cell; write null",
+        ),
     ],
 )
 def test_a_network_without_choice_is_refused(

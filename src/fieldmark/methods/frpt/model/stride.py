@@ -29,5 +29,10 @@ def with_output_stride(backbone: Backbone, stride: int, dilate: bool = True) -> 
         changed = backbone_from_spec(finer)
     except (UserError, AssertionError, NotImplementedError):
         raise UserError(f"frpt.output_stride: {spec.arch} has one stride only; write null") from None
-    changed.trunk.load_state_dict(backbone.trunk.state_dict())
+    try:
+        changed.trunk.load_state_dict(backbone.trunk.state_dict())
+    except RuntimeError:  # a shortcut with weights may be there for its stride alone
+        raise UserError(
+            f"frpt.output_stride: {spec.arch} has other layers at {stride} pixels per cell; write null"
+        ) from None
     return changed
