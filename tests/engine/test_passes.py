@@ -92,17 +92,6 @@ def test_only_methods_and_students_count_in_passes() -> None:
     assert (network.train.steps, network.train.warmup_steps) == (4, 2)
 
 
-@pytest.mark.parametrize(
-    ("train", "per_shot"), [({"passes": 2}, 6.0), ({"steps": 2}, None)], ids=["passes", "steps"]
-)
-def test_few_pictures_have_steps_of_their_own_or_the_passes_of_all(
-    train: dict[str, float], per_shot: float | None
-) -> None:
-    block = {"images": {"side": SIDE}, "train": {**train, "lr": 1e-3}, "shots": [5]}
-    with pytest.raises(UserError, match=r"shots need steps_per_shot beside train\.steps, and none"):
-        parse(FrptParams, {**block, "steps_per_shot": per_shot}, "frpt")
-
-
 @pytest.mark.parametrize("shots", [2, 4])
 def test_few_pictures_make_as_many_passes_as_all(shots: int) -> None:
     train = {"passes": 50, "lr": 1e-3, "batch_size": 6, "schedule": "drops", "drop_passes": 5}

@@ -52,9 +52,9 @@ class FrptParams(FrozenParams):
     # How the finer pictures are loaded from which the prompt makes those of `images`; None: it warps `images`.
     source: ImageParams | None = None
     shots: tuple[int, ...] = ()  # finetune and FRPT again, with this many training pictures per class
-    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes. None beside
-    # train.passes: all sizes make as many passes as all pictures get.
-    steps_per_shot: float | None = Field(None, gt=0.0)
+    # Steps of the variants that `shots` adds, by picture of a class: each size then makes as many passes. Where
+    # train.passes gives the length, they make as many passes over their own pictures, and this is not read.
+    steps_per_shot: float = Field(6.0, gt=0.0)
     snapshots: int = Field(0, ge=0)  # copies of finetune and FRPT kept during training, for recall over steps
 
     @model_validator(mode="after")
@@ -71,11 +71,6 @@ class FrptParams(FrozenParams):
             raise ValueError("dilate: false needs output_stride: without it nothing is dilated")
         if len(set(self.shots)) < len(self.shots) or min(self.shots, default=1) < 1:
             raise ValueError("shots must be whole numbers above 0, each once")
-        if self.shots and (self.steps_per_shot is None) == (self.train.passes is None):
-            raise ValueError(
-                "shots need steps_per_shot beside train.steps, and none (null) beside train.passes: "
-                "few pictures then make as many passes as all"
-            )
         if self.pooling in ("cls", "cls_distilled"):
             raise ValueError("pooling must be average, max or gem: the head works on a map")
         return self
@@ -86,8 +81,8 @@ class FrptParams(FrozenParams):
         return "box" in self.variants
 
     def for_pictures(self, count: int) -> Self:
-        """Return the block with all lengths in steps; for a variant with few pictures per class `count` are these."""
+        """Return the block in steps; that of a variant with few pictures also asks for these steps again."""
         found = super().for_pictures(count)
-        if self.train.passes is None or len(self.shots) != 1:
+        if self.train.passes is None or not self.shots:
             return found
         return found.model_copy(update={"steps_per_shot": found.train.steps / self.shots[0]})

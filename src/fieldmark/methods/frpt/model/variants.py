@@ -83,9 +83,9 @@ def _whole(name: VariantName, params: FrptParams) -> FrptVariant:
 
 
 def _few(variant: FrptVariant, shots: int) -> FrptVariant:
-    train, per_shot = variant.params.train, variant.params.steps_per_shot
-    if per_shot is not None:  # else the recipe counts in passes
-        train = _shortened(train, max(1, round(shots * per_shot)))
+    train = variant.params.train
+    if train.passes is None:
+        train = _shortened(train, max(1, round(shots * variant.params.steps_per_shot)))
     return FrptVariant(
         few_name(variant.name, shots),
         f"{variant.title}, {shots} training pictures per class",
