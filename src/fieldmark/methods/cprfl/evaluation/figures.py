@@ -1,6 +1,6 @@
 """The figures of CPRFL's section of the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
 from fieldmark.figures.charts import loss_curves
@@ -10,13 +10,16 @@ from fieldmark.methods.cprfl.evaluation.charts import similarity_matrices
 from fieldmark.methods.cprfl.evaluation.looking import attention_row, similarities
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.names import LINEAR, PROMPTED
 from fieldmark.protocols.multilabel import ZERO_SHOT, Scored, pictures_by_rule
 from fieldmark.protocols.multilabel_figures import BY_RULE, category_figure, means_figure, scores_figure
 from fieldmark.results.figures import FigureFolder
 
-BASELINES = (ZERO_SHOT, "BCE", "focal", "DB", "ASL", "CPRFL")
-PARTS = ("random", "one-hot", "linear-PI", "VSI-path", "direct-path", "CPRFL")
-BESIDE = ("ASL", "CPRFL")  # compared picture by picture
+MAIN = "CPRFL"
+BASELINES = (ZERO_SHOT, *LINEAR, MAIN)
+PARTS = (*PROMPTED,)
+COMPONENTS = ("focal", "linear-PI-focal", "CPRFL-focal", MAIN)  # Table 3: each has one part more
+BESIDE = (ZERO_SHOT, "ASL", MAIN)  # compared picture by picture
 PICTURES = 6
 
 
@@ -25,11 +28,12 @@ def draw_figures(
 ) -> None:
     """Draw every figure."""
     compared = {name: scored[name] for name in BASELINES if name in scored}
-    parts = {name: scored[name] for name in PARTS if name in scored}
-    if len(compared) > 1:
-        means_figure(compared, "means.svg", "Mean average precision", figures)
-    if len(parts) > 1:
-        means_figure(parts, "parts.svg", "CPRFL without its parts", figures)
+    _means(scored, BASELINES, "means.svg", "Mean average precision", figures)
+    _means(scored, PARTS, "parts.svg", "CPRFL without its parts", figures)
+    with_losses = [name for name in scored if name.startswith(f"{MAIN}-")]
+    _means(scored, [*with_losses, MAIN], "losses.svg", "CPRFL with other losses", figures)
+    if {"linear-PI-focal", "CPRFL-focal"} & set(scored):
+        _means(scored, COMPONENTS, "components.svg", "From the focal loss to CPRFL, part by part", figures)
     category_figure(compared or scored, figures)
     _pictures(scored, models, task, figures)
     curves = {
@@ -43,13 +47,23 @@ def draw_figures(
         loss_curves(path, losses, order=["ASL", *PARTS])
 
 
+def _means(
+    scored: Mapping[str, Scored], names: Sequence[str], file: str, title: str, figures: FigureFolder
+) -> None:
+    """Draw the means of those variants `names` that there are, where they are more than one."""
+    shown = {name: scored[name] for name in names if name in scored}
+    if len(shown) > 1:
+        means_figure(shown, file, title, figures)
+
+
 def _pictures(
     scored: Mapping[str, Scored], models: Mapping[str, Cprfl], task: Task, figures: FigureFolder
 ) -> None:
-    """Draw the scores of chosen pictures and, of the last variant, what its prompts are and where they look."""
-    main, model = list(models.items())[-1]
+    """Draw the scores of chosen pictures and, of CPRFL or the last variant, its prompts and where they look."""
+    main = MAIN if MAIN in models else list(models)[-1]
+    model = models[main]
     chosen = pictures_by_rule(scored[main], PICTURES)
-    beside = [name for name in BESIDE if name in models] or [main]
+    beside = dict.fromkeys([*(name for name in BESIDE if name in scored), main])
     scores_figure({name: scored[name] for name in beside}, chosen, model.params.images, task, figures)
     if isinstance(model.head, PromptHead):
         rows = [attention_row(task, scored[main], model, index) for index in chosen]
