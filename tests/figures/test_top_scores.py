@@ -11,10 +11,7 @@ NAMES = [f"class {n}" for n in range(7)]
 
 
 def axes_of(scores, cosines):
-    pictures = [
-        Shown(np.zeros((4, 4, 3), np.uint8), np.eye(7)[0], {name: row for name, row in each.items()})
-        for each in scores
-    ]
+    pictures = [Shown(np.zeros((4, 4, 3), np.uint8), np.eye(7)[0], each) for each in scores]
     return inspect.unwrap(top_scores)(pictures, NAMES, cosines).axes
 
 

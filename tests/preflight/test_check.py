@@ -116,7 +116,11 @@ def test_the_default_is_right() -> None:
             {"dataset": "birds", "clip": "small", "vectors": VECTORS},
             "prompts.some has vectors of a file and a clip as well; set clip: none",
         ),
-        ("prompts.some", {"dataset": "birds", "clip": "none", "vectors": {"file": "a"}}, "names is missing"),
+        (
+            "prompts.some",
+            {"dataset": "birds", "clip": "none", "vectors": {"file": "a"}},
+            "a wants a file of names",
+        ),
         ("backbones.vit.split", "retrival", "did you mean 'retrieval'"),
         ("backbones.vit.weights", None, "either weights"),
         ("datasets.birds.world.genera", 0, "datasets.birds.world.genera"),

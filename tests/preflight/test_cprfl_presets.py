@@ -1,10 +1,11 @@
 """The tables of CPRFL's paper: what params.yaml, README and the presets say one can ask for, can be asked for."""
 
 import re
+import shlex
 
 import pytest
 from ruamel.yaml import YAML
-from support.pipeline import ROOT
+from support.pipeline import ROOT, resolve
 
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import load_method
@@ -57,3 +58,14 @@ def test_the_tables_have_the_papers_rows(name):
         (True, True, "ASL"),
     ]
     assert {"BCE", "RW", "CB", "LDAM", "DB", "ASL", "CPRFL"} <= set(table1)
+
+
+def test_vectors_of_words_are_one_setting(tmp_path):
+    """The SET that the preset for one's own photographs documents."""
+    [words] = re.findall(r"^#   ('prompts=.*)$", (PRESETS / "cprfl-photos.yaml").read_text(), re.MULTILINE)
+    text = with_presets((ROOT / "params.yaml").read_text(), ["cprfl-photos"], PRESETS)
+    settings = [*shlex.split(words), "datasets.photos.folder.path=/data/photos"]
+    (tmp_path / "params.yaml").write_text(with_settings(text, settings))
+    check_params(Configuration.read(tmp_path / "params.yaml"))
+    prompts = resolve(tmp_path, tmp_path / "params.yaml")["prompts@photos"]
+    assert {"models/clip_models/none", "data/weights/prompts/photos.json"} <= set(prompts.deps)
