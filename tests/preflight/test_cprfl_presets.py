@@ -69,3 +69,21 @@ def test_vectors_of_words_are_one_setting(tmp_path):
     check_params(Configuration.read(tmp_path / "params.yaml"))
     prompts = resolve(tmp_path, tmp_path / "params.yaml")["prompts@photos"]
     assert {"models/clip_models/none", "data/weights/prompts/photos.json"} <= set(prompts.deps)
+
+
+def test_the_figure_of_prompts_has_the_papers_bars_by_the_papers_recipe():
+    base, given = (ROOT / "params.yaml").read_text(), ("glove", "word2vec")
+    paths = [f"prompts.{name}.vectors.file=/data/{name}.txt" for name in given]
+    text = with_settings(with_presets(base, ["cprfl-coco-lt-prompts"], PRESETS), paths)
+    assert [*variants(text)] == ["random", "CPRFL", "CPRFL@ViT-B-16", "CPRFL@glove", "CPRFL@word2vec"]
+    figure, table = (
+        YAML(typ="safe", pure=True).load(made)
+        for made in (text, with_presets(base, ["cprfl-coco-lt"], PRESETS))
+    )
+    for section in ("datasets", "splits", "backbones"):
+        assert figure[section] == table[section]
+    differ = {"variants", "prompts"}
+    assert {key: value for key, value in figure["cprfl"].items() if key not in differ} == {
+        key: value for key, value in table["cprfl"].items() if key not in differ
+    }
+    assert {figure["prompts"][name]["templates"][0] for name in ("RN50", "ViT-B-16")} == {"a photo of a {}."}

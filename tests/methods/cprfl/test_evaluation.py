@@ -316,6 +316,26 @@ def test_claims_of_other_variants_are_paired_differences_too(
         assert claim.value == pytest.approx(measured[better][measure].value - measured[than][measure].value)
 
 
+def test_prompts_of_several_origins_stand_side_by_side(
+    grouped: Task, several_prompts: Task, params: Make, figures: FigureFolder
+) -> None:
+    task = replace(grouped, text=several_prompts.text)
+    asked = params(variants=["random", "CPRFL"], prompts=["main", "glove"])
+    result = evaluate(of_one_seed(models(task, asked)), asked, task, figures)
+    assert [variant.name for variant in result.variants] == ["zero-shot", "random", "CPRFL", "CPRFL@glove"]
+    assert "Prompts are those of main, but where a variant names others." in result.notes
+    last, measured = result.claims[-1], measures(result)
+    assert (last.claim, last.decides) == (
+        "Prompts from main beat those from glove",
+        "map of CPRFL minus CPRFL@glove",
+    )
+    gain = measured["CPRFL"]["map"].value - measured["CPRFL@glove"]["map"].value
+    assert last.value == pytest.approx(gain)
+    assert all(
+        f">{name}<".encode() in drawn(figures)["origins.svg"] for name in ("random", "CPRFL@glove", "CPRFL")
+    )
+
+
 def test_pictures_are_chosen_by_rule(task: Task, params: Make) -> None:
     model = models(task, params(variants=["ASL"]))["ASL"]
     scored = score_model("ASL", model, read_truth(task, NAMES), SharedFeatures(task))

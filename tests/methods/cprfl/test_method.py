@@ -23,6 +23,7 @@ from fieldmark.methods.cprfl.model.names import LINEAR, LOSS_TITLES, PROMPTED, T
 from fieldmark.methods.cprfl.model.params import ALL as DEFAULTS
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 Make = Callable[..., CprflParams]
@@ -110,6 +111,60 @@ def test_re_sampling_draws_pictures_class_by_class_and_nothing_else_is_other(
     as_before = resampled.params.train.model_copy(update={"sampling": "shuffled"})
     assert as_before == plain.params.train
     assert Cprfl.named(resampled.params, "RS") == resampled.variant
+
+
+def test_cprfl_is_trained_with_each_of_several_prompts_and_the_rest_with_the_first(
+    params: Make, several_prompts: Task
+) -> None:
+    block = params(variants=["ASL", "random", "CPRFL"], prompts=["main", "glove", "other"])
+    variants = Cprfl.variants(block)
+    assert [variant.name for variant in variants] == ["ASL", "random", "CPRFL", "CPRFL@glove", "CPRFL@other"]
+    assert [variant.title for variant in variants][3:] == [
+        "CPRFL with prompts from glove",
+        "CPRFL with prompts from other",
+    ]
+    for variant in variants[1:]:
+        method = Cprfl.build(variant, several_prompts)
+        assert isinstance(method.head, PromptHead)
+        item = variant.name.partition("@")[2] or "main"
+        vectors = read_prompts(several_prompts.text / item).embeddings
+        assert method.head.vectors.shape == vectors.shape
+        assert torch.equal(method.head.vectors, vectors) == (variant.name != "random")
+        assert Cprfl.named(method.params, variant.name) == variant
+    alone = Cprfl.variants(params(variants=["ASL"], prompts=["main", "glove"]))
+    assert [variant.name for variant in alone] == ["ASL"]  # where there is no CPRFL to compare with
+
+
+def test_a_model_of_other_prompts_is_read_again(params: Make, several_prompts: Task, batch: Batch) -> None:
+    block = params(variants=["CPRFL"], prompts=["main", "glove"])
+    method = Cprfl.build(Cprfl.variants(block)[1], several_prompts)
+    save_model(method, Path("model"))
+    again = load_model(Path("model"))
+    assert isinstance(again, Cprfl)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            again.probabilities(batch["images"]), method.eval().probabilities(batch["images"])
+        )
+
+
+def test_prompts_that_are_not_there_or_not_asked_for_are_told(params: Make) -> None:
+    items = {"main": {"dataset": "a"}, "glove": {"dataset": "a"}, "far": {"dataset": "b"}}
+    one, three = params(), params(prompts=["main", "glove"])
+    assert one.unmet("prompts/main", items["main"]) is None
+    assert three.unmet("prompts", items) is None
+    wrong = {
+        "text is 'none'; name some": one.unmet("none", {}),
+        "set text to prompts": three.unmet("prompts/main", items["main"]),
+        "say in cprfl.prompts which": one.unmet("prompts", items),
+        "'glow', which is not among prompts: main, glove, far": params(prompts=["glow"]).unmet(
+            "prompts", items
+        ),
+        "of several data sets: a and b": params(prompts=["main", "far"]).unmet("prompts", items),
+    }
+    for message, told in wrong.items():
+        assert told is not None
+        assert message in told
+        assert "\n" not in told
 
 
 def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batch) -> None:
@@ -290,6 +345,7 @@ def test_the_averaged_weights_are_what_is_kept(
         ({"variants": []}, "at least one"),
         ({"variants": ["ASL", "ASL"]}, "each once"),
         ({"tau": 0}, "cprfl.tau"),
+        ({"prompts": ["a", "a"]}, "prompts must name at least one, each once"),
         ({"dropout": 1}, "cprfl.dropout"),
         ({"backbone_lr": -1}, "cprfl.backbone_lr"),
         ({"asymmetric": {"clip": 1}}, "cprfl.asymmetric.clip"),

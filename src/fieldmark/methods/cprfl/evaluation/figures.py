@@ -8,14 +8,14 @@ from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.cprfl.evaluation.charts import similarity_matrices
 from fieldmark.methods.cprfl.evaluation.looking import attention_row, similarities
+from fieldmark.methods.cprfl.evaluation.refinement import draw_course, read_course
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.methods.cprfl.model.names import LINEAR, PROMPTED
+from fieldmark.methods.cprfl.model.names import LINEAR, MAIN, PROMPTED, with_prompts
 from fieldmark.protocols.multilabel import ZERO_SHOT, Scored, pictures_by_rule
 from fieldmark.protocols.multilabel_figures import BY_RULE, category_figure, means_figure, scores_figure
 from fieldmark.results.figures import FigureFolder
 
-MAIN = "CPRFL"
 BASELINES = (ZERO_SHOT, *LINEAR, MAIN)
 PARTS = (*PROMPTED,)
 COMPONENTS = ("focal", "linear-PI-focal", "CPRFL-focal", MAIN)  # Table 3: each has one part more
@@ -27,6 +27,7 @@ def draw_figures(
     scored: Mapping[str, Scored], models: Mapping[str, Cprfl], task: Task, figures: FigureFolder
 ) -> None:
     """Draw every figure."""
+    params = next(iter(models.values())).params
     compared = {name: scored[name] for name in BASELINES if name in scored}
     _means(scored, BASELINES, "means.svg", "Mean average precision", figures)
     _means(scored, PARTS, "parts.svg", "CPRFL without its parts", figures)
@@ -34,6 +35,10 @@ def draw_figures(
     _means(scored, [*with_losses, MAIN], "losses.svg", "CPRFL with other losses", figures)
     if {"linear-PI-focal", "CPRFL-focal"} & set(scored):
         _means(scored, COMPONENTS, "components.svg", "From the focal loss to CPRFL, part by part", figures)
+    others = [with_prompts(item) for item in params.prompts[1:]]
+    if others:
+        names = ("random", "one-hot", *others, MAIN)
+        _means(scored, names, "origins.svg", "CPRFL with vectors of other origins as prompts", figures)
     category_figure(compared or scored, figures)
     _pictures(scored, models, task, figures)
     curves = {
@@ -44,7 +49,7 @@ def draw_figures(
     if curves:
         losses = {name: lines for name, lines in curves_by_loss(curves).items() if name != "loss"}
         path = figures.new("loss.svg", "Training", "Asymmetric loss, mean of ten steps.")
-        loss_curves(path, losses, order=["ASL", *PARTS])
+        loss_curves(path, losses, order=["ASL", *PARTS, *others])
 
 
 def _means(
@@ -74,6 +79,8 @@ def _pictures(
         path = figures.new("attention.svg", f"Where prompts look, {main}", caption, wide=True)
         picture_sheet(path, rows, lead=True)
         _prompts(scored[main], model.head, main, figures)
+    if model.earlier:
+        draw_course(read_course(model, scored[main], task), chosen, task, figures)
 
 
 def _prompts(scored: Scored, head: PromptHead, main: str, figures: FigureFolder) -> None:

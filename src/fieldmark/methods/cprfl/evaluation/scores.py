@@ -10,8 +10,10 @@ from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import draw_figures
 from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.names import Parts
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.methods.cprfl.model.variants import prompts_folder
 from fieldmark.protocols.multilabel import (
     ZERO_SHOT,
     ZERO_SHOT_TITLE,
@@ -40,7 +42,7 @@ def evaluate(
     """Score every variant and draw the figures."""
     shown = first_of(models)
     truth = read_truth(task, next(iter(shown.values())).class_names)
-    prompts = read_prompts(task.text)
+    prompts = read_prompts(prompts_folder(task.text, params, Parts()))
     untrained = zero_shot(prompts, truth, task, choose_thresholds)
     scored = {ZERO_SHOT: [untrained]} if untrained else {}
     features = SharedFeatures(task)
@@ -59,7 +61,7 @@ def evaluate(
         variants=results,
         headline=_measured(HEADLINE, results),
         metrics=_measured(METRICS, results),
-        claims=tuple(make_claims(scored)),
+        claims=tuple(make_claims(scored, params.prompts)),
         counts=counted(truth, task),
         parameters={"trained weights": {name: model.trained_weights for name, model in shown.items()}},
         details={"categories": by_category(scored, truth)},
@@ -93,6 +95,8 @@ def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bo
         "Prompts are made of category vectors, which stay as they are; a CLIP's image tower serves zero-shot alone.",
         _alike(prompts),
     ]
+    if params.prompts:
+        notes.append(f"Prompts are those of {params.prompts[0]}, but where a variant names others.")
     if truth.untested:
         notes.append(f"Without a test picture, and so in no mean: {', '.join(truth.untested)}.")
     if not params.backbone_lr:

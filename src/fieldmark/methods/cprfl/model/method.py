@@ -7,15 +7,15 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from fieldmark.contract.method import Method, MethodParams
+from fieldmark.contract.method import Method, MethodParams, evenly_spaced
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, features_of
 from fieldmark.methods.cprfl.model.criteria import make_criterion
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead, Widths
-from fieldmark.methods.cprfl.model.names import Parts
+from fieldmark.methods.cprfl.model.names import MAIN, Parts
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.methods.cprfl.model.variants import CprflVariant, all_variants
+from fieldmark.methods.cprfl.model.variants import CprflVariant, all_variants, prompts_folder
 from fieldmark.methods.cprfl.model.vectors import category_vectors
 from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, require_size
@@ -58,12 +58,19 @@ class Cprfl(Method[CprflParams, Parts]):
     @classmethod
     def build(cls, variant: CprflVariant, task: Task) -> Self:
         """Start from the task's backbone and prompts. Raises UserError without prompts and for a wrong size."""
-        prompts, params, kind = read_prompts(task.text), variant.params, variant.parts.vectors
+        params, kind = variant.params, variant.parts.vectors
+        prompts = read_prompts(prompts_folder(task.text, params, variant.parts))
         vectors = category_vectors(kind, prompts.embeddings, params.length, params.seed) if kind else None
         targets = task.targets(task.subset("train"), prompts.names)
         backbone = task.load_backbone()
         require_size(backbone, params.images.side)
         return cls(variant, backbone, prompts.names, vectors, torch.from_numpy(targets))
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """Evenly spaced over the training of CPRFL itself; no other variant keeps copies."""
+        kept = self.params.snapshots if self.variant.name == MAIN else 0
+        return evenly_spaced(kept, self.params.train.steps)
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Head and backbone, each at its multiple of the learning rate."""

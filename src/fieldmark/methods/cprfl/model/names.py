@@ -26,12 +26,14 @@ LOSS_TITLES: dict[str, str] = {
 class Parts:
     """What a variant is made of; without `vectors` it is a linear classifier.
 
+    `prompts` are the item of `prompts:` that it reads, where the block names several, None the first of them.
     `resampled` says that its training draws pictures class by class. `no_feature_grad` cuts the gradient's path through
     the interaction, `no_cls_grad` its path to the prompts as classifiers.
     """
 
     loss: Loss = "ASL"
     vectors: Vectors | None = None
+    prompts: str | None = None
     nonlinear: bool = True
     resampled: bool = False
     no_feature_grad: bool = False
@@ -62,6 +64,7 @@ PROMPTED: dict[str, Row] = {
     "CPRFL": Row("prompts from CLIP, both gradient paths, asymmetric loss", Parts(vectors="clip")),
 }
 TABLE: dict[str, Row] = {**LINEAR, **PROMPTED}
+MAIN = "CPRFL"
 _WITH_LOSS = re.compile(rf"({'|'.join(PROMPTED)})-({'|'.join(get_args(Loss))})")
 
 
@@ -81,3 +84,8 @@ def parse_name(name: str) -> Row:
     head, loss = PROMPTED[match[1]], next(loss for loss in get_args(Loss) if loss == match[2])
     title = head.title.removesuffix(f", {LOSS_TITLES['ASL']}")
     return Row(f"{title}, {LOSS_TITLES[loss]}", replace(head.parts, loss=loss))
+
+
+def with_prompts(item: str) -> str:
+    """Return what CPRFL is called where it reads another item of `prompts:`."""
+    return f"{MAIN}@{item}"
