@@ -86,7 +86,7 @@ STATEMENTS = (
         "mAP: VOC-LT 86.2 to 86.3, COCO-LT 65.1 to 66.7 (Table 2)",
     ),
     Statement(
-        "CPRFL beats the best linear classifier of the older losses (DB)",
+        "CPRFL beats a linear classifier with the distribution-balanced loss",
         "DB",
         "map",
         "mAP, DB focal to CPRFL: VOC-LT 78.9 to 86.3, COCO-LT 53.6 to 66.7 (Table 1; other backbone and resolution)",
