@@ -11,7 +11,7 @@ from support.seeds import of_one_seed
 from fieldmark.contract.variants import load_variants, train_variants
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation import evaluate
-from fieldmark.methods.cprfl.evaluation.refinement import Course, read_course, refined
+from fieldmark.methods.cprfl.evaluation.refinement import Course, read_course, refined, without_average
 from fieldmark.methods.cprfl.evaluation.scores import score_model
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
@@ -45,12 +45,12 @@ def test_copies_are_kept_of_cprfl_alone_and_are_those_of_their_steps(task: Task,
     assert {name: [path.name for path in model.earlier] for name, model in models.items()} == {
         "ASL": [],
         "linear-PI": [],
-        "CPRFL": ["000003", "000006"],
+        "CPRFL": ["000003", "000006", "000009"],  # after the last step, before its weights are averaged
     }
     course = course_of(models["CPRFL"], task)
-    assert course.steps == [3, 6, 9]
-    [first, second, last] = [model.head.state_dict() for model in course.models]
-    for one, other in ((first, second), (second, last)):
+    assert course.steps == [3, 6, 9, 9]
+    [first, second, last, averaged] = [model.head.state_dict() for model in course.models]
+    for one, other in ((first, second), (second, last), (last, averaged)):
         assert not torch.equal(one["prompt_network.0.weight"], other["prompt_network.0.weight"])
     assert torch.equal(first["vectors"], last["vectors"])
     subset = task.subset("test")
@@ -63,6 +63,14 @@ def test_without_snapshots_nothing_is_kept(task: Task, params: Make) -> None:
     models = trained(task, params(variants=["CPRFL"], train=TRAIN))
     assert models["CPRFL"].earlier == []
     assert models["CPRFL"].snapshot_steps == ()
+
+
+def test_without_an_average_the_last_weights_are_the_models_own(task: Task, params: Make) -> None:
+    plain = params(variants=["CPRFL"], snapshots=1, train={**TRAIN, "ema": None})
+    model = trained(task, plain)["CPRFL"]
+    course = course_of(model, task)
+    assert course.steps == [4, 9]
+    assert without_average(course) == []
 
 
 def test_cosines_are_those_of_a_loop(task: Task, block: CprflParams) -> None:
@@ -90,10 +98,14 @@ def test_cosines_are_those_of_a_loop(task: Task, block: CprflParams) -> None:
 def test_the_course_is_drawn(task: Task, block: CprflParams, tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     figures = FigureFolder(tmp_path / "figures")
-    evaluate(of_one_seed(trained(task, block)), block, task, figures)
+    result = evaluate(of_one_seed(trained(task, block)), block, task, figures)
     figures.write_index()
+    [value] = [variant.measures["map"].value for variant in result.variants if variant.name == "CPRFL"]
+    [note] = [note for note in result.notes if "without their moving average" in note]
+    assert f"in place of {100 * value:.1f} %" in note
     drawn = {figure.entry.file: figure for figure in read_figures(figures.folder)}
     course = ("steps.svg", "refinement.svg", "refined_attention.svg")
     assert set(course) <= set(drawn)
+    assert b">9, averaged<" in drawn["refined_attention.svg"].content
     assert "no step was chosen by it" in drawn["steps.svg"].entry.caption
     assert all(f">{step} steps<".encode() in drawn["refined_attention.svg"].content for step in (3, 6, 9))

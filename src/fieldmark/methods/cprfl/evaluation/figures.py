@@ -8,7 +8,7 @@ from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.sheets import picture_sheet
 from fieldmark.methods.cprfl.evaluation.charts import similarity_matrices
 from fieldmark.methods.cprfl.evaluation.looking import attention_row, similarities
-from fieldmark.methods.cprfl.evaluation.refinement import draw_course, read_course
+from fieldmark.methods.cprfl.evaluation.refinement import Course, draw_course
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
 from fieldmark.methods.cprfl.model.names import LINEAR, MAIN, PROMPTED, with_prompts
@@ -24,9 +24,13 @@ PICTURES = 6
 
 
 def draw_figures(
-    scored: Mapping[str, Scored], models: Mapping[str, Cprfl], task: Task, figures: FigureFolder
+    scored: Mapping[str, Scored],
+    models: Mapping[str, Cprfl],
+    task: Task,
+    figures: FigureFolder,
+    course: Course | None = None,
 ) -> None:
-    """Draw every figure."""
+    """Draw every figure; those of a `course` where copies were kept during training."""
     params = next(iter(models.values())).params
     compared = {name: scored[name] for name in BASELINES if name in scored}
     _means(scored, BASELINES, "means.svg", "Mean average precision", figures)
@@ -40,7 +44,7 @@ def draw_figures(
         names = ("random", "one-hot", *others, MAIN)
         _means(scored, names, "origins.svg", "CPRFL with vectors of other origins as prompts", figures)
     category_figure(compared or scored, figures)
-    _pictures(scored, models, task, figures)
+    _pictures(scored, models, task, figures, course)
     curves = {
         name: curve
         for name, curve in read_curves(task.history).items()
@@ -62,7 +66,11 @@ def _means(
 
 
 def _pictures(
-    scored: Mapping[str, Scored], models: Mapping[str, Cprfl], task: Task, figures: FigureFolder
+    scored: Mapping[str, Scored],
+    models: Mapping[str, Cprfl],
+    task: Task,
+    figures: FigureFolder,
+    course: Course | None,
 ) -> None:
     """Draw the scores of chosen pictures and, of CPRFL or the last variant, its prompts and where they look."""
     main = MAIN if MAIN in models else list(models)[-1]
@@ -79,8 +87,8 @@ def _pictures(
         path = figures.new("attention.svg", f"Where prompts look, {main}", caption, wide=True)
         picture_sheet(path, rows, lead=True)
         _prompts(scored[main], model.head, main, figures)
-    if model.earlier:
-        draw_course(read_course(model, scored[main], task), chosen, task, figures)
+    if course:
+        draw_course(course, chosen, task, figures)
 
 
 def _prompts(scored: Scored, head: PromptHead, main: str, figures: FigureFolder) -> None:

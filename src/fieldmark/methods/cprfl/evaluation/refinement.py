@@ -17,13 +17,16 @@ from fieldmark.methods.cprfl.evaluation.charts import prompt_course
 from fieldmark.methods.cprfl.evaluation.looking import attention_of
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.names import MAIN
 from fieldmark.protocols.multilabel import Scored, score
 from fieldmark.protocols.multilabel_figures import BY_RULE
 from fieldmark.protocols.seen import seen_picture
 from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder
 
-AS_THEY_ARE = "Weights are as they were at their step; the last ones are the moving average, where there is one."
+AS_THEY_ARE = (
+    "Weights are as they were at their step; behind the last one is their moving average, where there is one."
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,18 @@ def read_course(model: Cprfl, scored: Scored, task: Task) -> Course:
     return Course(
         [*course.steps, model.params.train.steps], [*course.models, model], [*course.scored, scored]
     )
+
+
+def without_average(course: Course) -> list[str]:
+    """Say how good the weights of the last step are, in a list of one note; of none where they are the model's own."""
+    steps, scored = course.steps[-2:], course.scored[-2:]
+    if len(steps) < 2 or steps[0] != steps[1]:
+        return []
+    plain, averaged = (100 * one.means["map"].value for one in scored)
+    return [
+        f"The weights of {MAIN} after its last step, without their moving average, have a map of {plain:.1f} % in "
+        f"place of {averaged:.1f} % (first seed)."
+    ]
 
 
 def draw_course(course: Course, chosen: Sequence[int], task: Task, figures: FigureFolder) -> None:
@@ -107,5 +122,6 @@ def _row(course: Course, index: int, task: Task) -> list[Cell]:
     cells = [Cell(picture, truth.names[rarest])]
     for step, earlier, scored in zip(course.steps, course.models, course.scored, strict=True):
         looks = attention_of(earlier, picture)[rarest]
-        cells.append(Cell(tinted(picture, looks), f"{step} steps", f"{scored.scores[index, rarest]:.2f}"))
+        told = f"{step}, averaged" if earlier is model and model.params.train.ema else f"{step} steps"
+        cells.append(Cell(tinted(picture, looks), told, f"{scored.scores[index, rarest]:.2f}"))
     return cells

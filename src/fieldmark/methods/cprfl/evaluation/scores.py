@@ -9,8 +9,9 @@ from fieldmark.engine.params import TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import draw_figures
+from fieldmark.methods.cprfl.evaluation.refinement import Course, read_course, without_average
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.methods.cprfl.model.names import Parts
+from fieldmark.methods.cprfl.model.names import MAIN, Parts
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
 from fieldmark.methods.cprfl.model.variants import prompts_folder
@@ -50,7 +51,8 @@ def evaluate(
         name: [score_model(name, model, truth, features) for model in by_seed]
         for name, by_seed in models.items()
     }
-    draw_figures(first_of(scored), shown, task, figures)
+    course = _course(shown, first_of(scored), task)
+    draw_figures(first_of(scored), shown, task, figures, course)
     titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in shown.items()}
     results = tuple(
         VariantResult(name=name, title=titles[name], measures=measured(by_seed))
@@ -69,6 +71,7 @@ def evaluate(
             resampling("test pictures", seed_count(scored)),
             *_notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
             *_budget(shown, params.train, len(task.subset("train"))),
+            *(without_average(course) if course else ()),
         ),
     )
 
@@ -77,6 +80,12 @@ def score_model(name: str, model: Cprfl, truth: Truth, features: SharedFeatures)
     """Score the test pictures with one model. Raises UserError for scores that are not finite."""
     logits = features.run(model, model.batch_logits, truth.subset, model.params.images, name)
     return score(name, logits, model.thresholds, truth)
+
+
+def _course(shown: Mapping[str, Cprfl], scored: Mapping[str, Scored], task: Task) -> Course | None:
+    """Return how CPRFL came to be, where training kept copies of it."""
+    main = shown.get(MAIN)
+    return read_course(main, scored[MAIN], task) if main and main.earlier else None
 
 
 def _measured(names: tuple[str, ...], results: tuple[VariantResult, ...]) -> tuple[str, ...]:

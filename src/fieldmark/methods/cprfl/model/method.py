@@ -68,9 +68,13 @@ class Cprfl(Method[CprflParams, Parts]):
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
-        """Evenly spaced over the training of CPRFL itself; no other variant keeps copies."""
-        kept = self.params.snapshots if self.variant.name == MAIN else 0
-        return evenly_spaced(kept, self.params.train.steps)
+        """Evenly spaced over the training of CPRFL itself; no other variant keeps copies.
+
+        Where the model itself is the moving average of its weights, the last step is there, too: a copy has no average.
+        """
+        train, kept = self.params.train, self.params.snapshots if self.variant.name == MAIN else 0
+        last = (train.steps,) if kept and train.ema else ()
+        return (*evenly_spaced(kept, train.steps), *last)
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Head and backbone, each at its multiple of the learning rate."""
