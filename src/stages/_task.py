@@ -34,7 +34,7 @@ def open_task(
     """
     configuration.require_split(wiring.split, wiring.dataset, stage)
     data, split = PREPARED / wiring.dataset, Path(f"data/splits/{wiring.split}.parquet")
-    files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).glob("*.*")), *inputs]
+    files = [data / "manifest.parquet", split, *sorted((TEXTS / wiring.text).rglob("*.*")), *inputs]
     if wiring.backbone:
         files.append(MODELS / wiring.backbone / WEIGHTS)
     pictures = {**configuration.raw_item("datasets", wiring.dataset), "region": wiring.region}

@@ -21,7 +21,7 @@ def main(name: str, configuration: Configuration) -> None:
     data, out = Path("data/prepared") / params.dataset, Path("data/text/prompts") / name
     manifest = read_manifest(data / "manifest.parquet")
     if params.vectors:
-        prompts = given_prompts(params.vectors, manifest)
+        prompts = given_prompts(params.vectors, manifest, params.words)
         write_prompts(prompts, [], prompts.names, out)
         return
     clip, store = Path("models/clip_models") / params.clip, ImageStore.open(data)

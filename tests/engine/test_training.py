@@ -16,11 +16,34 @@ def test_batches_are_balanced_where_they_are_asked_to_be(tmp_path: Path) -> None
     task = make_task(tmp_path)
     subset = task.subset("train")
     plain = TrainParams(steps=1, batch_size=6, lr=0.1)
-    assert isinstance(make_sampler(subset, plain), ShuffledSampler)
+    assert isinstance(make_sampler(subset, plain, task.manifest), ShuffledSampler)
     balanced = plain.model_copy(update={"images_per_class": 2})
-    assert isinstance(make_sampler(subset, balanced), ClassBalancedSampler)
+    assert isinstance(make_sampler(subset, balanced, task.manifest), ClassBalancedSampler)
     with pytest.raises(UserError, match=r"^train: .*the training split is empty$"):
-        make_sampler(task.subset("val"), plain)
+        make_sampler(task.subset("val"), plain, task.manifest)
+
+
+def test_classes_take_turns_whether_pictures_have_one_or_several(tmp_path: Path) -> None:
+    task = make_task(tmp_path)
+    subset = task.subset("train")
+    by_class = TrainParams(steps=1, batch_size=6, lr=0.1, sampling="class_aware")
+    one = task.manifest.assign(labels=[[] for _ in range(len(task.manifest))])
+    drawn = make_sampler(subset, by_class, one).batch(0)
+    assert sorted(subset.labels[drawn].tolist()) == [0, 0, 1, 1, 2, 2]
+    # "rare" is in one picture beside class 0, "often" in all but this one: each is drawn in every second place.
+    labels = [["often"] if n else ["rare"] for n in range(len(task.manifest))]
+    drawn = make_sampler(subset, by_class, task.manifest.assign(labels=labels)).batch(0)
+    assert (drawn == 0).sum() == 3
+    unlabelled = task.manifest.assign(
+        labels=[[]] * len(subset) + [["rare"]] * (len(task.manifest) - len(subset))
+    )
+    with pytest.raises(UserError, match=r"^train: no training picture has a class"):
+        make_sampler(subset, by_class, unlabelled)
+
+
+def test_classes_that_take_turns_come_one_by_one() -> None:
+    with pytest.raises(ValueError, match="set images_per_class to null"):
+        TrainParams(steps=1, batch_size=6, lr=0.1, sampling="class_aware", images_per_class=2)
 
 
 def test_the_states_of_a_method_are_forgotten_and_no_others(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ def test_a_method_works_on_what_is_there() -> None:
     assert read_wiring(wired(region="box"), "irt").region == "box"
     assert read_wiring(wired(backbone="loca/variants/LOCA/0"), "irt").backbone == "loca/variants/LOCA/0"
     assert read_wiring(wired(text="prompts/scenes"), "irt").text == "prompts/scenes"
+    assert read_wiring(wired(text="prompts"), "irt").text == "prompts"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ def test_a_method_works_on_what_is_there() -> None:
             "methods.irt.text is 'phrases/birds'; write phrases/NAME or prompts/NAME",
         ),
         ({"text": "scenes"}, "methods.irt.text is 'scenes'; write phrases/NAME or prompts/NAME"),
+        ({"text": "phrases"}, "methods.irt.text is 'phrases'; write phrases/NAME or prompts/NAME"),
         ({"lambda": 1}, "unknown parameter methods.irt.lambda"),
     ],
 )
@@ -61,4 +63,11 @@ def test_a_split_that_is_no_mapping_is_of_no_data_set() -> None:
 
 def test_the_item_of_a_text_is_as_it_is_written_and_none_is_empty() -> None:
     assert text_item(wired(), "prompts/scenes") == {"clip": "small"}
+    assert text_item(wired(), "prompts") == {"scenes": {"clip": "small"}}
     assert text_item(wired(), "none") == {}
+
+
+def test_all_prompts_are_nothing_where_there_are_none() -> None:
+    bare = Configuration({**wired(text="prompts").content, "prompts": {}})
+    with pytest.raises(UserError, match=r"methods\.irt\.text is 'prompts'; write"):
+        read_wiring(bare, "irt")

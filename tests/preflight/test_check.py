@@ -161,7 +161,11 @@ def test_an_arm_is_not_called_as_a_variant() -> None:
             {"dataset": "birds", "clip": "small", "vectors": VECTORS},
             "prompts.some has vectors of a file and a clip as well; set clip: none",
         ),
-        ("prompts.some", {"dataset": "birds", "clip": "none", "vectors": {"file": "a"}}, "names is missing"),
+        (
+            "prompts.some",
+            {"dataset": "birds", "clip": "none", "vectors": {"file": "a"}},
+            "a wants a file of names",
+        ),
         ("backbones.vit.split", "retrival", "did you mean 'retrieval'"),
         ("backbones.vit.weights", None, "either weights"),
         ("datasets.birds.world.genera", 0, "datasets.birds.world.genera"),

@@ -34,6 +34,10 @@ GIVEN = {  # what a user must give
     "frpt-aircraft": [],
     "frpt-cars196": ["datasets.cars196.cars196.path=/data/cars196"],
     "cprfl-coco-lt": [],
+    "cprfl-coco-lt-prompts": [
+        "prompts.glove.vectors.file=/data/glove.6B.300d.txt",
+        "prompts.word2vec.vectors.file=/data/GoogleNews-vectors-negative300.bin.gz",
+    ],
     "cprfl-photos": ["datasets.photos.folder.path=/data/photos"],
     "cprfl-voc-lt": [],
     "frpt-cub200": [],

@@ -17,6 +17,7 @@ from fieldmark.contract.registry import load_method
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring
+from fieldmark.methods.cprfl.model.params import ALL
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.methods.pma.model.variants import TrainedName
 from fieldmark.preflight.presets import with_presets, with_settings
@@ -56,7 +57,8 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
         "shots": [2],
         "steps_per_shot": STEPS / 2,
     },
-    "cprfl": {"dim": 16, "heads": 2, "head_dim": 8, "mlp_dim": 16},
+    # The others have the parts of these: a loss with class counts, a margin, or none; a head and any loss.
+    "cprfl": {"variants": [*ALL, "RS", "LDAM"], "dim": 16, "heads": 2, "head_dim": 8, "mlp_dim": 16},
     "pma": {
         "variants": get_args(TrainedName),  # students are made by distill.pma alone
         "word_dim": 6,

@@ -50,6 +50,10 @@ def test_vectors_are_known_by_their_two_files(tmp_path):
     told = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "weights/prompts").iterdir()}
     assert told["given"]["sha256"] == {"file": sha256_file(vectors), "names": sha256_file(names)}
     assert told["clip"] == {"vectors": None, "sha256": None}
+    words = {"file": str(vectors), "names": None}
+    write_digests(Configuration({"prompts": {"words": {"vectors": words}}}), tmp_path / "words")
+    told = json.loads((tmp_path / "words/prompts/words.json").read_text())
+    assert told["sha256"] == {"file": sha256_file(vectors), "names": None}
     vectors.unlink()
     with pytest.raises(UserError, match=r"^prompts\.given\.vectors\.file: file .*v\.npy does not exist"):
         write_digests(Configuration({"prompts": prompts}), tmp_path / "weights")

@@ -68,7 +68,7 @@ def _data_sets(params: CprflParams, task: Task) -> tuple[PictureDataset, Feature
 
 
 def _batches(data: PictureDataset, params: CprflParams, task: Task) -> Iterator[Batch]:
-    slices = TrainingSlices(make_sampler(task.subset("train"), params.seeded), 0, 10**6)
+    slices = TrainingSlices(make_sampler(task.subset("train"), params.seeded, task.manifest), 0, 10**6)
     return loader(
         data, slices, workers=0
     )  # a worker would load ahead while the other actions take their turn

@@ -85,4 +85,6 @@ def _steady(batches: Iterator[Batch]) -> list[float]:
 def _batches(params: IrtParams, task: Task, workers: int, count: int) -> Iterator[Batch]:
     subset = task.subset("train")
     dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
-    return loader(dataset, TrainingSlices(make_sampler(subset, params.seeded), 0, count), workers)
+    return loader(
+        dataset, TrainingSlices(make_sampler(subset, params.seeded, task.manifest), 0, count), workers
+    )

@@ -67,7 +67,7 @@ def _bare_step(stepper: Stepper, backbone: Backbone, optimizer: AdamW, images: T
 def _batch(params: PmaParams, task: Task) -> Batch:
     subset = task.subset("train")
     dataset = PictureDataset(task.store, subset.rows, subset.labels, training_transform(params.images))
-    return next(loader(dataset, TrainingSlices(make_sampler(subset, params.seeded), 0, 1), 0))
+    return next(loader(dataset, TrainingSlices(make_sampler(subset, params.seeded, task.manifest), 0, 1), 0))
 
 
 def _write_phrases(task: Task, folder: Path) -> Path:

@@ -179,6 +179,9 @@ class Method(Trainable, Generic[P, Q]):
         super().__init__()
         self.variant = variant
         self.precision: Precision | None = None  # in which it was trained; None for what is not trained
+        self.earlier: list[
+            Path
+        ] = []  # folders of the copies that training kept, by steps, once it is read again
 
     @property
     def params(self) -> P:
@@ -257,6 +260,11 @@ class Method(Trainable, Generic[P, Q]):
         absent, unknown = self.load_state_dict(dict(weights), strict=False)
         if unknown or any(not name.startswith(self.unsaved) for name in absent):
             raise UserError(f"the weights in {folder} do not fit its model.json; train the variant again")
+
+
+def evenly_spaced(count: int, steps: int) -> tuple[int, ...]:
+    """Return `count` numbers of steps, evenly spaced over a training of `steps`, without its last step."""
+    return tuple(steps * part // (count + 1) for part in range(1, count + 1))
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:

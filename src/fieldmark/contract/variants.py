@@ -147,6 +147,7 @@ def load_model(folder: Path) -> AnyMethod:
             f"the files in {path.parent} do not make a model ({detail}); get the folder again, or train again"
         ) from error
     method.precision = saved.precision
+    method.earlier = sorted((path.parent / SNAPSHOTS).glob("*"))
     return method.eval()
 
 

@@ -19,6 +19,8 @@ class TrainRecipe(Block):
     passes: float | None = Field(None, gt=0)  # over the training pictures, in place of `steps`
     batch_size: int = Field(64, ge=1)
     images_per_class: int | None = Field(None, ge=1)  # None: plain shuffling; else P x K batches
+    # class_aware: classes take turns, rare or not, and a class's pictures take turns within it; for several labels, too
+    sampling: Literal["shuffled", "class_aware"] = "shuffled"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
@@ -60,6 +62,8 @@ class TrainRecipe(Block):
             raise ValueError(
                 f"batch_size {self.batch_size} is no multiple of {self.images_per_class} (images_per_class)"
             )
+        if self.sampling == "class_aware" and self.images_per_class:
+            raise ValueError("sampling class_aware draws classes one by one: set images_per_class to null")
         if (self.schedule == "drops") != (self.drop_every is not None or self.drop_passes is not None):
             raise ValueError(
                 "schedule drops goes together with drop_every or drop_passes: give both or neither"

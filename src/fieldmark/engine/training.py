@@ -4,12 +4,22 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.features import FeatureDataset
 from fieldmark.datasets.data.batches.loading import IndexDataset, PictureDataset
-from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, Sampler, ShuffledSampler
+from fieldmark.datasets.data.batches.samplers import (
+    ClassAwareSampler,
+    ClassBalancedSampler,
+    Indices,
+    Sampler,
+    ShuffledSampler,
+)
 from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
 from fieldmark.datasets.data.batches.views import ViewDataset
+from fieldmark.datasets.data.roles.multilabel import classes_of, has_several_labels, multi_hot
 from fieldmark.engine.features import kept_features
 from fieldmark.engine.loop import train
 from fieldmark.engine.monitor import Point
@@ -34,7 +44,7 @@ def train_on(
     gets batches without.
     """
     subset = task.subset("train")
-    sampler = make_sampler(subset, params)
+    sampler = make_sampler(subset, params, task.manifest)
     pictures = (task.store, subset.rows, subset.labels, training_transform(images), params.seed)
     dataset, source = PictureDataset(*pictures), model.feature_source()
     if source is None and not model.sees_pictures:
@@ -47,14 +57,25 @@ def train_on(
     return train(model, dataset, sampler, params, task.runtime, task.checkpoints(run), run, keep)
 
 
-def make_sampler(subset: Subset, params: TrainParams) -> Sampler:
+def make_sampler(subset: Subset, params: TrainParams, manifest: pd.DataFrame) -> Sampler:
     """Return the sampler that the training parameters ask for. Raises UserError when the pictures do not allow it."""
     try:
+        if params.sampling == "class_aware":
+            return ClassAwareSampler(_members(subset, manifest), params.batch_size, params.seed)
         if params.images_per_class is None:
             return ShuffledSampler(len(subset), params.batch_size, params.seed)
         return ClassBalancedSampler(subset.labels, params.batch_size, params.images_per_class, params.seed)
     except ValueError as error:
         raise UserError(f"train: {error}") from None
+
+
+def _members(subset: Subset, manifest: pd.DataFrame) -> list[Indices]:
+    """Return the indices of the pictures of each class, which a picture may have several of."""
+    if has_several_labels(manifest):
+        return [
+            np.flatnonzero(present) for present in multi_hot(manifest, subset.frame, classes_of(manifest)).T
+        ]
+    return [np.flatnonzero(subset.labels == label) for label in np.unique(subset.labels)]
 
 
 def clear_states(run: str, root: Path) -> None:

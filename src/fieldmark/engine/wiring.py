@@ -11,6 +11,7 @@ from fieldmark.configuration.configuration import Configuration
 
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
+ALL_PROMPTS = "prompts"  # as a text: every item of the section, for a method that names those it reads
 
 
 class Wiring(Block):
@@ -18,7 +19,8 @@ class Wiring(Block):
 
     `backbone` is a folder under `models/`: `backbones/vit`, or what another method made, such as
     `loca/variants/LOCA/0`, where 0 is its seed. `text` is a folder under `data/text/`, such as `phrases/birds` or
-    `prompts/scenes`, or `none`. `region` says what is seen of a picture: all of it, or the square around its box.
+    `prompts/scenes`, or `prompts` for all of these, or `none`. `region` says what is seen of a picture: all of it, or
+    the square around its box.
     """
 
     split: str
@@ -65,8 +67,13 @@ def check_wiring(configuration: Configuration, wiring: Wiring, where: str) -> No
 
 
 def text_item(configuration: Configuration, text: str) -> dict[str, Any]:
-    """Return the item of `phrases:` or `prompts:` that the text of a wiring names; empty for `none`."""
+    """Return the item of `phrases:` or `prompts:` that the text of a wiring names; empty for `none`.
+
+    For `prompts` it is the whole section, item by item.
+    """
     section, _, name = text.partition("/")
+    if text == ALL_PROMPTS:
+        return {item: dict(configuration.raw_item(section, item)) for item in configuration.section(section)}
     return {} if text == NO_TEXT else dict(configuration.raw_item(section, name))
 
 
@@ -84,6 +91,8 @@ def _check_backbone(configuration: Configuration, backbone: str, where: str) -> 
 
 def _check_text(configuration: Configuration, text: str, where: str) -> None:
     section, _, item = text.partition("/")
+    if text == ALL_PROMPTS and configuration.section(section):
+        return
     if section in TEXTS and configuration.section(section):
         pick(dict(configuration.section(section)), item, section)
     elif text != NO_TEXT:

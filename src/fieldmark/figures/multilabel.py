@@ -1,6 +1,6 @@
 """Charts of pictures with several labels: average precision by frequency, and the highest scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,13 @@ class Shown:
 
 
 @chart
-def top_scores(pictures: Sequence[Shown], names: Sequence[str]) -> Canvas:
-    """Draw each picture and beside it the highest scores of every variant, green for categories that are present."""
+def top_scores(pictures: Sequence[Shown], names: Sequence[str], cosines: Collection[str] = ()) -> Canvas:
+    """Draw each picture and beside it the highest scores of every variant, green for categories that are present.
+
+    Scores are probabilities, but for the variants named in `cosines`, whose bars end at their highest score.
+    """
     variants = list(pictures[0].scores)
+    highest = {name: max(shown.scores[name].max() for shown in pictures) for name in cosines}
     figure = canvas(1.5 + 2.5 * len(variants), 1.35 * len(pictures))
     ratios = (1, *[1.1] * len(variants))
     grid = figure.subplots(len(pictures), 1 + len(variants), squeeze=False, width_ratios=ratios)
@@ -74,8 +78,10 @@ def top_scores(pictures: Sequence[Shown], names: Sequence[str]) -> Canvas:
             axes.barh(range(len(best)), scores[best], 0.8, color=colours)
             for bar, category in enumerate(best):
                 text = f"{names[category]} {scores[category]:.2f}"
-                axes.text(0.01, bar, text, va="center", fontsize=7.5)
-            axes.set(xlim=(0, 1), ylim=(len(best) - 0.5, -0.5), xticks=[], yticks=[])
+                axes.text(0.01, bar, text, transform=axes.get_yaxis_transform(), va="center", fontsize=7.5)
+            axes.set(
+                xlim=(0, max(highest.get(name, 1), 1e-3)), ylim=(len(best) - 0.5, -0.5), xticks=[], yticks=[]
+            )
             axes.spines[:].set_visible(False)
             axes.grid(visible=False)
     for axes, name in zip(grid[0][1:], variants, strict=True):

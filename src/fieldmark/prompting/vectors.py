@@ -1,6 +1,8 @@
 """Category vectors that the user brings in a file, in place of those that a CLIP makes of the class names."""
 
+import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +15,71 @@ from torch import Tensor
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.roles.multilabel import classes_of
 from fieldmark.prompting.schema import VectorsParams
+from fieldmark.prompting.words import read_words
 from fieldmark.texts.prompts import Prompts
 
 
-def given_prompts(params: VectorsParams, manifest: pd.DataFrame) -> Prompts:
+def given_prompts(
+    params: VectorsParams, manifest: pd.DataFrame, words: Mapping[str, str] | None = None
+) -> Prompts:
     """Return the vectors of a file as prompts of the classes of `manifest`, in the order of the classes.
 
-    A class takes the row whose name is its own; rows of other names are left out. Raises UserError for files that are
-    absent, damaged or do not fit each other, and for a class whose vector is missing, zero or not finite.
+    A class takes the row whose name is its own; rows of other names are left out. From a file of words it takes the
+    mean over the words of its name, or over those that `words` says for it (as Chen et al., CVPR 2019, for ML-GCN).
+    Raises UserError for files that are absent, damaged or do not fit each other, and for a class whose vector is
+    missing, zero or not finite.
     """
-    vectors, names = _read_vectors(Path(params.file)), _read_names(Path(params.names))
-    if len(vectors) != len(names):
-        raise UserError(f"{params.file} holds {len(vectors)} vectors, but {params.names} {len(names)} names")
-    row_of = {name: row for row, name in enumerate(names)}
     classes = classes_of(manifest)
-    if missing := [name for name in classes if name not in row_of]:
-        raise UserError(
-            f"{params.names} lacks {len(missing)} of {len(classes)} classes, first '{missing[0]}'"
-        )
-    chosen = vectors[[row_of[name] for name in classes]]
+    chosen = (
+        _from_rows(params.file, params.names, classes)
+        if params.names
+        else _from_words(params.file, classes, words or {})
+    )
     for name, vector in zip(classes, chosen, strict=True):
         if not (vector.isfinite().all() and vector.any()):
             raise UserError(
                 f"{params.file}: the vector of '{name}' is zero or has a number that is not finite"
             )
     return Prompts(classes, chosen, chosen[None].clone())
+
+
+def _from_rows(file: str, names_file: str, classes: Sequence[str]) -> Tensor:
+    """Return the rows (C, m) of the classes in a table whose names stand in a file of their own."""
+    vectors, names = _read_vectors(Path(file)), _read_names(Path(names_file))
+    if len(vectors) != len(names):
+        raise UserError(f"{file} holds {len(vectors)} vectors, but {names_file} {len(names)} names")
+    row_of = {name: row for row, name in enumerate(names)}
+    if missing := [name for name in classes if name not in row_of]:
+        raise UserError(f"{names_file} lacks {len(missing)} of {len(classes)} classes, first '{missing[0]}'")
+    return vectors[[row_of[name] for name in classes]]
+
+
+def _from_words(file: str, classes: Sequence[str], words: Mapping[str, str]) -> Tensor:
+    """Return the mean (C, m) over the vectors of each class's words; a word counts as written, else in lower case."""
+    if unknown := sorted(set(words) - set(classes)):
+        raise UserError(f"words says what stands for '{unknown[0]}', which is no class of the data set")
+    of_class = {name: _words_of(name, words) for name in classes}
+    spelled = {word for named in of_class.values() for word in named}
+    found = read_words(Path(file), spelled | {word.lower() for word in spelled})
+    rows = []
+    for name, named in of_class.items():
+        vectors = [found.get(word, found.get(word.lower())) for word in named]
+        for word, vector in zip(named, vectors, strict=True):
+            if vector is None:
+                raise UserError(
+                    f"{file} lacks '{word}' of class '{name}'; say in `words` of these prompts what stands for the "
+                    f"class, as in words: {{{name}: words that are in the file}}"
+                )
+        rows.append(torch.from_numpy(np.mean([vector for vector in vectors if vector is not None], axis=0)))
+    return torch.stack(rows).float()
+
+
+def _words_of(name: str, words: Mapping[str, str]) -> list[str]:
+    """Return the words that stand for a class: what `words` says of it, else its name at spaces, - and _."""
+    named = words[name].split() if name in words else re.split(r"[\s_\-]+", name)
+    if not any(named):
+        raise UserError(f"class '{name}' has no word to look up; say in `words` what stands for it")
+    return [word for word in named if word]
 
 
 def _read_vectors(path: Path) -> Tensor:

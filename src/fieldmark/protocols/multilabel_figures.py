@@ -8,7 +8,7 @@ from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.task import Task
 from fieldmark.figures.charts import measure_bars
 from fieldmark.figures.multilabel import Shown, ap_by_frequency, top_scores
-from fieldmark.protocols.multilabel import Scored
+from fieldmark.protocols.multilabel import ZERO_SHOT, Scored
 from fieldmark.protocols.seen import seen_picture
 from fieldmark.results.figures import FigureFolder
 
@@ -59,6 +59,8 @@ def scores_figure(
         )
         for index in chosen
     ]
-    caption = f"Green: in the picture. {BY_RULE}"
+    cosines = {ZERO_SHOT} & set(scored)
+    told = f" The scores of {ZERO_SHOT} are cosines, and its bars end at the highest one." if cosines else ""
+    caption = f"Green: in the picture.{told} {BY_RULE}"
     path = figures.new("scores.svg", "The highest scores of test pictures", caption, wide=True)
-    top_scores(path, shown, truth.names)
+    top_scores(path, shown, truth.names, cosines)

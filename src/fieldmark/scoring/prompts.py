@@ -25,6 +25,7 @@ def describe_prompts(
         rows = manifest.sort_values("row")
         measures |= zero_shot(prompts.image_embeddings, prompts.embeddings, prompts.names, rows)
     unused = {"templates", "text", "zero_shot"} if params.vectors else {"vectors"}
+    unused |= set() if params.words else {"words"}
     return NetworkResult(
         name=name,
         measures=measures,

@@ -31,7 +31,7 @@ def write_digests(configuration: Configuration, folder: Path) -> None:
                 write_json(temporary / section / f"{name}.json", {key: named, "sha256": digest})
 
 
-def _digests(named: str | dict[str, str] | None, path: str) -> Digests:
+def _digests(named: str | dict[str, str | None] | None, path: str) -> Digests:
     """Return what `_digest` does of a value, or of every value of a block."""
     if isinstance(named, dict):
         return {key: _digest(value, f"{path}.{key}") for key, value in named.items()}

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.runtime.params import RuntimeParams
-from fieldmark.texts.prompts import Prompts, write_prompts
+from fieldmark.texts.prompts import Prompts, read_prompts, write_prompts
 from fieldmark.vision.backbones import save_backbone
 
 NAMES = ["crow", "finch", "heron", "wren"]
@@ -66,6 +67,17 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
         runtime=RuntimeParams(device="cpu", workers=0, checkpoint_seconds=0.0001),
         states=StateKey(tmp_path / "states"),
     )
+
+
+@pytest.fixture
+def several_prompts(task: Task) -> Task:
+    """The same task with prompts of three origins, of two widths."""
+    made = read_prompts(task.text)
+    for number, (name, width) in enumerate({"main": WIDTH, "glove": 6, "other": WIDTH}.items()):
+        vectors = torch.randn(4, width, generator=torch.Generator().manual_seed(number))
+        images = made.image_embeddings if name == "main" else None
+        write_prompts(Prompts(NAMES, vectors, vectors[None].clone(), images), [], NAMES, Path("all") / name)
+    return replace(task, text=Path("all"))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """CPRFL's evaluation: numbers equal scikit-learn's, claims follow from them, every figure is drawn."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,9 @@ from fieldmark.methods.cprfl.evaluation.looking import similarities
 from fieldmark.methods.cprfl.evaluation.scores import score_model
 from fieldmark.methods.cprfl.model.head import PromptHead
 from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.names import TABLE
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.methods.cprfl.model.variants import TABLE
 from fieldmark.protocols.multilabel import pictures_by_rule, ranking_quality, read_truth, zero_shot
 from fieldmark.protocols.shared import SharedFeatures
 from fieldmark.results.figures import FigureFolder, read_figures
@@ -164,6 +165,7 @@ def test_claims_are_paired_differences(grouped: Task, params: Make, figures: Fig
         ("tail", "ASL"),
         ("map", "linear-PI"),
         ("map", "random"),
+        ("map", "DB"),
         ("map", "VSI-path"),
         ("map", "direct-path"),
     ]
@@ -249,7 +251,9 @@ def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params:
     point = {"step": 10, "lr": 1.0, "ASL": 2.0, "loss": 2.0}
     write_curves(grouped.history, {"ASL/0": [point] * 3, "CPRFL/0": [point] * 3})
     trained, truth = models(grouped, three), read_truth(grouped, NAMES)
-    scored = {
+    untrained = zero_shot(read_prompts(grouped.text), truth, grouped, choose_thresholds)
+    assert untrained is not None
+    scored = {"zero-shot": untrained} | {
         name: score_model(name, model, truth, SharedFeatures(grouped)) for name, model in trained.items()
     }
     contents = []
@@ -268,7 +272,68 @@ def test_figures_are_drawn_and_entered_and_the_same_twice(grouped: Task, params:
         "loss.svg",
     ]
     assert first == second
+    titles = [first["scores.svg"].index(f">{name}<".encode()) for name in ("zero-shot", "ASL", "CPRFL")]
+    assert titles == sorted(titles)  # side by side, picture by picture
     assert not any(b"mathdefault" in content for content in first.values())  # numbers are plain text
+
+
+def test_the_papers_tables_have_figures_of_their_own(grouped: Task, params: Make, folder: Path) -> None:
+    asked = params(variants=["focal", "linear-PI-focal", "CPRFL-focal", "CPRFL", "CPRFL-DB"])
+    trained, truth = models(grouped, asked), read_truth(grouped, NAMES)
+    features = SharedFeatures(grouped)
+    scored = {name: score_model(name, model, truth, features) for name, model in trained.items()}
+    figures = FigureFolder(folder)
+    draw_figures(scored, trained, grouped, figures)
+    written = drawn(figures)
+
+    def shown(file: str) -> list[str]:
+        return [name for name in asked.variants if f">{name}<".encode() in written[file]]
+
+    assert shown("losses.svg") == ["CPRFL-focal", "CPRFL", "CPRFL-DB"]
+    assert shown("components.svg") == ["focal", "linear-PI-focal", "CPRFL-focal", "CPRFL"]
+    assert shown("means.svg") == ["focal", "CPRFL"]
+    assert shown("scores.svg") == ["CPRFL"]  # of CPRFL, though it is not the last variant
+    assert "parts.svg" not in written
+
+
+def test_claims_of_other_variants_are_paired_differences_too(
+    grouped: Task, params: Make, figures: FigureFolder
+) -> None:
+    asked = params(variants=["focal", "linear-PI-focal", "CPRFL-BCE", "CPRFL-focal", "CPRFL-DB", "CPRFL"])
+    result = evaluate(of_one_seed(models(grouped, asked)), asked, grouped, figures)
+    decided = [re.fullmatch(r"(\w+) of (\S+) minus (\S+)", claim.decides) for claim in result.claims]
+    pairs = [match.groups() for match in decided if match]
+    assert pairs == [
+        ("map", "linear-PI-focal", "focal"),
+        ("map", "CPRFL-focal", "linear-PI-focal"),
+        ("map", "CPRFL", "CPRFL-focal"),
+        ("map", "CPRFL", "CPRFL-BCE"),
+        ("tail", "CPRFL", "CPRFL-BCE"),
+        ("map", "CPRFL", "CPRFL-DB"),
+    ]
+    measured = measures(result)
+    for (measure, better, than), claim in zip(pairs, result.claims, strict=True):
+        assert claim.value == pytest.approx(measured[better][measure].value - measured[than][measure].value)
+
+
+def test_prompts_of_several_origins_stand_side_by_side(
+    grouped: Task, several_prompts: Task, params: Make, figures: FigureFolder
+) -> None:
+    task = replace(grouped, text=several_prompts.text)
+    asked = params(variants=["random", "CPRFL"], prompts=["main", "glove"])
+    result = evaluate(of_one_seed(models(task, asked)), asked, task, figures)
+    assert [variant.name for variant in result.variants] == ["zero-shot", "random", "CPRFL", "CPRFL@glove"]
+    assert "Prompts are those of main, but where a variant names others." in result.notes
+    last, measured = result.claims[-1], measures(result)
+    assert (last.claim, last.decides) == (
+        "Prompts from main beat those from glove",
+        "map of CPRFL minus CPRFL@glove",
+    )
+    gain = measured["CPRFL"]["map"].value - measured["CPRFL@glove"]["map"].value
+    assert last.value == pytest.approx(gain)
+    assert all(
+        f">{name}<".encode() in drawn(figures)["origins.svg"] for name in ("random", "CPRFL@glove", "CPRFL")
+    )
 
 
 def test_pictures_are_chosen_by_rule(task: Task, params: Make) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from fieldmark.methods.cprfl import asymmetric_loss
-from fieldmark.methods.cprfl.model.losses import Balance, DistributionBalancedLoss, focal_loss
+from fieldmark.methods.cprfl.model.losses import focal_loss
 
 SHAPE = (5, 7)
 
@@ -141,54 +141,3 @@ def test_focal_equals_a_double_loop_and_has_right_gradients() -> None:
         focal_loss(logits, targets, 0.0), binary_cross_entropy_with_logits(logits, targets)
     )
     assert torch.autograd.gradcheck(lambda x: focal_loss(x, targets), logits.requires_grad_())
-
-
-def slow_balanced(
-    logits: torch.Tensor, targets: torch.Tensor, counts: list[int], pictures: int, balance: Balance
-) -> float:
-    total = 0.0
-    for row, wanted in zip(logits.tolist(), targets.tolist(), strict=True):
-        repeated = sum(y / n for y, n in zip(wanted, counts, strict=True))
-        for x, y, n in zip(row, wanted, counts, strict=True):
-            rate = (1 / n) / repeated
-            weight = balance.alpha + sigmoid(balance.beta * (rate - balance.gamma))
-            shifted = x - math.log(pictures / n - 1) * balance.init_bias / balance.neg_scale
-            if y:
-                pt = sigmoid(shifted)
-            else:
-                pt = 1 - sigmoid(balance.neg_scale * shifted)
-                weight /= balance.neg_scale
-            total -= balance.factor * (1 - pt) ** balance.focal * weight * math.log(pt)
-    return total / logits.numel()
-
-
-@pytest.mark.parametrize(
-    "balance", [Balance(), Balance(gamma=0.3, neg_scale=5.0), Balance(0.2, 3.0, 0.1, 1.5, 1.0)]
-)
-def test_balanced_equals_a_double_loop(balance: Balance) -> None:
-    logits, targets = given()
-    targets[targets.sum(1) == 0, 0] = 1
-    counts = [2, 5, 9, 20, 31, 40, 64]
-    loss = DistributionBalancedLoss(torch.tensor(counts), 100, balance)
-    assert float(loss(logits, targets)) == pytest.approx(slow_balanced(logits, targets, counts, 100, balance))
-    assert torch.autograd.gradcheck(lambda x: loss(x, targets), logits.requires_grad_())
-
-
-def test_balanced_is_finite_for_pictures_and_classes_without_examples() -> None:
-    loss = DistributionBalancedLoss(torch.tensor([0.0, 10.0, 3.0]), 10, Balance())
-    logits = torch.randn(4, 3, requires_grad=True)
-    targets = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 1], [1, 1, 1]]).float()
-    value = loss(logits, targets)
-    value.backward()
-    assert torch.isfinite(value)
-    assert logits.grad is not None
-    assert torch.isfinite(logits.grad).all()
-    torch.testing.assert_close(loss.weights(targets)[0], torch.full((3,), 1.1))
-
-
-def test_a_rare_class_weighs_more_in_a_picture_it_shares() -> None:
-    loss = DistributionBalancedLoss(torch.tensor([4.0, 400.0]), 1000, Balance())
-    rare, common = loss.weights(torch.ones(1, 2))[0].tolist()
-    assert rare > 1.0 > 0.3 > common
-    alone = loss.weights(torch.tensor([[0.0, 1.0]]))[0, 1]
-    assert float(alone) > 1.0

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,19 +15,20 @@ from fieldmark.contract.variants import load_model, save_model
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.ema import EmaWeights
 from fieldmark.engine.task import Task
-from fieldmark.engine.training import train_on
+from fieldmark.engine.training import make_sampler, train_on
+from fieldmark.methods.cprfl.model.criteria import make_criterion
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead
-from fieldmark.methods.cprfl.model.losses import asymmetric_loss, focal_loss
 from fieldmark.methods.cprfl.model.method import Cprfl
-from fieldmark.methods.cprfl.model.params import CprflParams, VariantName
+from fieldmark.methods.cprfl.model.names import LINEAR, LOSS_TITLES, PROMPTED, TABLE
+from fieldmark.methods.cprfl.model.params import ALL as DEFAULTS
+from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.methods.cprfl.model.variants import TABLE
+from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import NetworkParams, create_backbone, save_backbone
 
 Make = Callable[..., CprflParams]
 Batch = dict[str, torch.Tensor]
-ALL = get_args(VariantName)
-LINEAR = ["BCE", "focal", "DB", "ASL"]
+ALL = (*TABLE, "CPRFL-DB", "linear-PI-focal")
 
 
 def make(params: Make, task: Task, name: str, **changes: object) -> Cprfl:
@@ -57,16 +57,16 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def test_every_variant_has_its_parts_and_one_budget(params: Make, task: Task) -> None:
-    variants = Cprfl.variants(params())
-    assert tuple(variant.name for variant in variants) == ALL == tuple(TABLE)
-    assert len({variant.params.train.model_dump_json() for variant in variants}) == 1
+    variants = Cprfl.variants(params(variants=ALL))
+    assert tuple(variant.name for variant in variants) == ALL
+    assert len({variant.params.train.model_dump_json(exclude={"sampling"}) for variant in variants}) == 1
     assert len({(variant.title, variant.parts) for variant in variants}) == len(ALL)
     for name in ALL:
         head = make(params, task, name).head
         assert isinstance(head, LinearHead if name in LINEAR else PromptHead)
         if isinstance(head, PromptHead):
             assert head.vectors.shape == ((4, 4) if name == "one-hot" else (4, 10))
-            assert isinstance(head.prompt_network, torch.nn.Linear) == (name == "linear-PI")
+            assert isinstance(head.prompt_network, torch.nn.Linear) == name.startswith("linear-PI")
             assert head.no_cls_grad == (name == "VSI-path")
             assert head.no_feature_grad == (name == "direct-path")
 
@@ -78,19 +78,93 @@ def test_losses_are_those_of_the_pictures_targets(params: Make, task: Task, batc
         [[float(n in by_row[row]) for n in ("crow", "finch", "heron", "wren")] for row in rows]
     )
     some = {"images": batch["images"][[5, 0, 9]], "indices": torch.tensor([5, 0, 9])}
-    for name in ("CPRFL", "ASL", "focal", "BCE", "DB"):
+    for name in ALL:
         method = make(params, task, name).eval()
-        losses, logits = method(some), method.logits(some["images"])
-        wanted = targets[[5, 0, 9]]
-        expected = {
-            "ASL": asymmetric_loss(logits, wanted),
-            "focal": focal_loss(logits, wanted),
-            "BCE": torch.nn.functional.binary_cross_entropy_with_logits(logits, wanted),
-            "DB": method.balanced(logits, wanted),
-        }[method.variant.parts.loss]
-        assert set(losses) == {method.variant.parts.loss, "loss"}
+        losses, logits, loss = method(some), method.logits(some["images"]), method.variant.parts.loss
+        assert set(losses) == {loss, "loss"}
+        expected = make_criterion(loss, method.params, targets)(logits, targets[[5, 0, 9]])
         torch.testing.assert_close(losses["loss"], expected)
-    assert make(params, task, "DB").balanced.counts.tolist() == targets.sum(0).tolist()
+
+
+@pytest.mark.parametrize("head", PROMPTED)
+@pytest.mark.parametrize("loss", LOSS_TITLES)
+def test_every_head_takes_every_loss(params: Make, head: str, loss: str) -> None:
+    [plain, other] = Cprfl.variants(params(variants=[head, f"{head}-{loss}"]))
+    assert other.parts == replace(plain.parts, loss=loss)
+    assert other.title.endswith(LOSS_TITLES[loss])
+    assert Cprfl.named(other.params, other.name) == other
+    assert (other.title == plain.title) == (head == "CPRFL" and loss == "ASL")
+
+
+def test_re_sampling_draws_pictures_class_by_class_and_nothing_else_is_other(
+    params: Make, task: Task
+) -> None:
+    plain, resampled = (make(params, task, name) for name in ("BCE", "RS"))
+    subset, often = task.subset("train"), {}
+    for method in (plain, resampled):
+        sampler = make_sampler(subset, method.params.seeded, task.manifest)
+        drawn = np.concatenate([sampler.batch(step) for step in range(20)])
+        often[method.variant.name] = method.targets[drawn].mean(0)
+    rarest = int(plain.targets.sum(0).argmin())
+    assert often["RS"].min() >= 0.25  # each of the four classes has a turn in every round
+    assert often["RS"][rarest] > 1.5 * often["BCE"][rarest]
+    as_before = resampled.params.train.model_copy(update={"sampling": "shuffled"})
+    assert as_before == plain.params.train
+    assert Cprfl.named(resampled.params, "RS") == resampled.variant
+
+
+def test_cprfl_is_trained_with_each_of_several_prompts_and_the_rest_with_the_first(
+    params: Make, several_prompts: Task
+) -> None:
+    block = params(variants=["ASL", "random", "CPRFL"], prompts=["main", "glove", "other"])
+    variants = Cprfl.variants(block)
+    assert [variant.name for variant in variants] == ["ASL", "random", "CPRFL", "CPRFL@glove", "CPRFL@other"]
+    assert [variant.title for variant in variants][3:] == [
+        "CPRFL with prompts from glove",
+        "CPRFL with prompts from other",
+    ]
+    for variant in variants[1:]:
+        method = Cprfl.build(variant, several_prompts)
+        assert isinstance(method.head, PromptHead)
+        item = variant.name.partition("@")[2] or "main"
+        vectors = read_prompts(several_prompts.text / item).embeddings
+        assert method.head.vectors.shape == vectors.shape
+        assert torch.equal(method.head.vectors, vectors) == (variant.name != "random")
+        assert Cprfl.named(method.params, variant.name) == variant
+    alone = Cprfl.variants(params(variants=["ASL"], prompts=["main", "glove"]))
+    assert [variant.name for variant in alone] == ["ASL"]  # where there is no CPRFL to compare with
+
+
+def test_a_model_of_other_prompts_is_read_again(params: Make, several_prompts: Task, batch: Batch) -> None:
+    block = params(variants=["CPRFL"], prompts=["main", "glove"])
+    method = Cprfl.build(Cprfl.variants(block)[1], several_prompts)
+    save_model(method, Path("model"))
+    again = load_model(Path("model"))
+    assert isinstance(again, Cprfl)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            again.probabilities(batch["images"]), method.eval().probabilities(batch["images"])
+        )
+
+
+def test_prompts_that_are_not_there_or_not_asked_for_are_told(params: Make) -> None:
+    items = {"main": {"dataset": "a"}, "glove": {"dataset": "a"}, "far": {"dataset": "b"}}
+    one, three = params(), params(prompts=["main", "glove"])
+    assert one.unmet("prompts/main", items["main"]) is None
+    assert three.unmet("prompts", items) is None
+    wrong = {
+        "text is 'none'; name some": one.unmet("none", {}),
+        "set text to prompts": three.unmet("prompts/main", items["main"]),
+        "say in cprfl.prompts which": one.unmet("prompts", items),
+        "'glow', which is not among prompts: main, glove, far": params(prompts=["glow"]).unmet(
+            "prompts", items
+        ),
+        "of several data sets: a and b": params(prompts=["main", "far"]).unmet("prompts", items),
+    }
+    for message, told in wrong.items():
+        assert told is not None
+        assert message in told
+        assert "\n" not in told
 
 
 def test_parameters_of_the_losses_are_used(params: Make, task: Task, batch: Batch) -> None:
@@ -263,10 +337,15 @@ def test_the_averaged_weights_are_what_is_kept(
     ("changes", "message"),
     [
         ({"head_dims": 3}, "cprfl.head_dims; did you mean 'head_dim'"),
-        ({"variants": ["X"]}, "cprfl.variants"),
+        ({"variants": ["X"]}, "cprfl.variants.*'X' is no variant; there are BCE, RW, .*CPRFL"),
+        ({"variants": ["CPRFL-RS"]}, "'CPRFL-RS' is no variant"),
+        ({"variants": ["ASL-DB"]}, "'ASL-DB' is no variant"),
+        ({"class_balanced": {"decay": 1}}, "cprfl.class_balanced.decay"),
+        ({"ldam": {"margin": -1}}, "cprfl.ldam.margin"),
         ({"variants": []}, "at least one"),
         ({"variants": ["ASL", "ASL"]}, "each once"),
         ({"tau": 0}, "cprfl.tau"),
+        ({"prompts": ["a", "a"]}, "prompts must name at least one, each once"),
         ({"dropout": 1}, "cprfl.dropout"),
         ({"backbone_lr": -1}, "cprfl.backbone_lr"),
         ({"asymmetric": {"clip": 1}}, "cprfl.asymmetric.clip"),
@@ -290,7 +369,7 @@ def test_defaults_are_the_papers(params: Make) -> None:
     sizes = (default.dim, default.tau, default.heads, default.head_dim, default.mlp_dim, default.depth)
     assert sizes == (2048, 0.5, 8, 512, 2048, 1)
     assert (default.dropout, default.backbone_lr, default.focal_gamma) == (0.1, 0.1, 2.0)
-    assert (default.length, default.linear_lr, default.variants) == (None, 1.0, ALL)
+    assert (default.length, default.linear_lr, default.variants) == (None, 1.0, DEFAULTS)
     assert default.asymmetric.model_dump() == {"gamma_pos": 0, "gamma_neg": 4, "clip": 0.05}
     assert default.balance.model_dump() == {
         "alpha": 0.1,

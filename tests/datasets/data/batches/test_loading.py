@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,11 @@ from fieldmark.datasets.data.batches.loading import (
     mix,
     sequential_slices,
 )
-from fieldmark.datasets.data.batches.samplers import ClassBalancedSampler, ShuffledSampler
+from fieldmark.datasets.data.batches.samplers import (
+    ClassAwareSampler,
+    ClassBalancedSampler,
+    ShuffledSampler,
+)
 from fieldmark.datasets.data.batches.transforms import ImageParams, evaluation_transform, training_transform
 
 
@@ -47,9 +52,34 @@ def test_classes_come_equally_often() -> None:
     assert np.bincount(drawn).tolist() == [20] * 6
 
 
+def test_classes_and_their_pictures_take_turns_where_pictures_have_several() -> None:
+    members = [[0, 1, 2, 3, 4, 5, 6, 7], [0, 9], [3], [], [1, 2, 9]]
+    present = [of_class for of_class in members if of_class]
+    sampler = ClassAwareSampler([np.array(of_class, np.int64) for of_class in members], 6, seed=4)
+    drawn = np.concatenate([sampler.batch(step) for step in range(16)]).tolist()  # 24 rounds of four classes
+    rounds = [drawn[4 * n : 4 * n + 4] for n in range(24)]
+    for of_round in rounds:  # some order of the four classes explains it
+        assert any(
+            all(picture in present[c] for picture, c in zip(of_round, order, strict=True))
+            for order in permutations(range(4))
+        )
+    counts = np.bincount(drawn, minlength=10).tolist()
+    # 24 turns of a class are three rounds of its eight pictures, twelve of its two, and so on; a picture of two
+    # classes is drawn for both.
+    expected = [sum(24 // len(of_class) for of_class in present if n in of_class) for n in range(10)]
+    assert counts == expected
+    assert counts[8] == 0  # it has no class
+    assert rounds[0] != rounds[1]
+
+
 def test_batches_do_not_depend_on_what_was_asked_before() -> None:
     labels = np.arange(50) % 5
-    for make in (lambda: ShuffledSampler(50, 8, 1), lambda: ClassBalancedSampler(labels, 8, 2, 1)):
+    members = [np.flatnonzero(labels == label) for label in range(5)]
+    for make in (
+        lambda: ShuffledSampler(50, 8, 1),
+        lambda: ClassBalancedSampler(labels, 8, 2, 1),
+        lambda: ClassAwareSampler(members, 8, 1),
+    ):
         forward, backward = make(), make()
         batches = [forward.batch(n).tolist() for n in range(15)]
         assert [backward.batch(n).tolist() for n in reversed(range(15))] == batches[::-1]
@@ -60,6 +90,8 @@ def test_wrong_requests() -> None:
         ClassBalancedSampler(np.zeros(4, np.int64), 5, 2, 0)
     with pytest.raises(ValueError, match="empty"):
         ShuffledSampler(0, 5, 0)
+    with pytest.raises(ValueError, match="no training picture has a class"):
+        ClassAwareSampler([np.array([], np.int64)], 5, 0)
     with pytest.raises(ValueError, match="cannot be cut"):
         TrainingSlices(ShuffledSampler(10, 5, 0), 0, 1, world_size=2)
 

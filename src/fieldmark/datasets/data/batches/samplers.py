@@ -1,5 +1,6 @@
 """Which pictures make up the batch of a step: pure functions of a seed, so that a resumed run sees the same."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -61,6 +62,35 @@ class ClassBalancedSampler:
 
     def _pick(self, members: Indices, generator: np.random.Generator) -> Indices:
         return generator.choice(members, self.images_per_class, replace=len(members) < self.images_per_class)
+
+
+class ClassAwareSampler:
+    """Classes take turns, whatever their number of pictures, and the pictures of a class do so on its turns.
+
+    A picture of several classes is drawn on the turn of each of them, and one of none is never drawn. Every round of
+    the classes has a new order, and so has every round of a class's pictures. `members` has the indices of each class.
+    Raises ValueError when no class has a picture. Source: Shen et al., ECCV 2016 (relay back-propagation), section 3.2.
+    """
+
+    def __init__(self, members: Sequence[Indices], batch_size: int, seed: int) -> None:
+        self.members = [of_class for of_class in members if len(of_class)]
+        if not self.members:
+            raise ValueError("no training picture has a class, so that none can be drawn class by class")
+        self.batch_size = batch_size
+        self._classes = ShuffledSampler(len(self.members), batch_size, seed)
+        seeds = _generator(seed, 2).integers(2**62, size=len(self.members))
+        turns = zip(self.members, seeds, strict=True)
+        self._pictures = [ShuffledSampler(len(of_class), 1, int(own)) for of_class, own in turns]
+
+    def batch(self, step: int) -> Indices:
+        rounds = np.arange(step * self.batch_size, (step + 1) * self.batch_size) // len(self.members)
+        turns = zip(self._classes.batch(step), rounds, strict=True)  # a class has one turn in every round
+        return np.array([self._picture(number, int(turn)) for number, turn in turns], np.int64)
+
+    def _picture(self, number: int, turn: int) -> int:
+        """Return what class `number` gives on its turn `turn`."""
+        [place] = self._pictures[number].batch(turn)
+        return int(self.members[number][place])
 
 
 def _generator(*key: int) -> np.random.Generator:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from fieldmark.evaluation.arrays import Array
 from fieldmark.figures.charts import chart
 from fieldmark.figures.multilabel import MAX_NAMES
-from fieldmark.figures.style import canvas
+from fieldmark.figures.style import COLOURS, MARKERS, canvas, legend_above
 
 
 @chart
@@ -24,6 +24,23 @@ def similarity_matrices(panels: Mapping[str, Array], names: Sequence[str]) -> Ca
         panel.set_yticks(ticks, [names[i] for i in ticks], fontsize=6.5)
         panel.grid(visible=False)
     figure.colorbar(drawn, ax=axes, shrink=0.7, label="cosine similarity")
+    return figure
+
+
+@chart
+def prompt_course(steps: Sequence[float], panels: Mapping[str, Mapping[str, Sequence[float]]]) -> Canvas:
+    """Draw cosines over the steps of a training: a panel for each title, in it a line for each name."""
+    figure = canvas(6.4, 0.9 + 1.6 * len(panels))
+    drawn = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axes, (title, lines) in zip(drawn, panels.items(), strict=True):
+        for name, values in lines.items():
+            number = names.index(name)
+            marker, colour = MARKERS[number % len(MARKERS)], COLOURS[number % len(COLOURS)]
+            axes.plot(steps, values, label=name, marker=marker, color=colour)
+        axes.set(title=title, ylabel="cosine")
+    drawn[-1].set_xlabel("steps")
+    legend_above(figure, names)
     return figure
 
 

@@ -26,9 +26,7 @@ def attention_row(task: Task, scored: Scored, model: Cprfl, index: int) -> list[
     """Return a test picture and, tinted, where the prompts of its rarest categories look."""
     truth = scored.truth
     picture = seen_picture(task, model.params.images, int(truth.subset.rows[index]))
-    image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(model.backbone.mean.device)
-    with torch.inference_mode():
-        attention = model.eval().attention(image)[0].float().cpu().numpy()
+    attention = attention_of(model, picture)
     rarest = [category for category in truth.by_frequency[::-1] if truth.targets[index, category]][:OF_EACH]
     cells = [Cell(picture, f"{len(rarest)} rarest of {int(truth.targets[index].sum())}")]
     for category in rarest:
@@ -36,3 +34,11 @@ def attention_row(task: Task, scored: Scored, model: Cprfl, index: int) -> list[
         shown, detail = tinted(picture, attention[category]), f"{probability:.2f} from {threshold:.2f}"
         cells.append(Cell(shown, truth.names[category], detail, probability >= threshold))
     return cells
+
+
+def attention_of(model: Cprfl, picture: Array) -> Array:
+    """Return where the prompts of the categories look in a picture (H, W, 3), (C, h, w)."""
+    image = torch.from_numpy(picture).permute(2, 0, 1)[None].to(model.backbone.mean.device)
+    with torch.inference_mode():
+        looks: Array = model.eval().attention(image)[0].float().cpu().numpy()
+    return looks

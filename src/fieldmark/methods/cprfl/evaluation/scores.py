@@ -9,9 +9,12 @@ from fieldmark.engine.params import TrainRecipe
 from fieldmark.engine.task import Task
 from fieldmark.methods.cprfl.evaluation.claims import make_claims
 from fieldmark.methods.cprfl.evaluation.figures import draw_figures
+from fieldmark.methods.cprfl.evaluation.refinement import Course, read_course, without_average
 from fieldmark.methods.cprfl.model.method import Cprfl
+from fieldmark.methods.cprfl.model.names import MAIN, Parts
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
+from fieldmark.methods.cprfl.model.variants import prompts_folder
 from fieldmark.protocols.multilabel import (
     ZERO_SHOT,
     ZERO_SHOT_TITLE,
@@ -40,7 +43,7 @@ def evaluate(
     """Score every variant and draw the figures."""
     shown = first_of(models)
     truth = read_truth(task, next(iter(shown.values())).class_names)
-    prompts = read_prompts(task.text)
+    prompts = read_prompts(prompts_folder(task.text, params, Parts()))
     untrained = zero_shot(prompts, truth, task, choose_thresholds)
     scored = {ZERO_SHOT: [untrained]} if untrained else {}
     features = SharedFeatures(task)
@@ -48,7 +51,8 @@ def evaluate(
         name: [score_model(name, model, truth, features) for model in by_seed]
         for name, by_seed in models.items()
     }
-    draw_figures(first_of(scored), shown, task, figures)
+    course = _course(shown, first_of(scored), task)
+    draw_figures(first_of(scored), shown, task, figures, course)
     titles = {ZERO_SHOT: ZERO_SHOT_TITLE} | {name: model.variant.title for name, model in shown.items()}
     results = tuple(
         VariantResult(name=name, title=titles[name], measures=measured(by_seed))
@@ -59,7 +63,7 @@ def evaluate(
         variants=results,
         headline=_measured(HEADLINE, results),
         metrics=_measured(METRICS, results),
-        claims=tuple(make_claims(scored)),
+        claims=tuple(make_claims(scored, params.prompts)),
         counts=counted(truth, task),
         parameters={"trained weights": {name: model.trained_weights for name, model in shown.items()}},
         details={"categories": by_category(scored, truth)},
@@ -67,6 +71,7 @@ def evaluate(
             resampling("test pictures", seed_count(scored)),
             *_notes(params, truth, prompts, validated=len(task.subset("val")) > 0),
             *_budget(shown, params.train, len(task.subset("train"))),
+            *(without_average(course) if course else ()),
         ),
     )
 
@@ -75,6 +80,12 @@ def score_model(name: str, model: Cprfl, truth: Truth, features: SharedFeatures)
     """Score the test pictures with one model. Raises UserError for scores that are not finite."""
     logits = features.run(model, model.batch_logits, truth.subset, model.params.images, name)
     return score(name, logits, model.thresholds, truth)
+
+
+def _course(shown: Mapping[str, Cprfl], scored: Mapping[str, Scored], task: Task) -> Course | None:
+    """Return how CPRFL came to be, where training kept copies of it."""
+    main = shown.get(MAIN)
+    return read_course(main, scored[MAIN], task) if main and main.earlier else None
 
 
 def _measured(names: tuple[str, ...], results: tuple[VariantResult, ...]) -> tuple[str, ...]:
@@ -93,6 +104,8 @@ def _notes(params: CprflParams, truth: Truth, prompts: Prompts, *, validated: bo
         "Prompts are made of category vectors, which stay as they are; a CLIP's image tower serves zero-shot alone.",
         _alike(prompts),
     ]
+    if params.prompts:
+        notes.append(f"Prompts are those of {params.prompts[0]}, but where a variant names others.")
     if truth.untested:
         notes.append(f"Without a test picture, and so in no mean: {', '.join(truth.untested)}.")
     if not params.backbone_lr:

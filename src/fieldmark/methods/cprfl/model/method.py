@@ -6,21 +6,16 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
-from fieldmark.contract.method import Method, MethodParams
+from fieldmark.contract.method import Method, MethodParams, evenly_spaced
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, features_of
+from fieldmark.methods.cprfl.model.criteria import make_criterion
 from fieldmark.methods.cprfl.model.head import LinearHead, PromptHead, Widths
-from fieldmark.methods.cprfl.model.losses import (
-    Balance,
-    DistributionBalancedLoss,
-    asymmetric_loss,
-    focal_loss,
-)
+from fieldmark.methods.cprfl.model.names import MAIN, Parts
 from fieldmark.methods.cprfl.model.params import CprflParams
 from fieldmark.methods.cprfl.model.thresholds import choose_thresholds
-from fieldmark.methods.cprfl.model.variants import CprflVariant, Parts, all_variants
+from fieldmark.methods.cprfl.model.variants import CprflVariant, all_variants, prompts_folder
 from fieldmark.methods.cprfl.model.vectors import category_vectors
 from fieldmark.texts.prompts import read_prompts
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, require_size
@@ -52,8 +47,7 @@ class Cprfl(Method[CprflParams, Parts]):
         table = torch.zeros(0, len(class_names)) if targets is None else targets
         self.register_buffer("targets", table, persistent=False)
         self.register_buffer("thresholds", torch.full((len(class_names),), DEFAULT_THRESHOLD))
-        balance = Balance(**self.params.balance.model_dump(), focal=self.params.focal_gamma)
-        self.balanced = DistributionBalancedLoss(table.sum(0), max(1, len(table)), balance)
+        self.criterion = make_criterion(variant.parts.loss, self.params, table)
         backbone.requires_grad_(self.params.backbone_lr > 0 and not variant.parts.no_feature_grad)
 
     @classmethod
@@ -64,12 +58,23 @@ class Cprfl(Method[CprflParams, Parts]):
     @classmethod
     def build(cls, variant: CprflVariant, task: Task) -> Self:
         """Start from the task's backbone and prompts. Raises UserError without prompts and for a wrong size."""
-        prompts, params, kind = read_prompts(task.text), variant.params, variant.parts.vectors
+        params, kind = variant.params, variant.parts.vectors
+        prompts = read_prompts(prompts_folder(task.text, params, variant.parts))
         vectors = category_vectors(kind, prompts.embeddings, params.length, params.seed) if kind else None
         targets = task.targets(task.subset("train"), prompts.names)
         backbone = task.load_backbone()
         require_size(backbone, params.images.side)
         return cls(variant, backbone, prompts.names, vectors, torch.from_numpy(targets))
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """Evenly spaced over the training of CPRFL itself; no other variant keeps copies.
+
+        Where the model itself is the moving average of its weights, the last step is there, too: a copy has no average.
+        """
+        train, kept = self.params.train, self.params.snapshots if self.variant.name == MAIN else 0
+        last = (train.steps,) if kept and train.ema else ()
+        return (*evenly_spaced(kept, train.steps), *last)
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Head and backbone, each at its multiple of the learning rate."""
@@ -86,7 +91,7 @@ class Cprfl(Method[CprflParams, Parts]):
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """The variant's loss against the targets of the batch's pictures."""
-        loss = self._loss(self.batch_logits(batch), self.targets[batch["indices"]])
+        loss = self.criterion(self.batch_logits(batch), self.targets[batch["indices"]])
         return {self.variant.parts.loss: loss, "loss": loss}
 
     def batch_logits(self, batch: dict[str, Tensor]) -> Tensor:
@@ -131,17 +136,6 @@ class Cprfl(Method[CprflParams, Parts]):
         """Build backbone and head; the category vectors are among the weights, the targets are not needed."""
         backbone = backbone_from_spec(BackboneSpec(**description["backbone"]))
         return cls(variant, backbone, description["class_names"], weights.get("head.vectors"))
-
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        loss = self.variant.parts.loss
-        if loss == "BCE":
-            return binary_cross_entropy_with_logits(logits.float(), targets)
-        if loss == "focal":
-            return focal_loss(logits, targets, self.params.focal_gamma)
-        if loss == "DB":
-            out: Tensor = self.balanced(logits, targets)
-            return out
-        return asymmetric_loss(logits, targets, **self.params.asymmetric.model_dump())
 
 
 def _build_head(variant: CprflVariant, channels: int, classes: int, vectors: Tensor | None) -> nn.Module:
