@@ -19,26 +19,25 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from safetensors.torch import save_file
 from support import twins
+from support.multilabel import write_coco, write_lists, write_voc
 from support.pictures import write_cub
 from support.pipeline import ROOT
 from support.tiny import RESNET, VIT
 from support.wired import SMALL, merged
 
+from fieldmark.base.blocks import read_yaml
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.acquire import captions, download
 from fieldmark.datasets.sources import aircraft, cub200, flowers102, sop
 from fieldmark.preflight.presets import with_presets
 from fieldmark.reporting.published import read_published
+from fieldmark.vision.backbones import NetworkParams, contiguous, create_backbone
 
 TRAIN = {"steps": 3, "batch_size": 4, "lr": 1e-3}
 SIDES = {"pma": 64}  # a map of 4 x 4 cells: blocks for three stages
 KEPT = ("variants", "shots")  # of the preset, whatever is small elsewhere
-CLIP = {
-    "embed_dim": 8,
-    "vision_cfg": {"layers": 1, "width": 16, "head_width": 8, "patch_size": 16},
-    "text_cfg": {"context_length": 16, "width": 16, "heads": 2, "layers": 1},
-}
 PRESETS = (
     *("irt-cub200", "irt-sop", "irt-inshop", "frpt-cub200", "frpt-cars196", "frpt-aircraft"),
     *("cprfl-voc-lt", "cprfl-coco-lt"),
@@ -62,7 +61,7 @@ def sum_of(path: Path, kind: str) -> str:
 
 
 def serve_cub(made: Path, site: Path, url: str, patch: pytest.MonkeyPatch) -> None:
-    write_cub(made / "cub", classes=4, per_class=6, captions=made / "text")
+    write_cub(made / "cub", classes=4, per_class=12, captions=made / "text")
     packed(site / "cub.tgz", made / "cub", "CUB_200_2011")
     packed(site / "cub_captions.tar.gz", made / "text", "cub_icml")
     patch.setattr(cub200, "URL", f"{url}/cub.tgz")
@@ -106,7 +105,26 @@ SERVED: dict[str, Callable[[Path, Path, str, pytest.MonkeyPatch], None]] = {
     "aircraft": serve_aircraft,
     "flowers102": serve_flowers,
 }
-AT_HAND = {"cars196": twins.cars196, "inshop": twins.inshop, "voc": twins.voc_lists, "coco": twins.coco}
+
+
+def voc(made: Path) -> dict[str, Any]:
+    write_voc(made / "VOCdevkit")
+    place = "VOCdevkit/{}/JPEGImages/{}_{}.jpg {}\n".format
+    train = [
+        place("VOC2012", "2012_trainval", n, labels) for n, labels in enumerate(("14 1", "14", "11", "16 14"))
+    ]
+    test = [place("VOC2007", "2007_test", n, labels) for n, labels in enumerate(("14", "14 11", "18"))]
+    return {"path": str(made), "lists": write_lists(made / "lists", "voc", "".join(train), "".join(test))}
+
+
+def coco(made: Path) -> dict[str, Any]:
+    write_coco(made)
+    train = [f"train2017/{n:012d}.jpg {labels}\n" for n, labels in enumerate(("0 2", "2", "0 3"))]
+    test = [f"val2017/{n:012d}.jpg {labels}\n" for n, labels in enumerate(("0", "1", "2 3"))]
+    return {"path": str(made), "lists": write_lists(made / "lists", "coco", "".join(train), "".join(test))}
+
+
+AT_HAND = {"cars196": twins.cars196, "inshop": twins.inshop, "voc": voc, "coco": coco}
 
 
 @pytest.fixture
@@ -124,17 +142,24 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Pa
     running.server_close()
 
 
-def shrunken(name: str) -> dict[str, Any]:
-    """Return the parameters of a preset with networks of a few thousand weights, small pictures and three steps."""
+def shrunken(name: str, folder: Path) -> dict[str, Any]:
+    """Return the parameters of a preset with networks of a few thousand weights, small pictures and three steps.
+
+    Weights of the networks are written to `folder`.
+    """
     text = with_presets((ROOT / "params.yaml").read_text(), [name], ROOT / "presets")
     params: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     method = name.partition("-")[0]
     side = SIDES.get(method, 32)
     for item in params["backbones"].values():
         arch, options = _tiny(item["arch"])
-        item |= {"arch": arch, "options": options, "weights": None, "images": {"side": side}, "train": TRAIN}
+        weights = folder / f"{arch}.safetensors"
+        network = create_backbone(NetworkParams(arch=arch, options=options), side).trunk.network
+        save_file(contiguous(network.state_dict()), weights)
+        item |= {"arch": arch, "options": options, "weights": str(weights), "images": {"side": side}}
     for item in params["clip_models"].values():
-        item |= {"arch": None, "pretrained": None, "config": CLIP, "images": {"side": 32}, "train": TRAIN}
+        small = read_yaml(ROOT / "params.yaml")["clip_models"]["small"]
+        item |= {"arch": None, **{key: small[key] for key in ("config", "pretrained", "images")}}
     for item in params["phrases"].values():
         item["tagger"] = "builtin"
     block = merged(params[method], {key: SMALL[method][key] for key in SMALL[method] if key not in KEPT})
@@ -171,7 +196,7 @@ def stages_of(params: dict[str, Any]) -> list[tuple[str, str]]:
 def test_a_preset_of_a_paper_runs_from_the_download_to_the_report(
     tmp_path: Path, name: str, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    params = shrunken(name)
+    params = shrunken(name, tmp_path)
     [(data, item)] = params["datasets"].items()
     if item["source"] in SERVED:
         assert item[item["source"]].get("path") is None
@@ -181,6 +206,7 @@ def test_a_preset_of_a_paper_runs_from_the_download_to_the_report(
     folder = tmp_path / "project"
     (folder / "data/text").mkdir(parents=True)
     (folder / "data/text/none").touch()
+    (folder / "data/pretrained").symlink_to(ROOT / "data/pretrained")
     (folder / "src").symlink_to(ROOT / "src")
     shutil.copy(ROOT / "dvc.yaml", folder / "dvc.yaml")
     (folder / "params.yaml").write_text(json.dumps(params))
