@@ -185,4 +185,4 @@ def _pixels(block: Recipe) -> float:
         return float(block.images.side**2)
     patch = 16
     reference, focal = views["reference_size"] ** 2, views["focal_size"] ** 2
-    return (1 + TEACHER) * reference + views["random_tokens"] * patch**2 + views["focal_count"] * focal
+    return float((1 + TEACHER) * reference + views["random_tokens"] * patch**2 + views["focal_count"] * focal)
