@@ -48,7 +48,7 @@ def check_params(configuration: Configuration) -> None:
         _check_method(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
-    _check_published(configuration)
+    read_published(configuration.content)  # of variants that are not trained the report says so
     _check_names(configuration.content)
 
 
@@ -161,26 +161,6 @@ def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
             f"distill.{name}.text is '{params.text}', but its teacher learns to read '{teacher.text}': "
             "give both the same"
         )
-
-
-def _check_published(configuration: Configuration) -> None:
-    """Raise UserError when a paper's number is of a method or variant that is not trained."""
-    for name, rows in read_published(configuration.content).items():
-        configuration.require("methods", name, EXPECTED)
-        known = _trained(configuration, name)
-        for row in rows:
-            if row.variant not in known:
-                raise UserError(
-                    f"{EXPECTED}.{name}: no variant is called '{row.variant}'{nearest(row.variant, known)}"
-                )
-
-
-def _trained(configuration: Configuration, name: str) -> list[str]:
-    """Return the names of the variants and students of a method."""
-    names = [variant.name for variant in load_method(name).variants(read_method(configuration, name))]
-    if name in configuration.section("distill"):
-        names += configuration.item("distill", name, load_distillation(name).PARAMS).students
-    return names
 
 
 def _check_names(content: Any) -> None:
