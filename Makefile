@@ -13,7 +13,7 @@ SEEDS ?= 0 1 2 3 4
 SIDE_BY_SIDE = $(if $(strip $(JOBS)),--jobs $(JOBS))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo repro claims report review publish test lint format bench lock clean
+.PHONY: help setup demo repro presets claims coverage report review publish test lint format bench lock clean
 
 help:  ## show this list
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -40,9 +40,15 @@ repro: setup  ## run the whole pipeline (dvc repro), then open reports/index.htm
 	@$(PY) src/stages/repro.py $(SIDE_BY_SIDE) $(ARGS)
 	@echo "Done. Open reports/index.html in a browser."
 
+presets: setup  ## list the presets: what each is, its data, disk and GPU hours
+	@$(PY) src/stages/preset.py --list
+
 claims: setup  ## the papers' claims over five seeds (SEEDS='5 6 7'), in a copy, to reports/claims.md
 	@$(PY) src/stages/claims.py $(PRESET) $(SET) $(ARGS) $(SIDE_BY_SIDE) --seeds $(SEEDS)
 	$(PY) src/stages/report.py --readme
+
+coverage: setup  ## rewrite reports/coverage.md from papers/: what the papers describe, and how to ask for it
+	@$(PY) src/stages/coverage.py
 
 report: setup  ## rebuild the report alone, and the numbers in README.md
 	.venv/bin/dvc repro --single-item report

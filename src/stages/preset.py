@@ -5,12 +5,15 @@ from pathlib import Path
 
 from _stage import PARAMS, guarded
 
+from fieldmark.base.blocks import parse_yaml
 from fieldmark.base.files import atomic_path
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.check import check_params
-from fieldmark.preflight.presets import composed, list_presets
+from fieldmark.preflight.costs import RESTS_ON, cost_of
+from fieldmark.preflight.presets import composed, list_presets, with_presets
 
 PRESETS = Path("presets")
+ROW = "{:<22}{:<16}{:<9}{:<11}{}"
 
 
 def main(arguments: list[str]) -> None:
@@ -22,9 +25,13 @@ def main(arguments: list[str]) -> None:
 
 
 def show() -> None:
-    """Print every preset with what it is."""
+    """Print every preset with its data, disk and GPU hours, and what it is."""
+    text = PARAMS.read_text(encoding="utf-8")
+    print(ROW.format("preset", "data", "disk", "GPU hours", "what it is"))
     for name, title in list_presets(PRESETS).items():
-        print(f"{name:<24}{title}")
+        laid = parse_yaml(with_presets(text, [name], PRESETS), f"preset {name}")
+        print(ROW.format(name, *cost_of(Configuration(laid)).texts, title))
+    print(f"\n{RESTS_ON}")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from fieldmark.methods.pma.model.method import check_feature_map
 from fieldmark.preflight.check import check_params, read_method
 from fieldmark.preflight.presets import list_presets, require_given, with_presets, with_settings
 from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.reporting.published import read_published
 from fieldmark.towers.clip import create_clip
 from fieldmark.vision.backbones import create_backbone, require_size
 
@@ -60,6 +61,7 @@ GIVEN = {  # what a user must give
         "datasets.cub200.cub200.captions=/data/text_c10",
         "backbones.mobilenet.weights=library",
     ],
+    "pma-cub200-vgg16": [],
     "pma-flowers102": [],
     "pma-photos": ["datasets.photos.folder.path=/data/photos"],
     "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
@@ -330,6 +332,76 @@ def test_the_networks_of_the_preset_for_a_gpu_take_the_pictures_of_its_methods()
     )
 
 
+PAPERS = {  # the first number of each variant that the preset of a paper brings along
+    "cprfl-coco-lt": {"focal": 49.46, "random": 63.9, "CPRFL": 66.69},
+    "cprfl-voc-lt": {"focal": 73.88, "CPRFL": 86.28},
+    "frpt-aircraft": {"finetune": 70.1, "FRPT": 77.6},
+    "frpt-cars196": {
+        **{"frozen": 58.9, "finetune": 84.4, "DPP": 72.7},
+        **{"CAH": 76.9, "attention": 89.6, "FRPT": 91.1},
+    },
+    "frpt-cub200": {
+        **{"frozen": 44.9, "finetune": 69.5, "DPP": 55.7, "CAH": 61.8, "attention": 72.2, "FRPT": 74.3},
+        **{"finetune-10": 63.1, "FRPT-10": 66.6, "finetune-5": 59.7, "FRPT-5": 62.8},
+    },
+    "irt-cub200": {"O": 58.5, "L": 74.2, "R": 74.7},
+    "irt-inshop": {"O": 31.3, "L": 90.3, "R": 91.5},
+    "irt-sop": {"O": 52.8, "L": 83.0, "R": 84.0},
+    "pma-cub200": {"vision": 87.5, "PMA": 88.7},
+    "pma-cub200-vgg16": {"vision": 86.8, "PMA": 88.2},
+}
+SILENT = {  # recipes of papers whose numbers are not public
+    "pma-aircraft",
+    "pma-cars196",
+    "pma-flowers102",
+    "loca-imagenet1k",
+}
+MEASURES = {"irt": "recall@1", "frpt": "recall@1", "cprfl": "map", "pma": "top1"}
+
+
+def test_every_preset_of_a_paper_brings_its_numbers():
+    names = [name for name in GIVEN if re.search("arXiv|IEEE", list_presets(PRESETS)[name])]
+    assert {*names} == {*PAPERS, *SILENT}
+    for name in GIVEN:
+        published = read_published(read_yaml(PRESETS / f"{name}.yaml"))
+        found = {row.variant: row.value for rows in published.values() for row in reversed(rows)}
+        assert found == PAPERS.get(name, {}), name
+        for method, rows in published.items():
+            assert {rows[0].measure} == {MEASURES[method]}
+            assert all(row.table and row.tolerance <= 2 for row in rows)
+
+
+def test_a_papers_numbers_go_with_its_preset():
+    text = with_presets((ROOT / "params.yaml").read_text(), ["irt-cub200"], PRESETS)
+    assert read_published(parsed(text).content).keys() == {"irt"}
+    assert not read_published(parsed(with_presets(text, ["irt-photos"], PRESETS)).content)
+    both = with_presets(text, ["irt-cub200", "frpt-cub200"], PRESETS)
+    assert read_published(parsed(both).content).keys() == {"irt", "frpt"}
+    wrong = with_settings(text, ["expected.irt=[{variant: R}]"])
+    with pytest.raises(UserError, match=r"^parameter expected\.irt\.0\.measure is missing$"):
+        check_params(parsed(wrong))
+
+
+def trained(params, method):
+    """The names of what is scored of a method: variants and students."""
+    names = [variant.name for variant in load_method(method).variants(read_method(params, method))]
+    if method in params.section("distill"):
+        names += params.item("distill", method, load_distillation(method).PARAMS).students
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_a_papers_numbers_are_of_variants_that_its_preset_trains(name):
+    params = parsed(with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS))
+    for method, rows in read_published(params.content).items():
+        assert {row.variant for row in rows} <= {*trained(params, method)}
+
+
+def test_fewer_variants_than_a_paper_has_numbers_for_may_be_trained():
+    text = with_presets((ROOT / "params.yaml").read_text(), ["irt-cub200"], PRESETS)
+    check_params(parsed(with_settings(text, ["irt.variants=[O,L]"])))
+
+
 def test_a_note_goes_with_its_preset(presets):
     (presets / "noted.yaml").write_text("# Noted\nnote: Of this preset.\n")
     noted = with_presets(TEXT, ["noted"], presets)
@@ -452,6 +524,7 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     ("name", "pictures", "reads"),
     [
         ("pma-cub200", 5994, True),
+        ("pma-cub200-vgg16", 5994, True),
         ("pma-flowers102", 2040, True),
         ("pma-cars196", 8144, False),
         ("pma-aircraft", 6667, False),
@@ -632,7 +705,11 @@ def test_the_script_writes_only_what_is_right(tmp_path):
 
 def test_the_script_lists_presets(tmp_path):
     (tmp_path / "presets").symlink_to(PRESETS)
-    assert [line.split()[0] for line in script(tmp_path, "--list").stdout.splitlines()] == sorted(GIVEN)
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    head, *rows, empty, rests = script(tmp_path, "--list").stdout.splitlines()
+    assert head.split()[:3] == ["preset", "data", "disk"]
+    assert [row.split()[0] for row in rows] == sorted(GIVEN)
+    assert (empty, "estimate" in rests) == ("", True)
 
 
 def test_category_vectors_of_a_file_are_one_setting(tmp_path):

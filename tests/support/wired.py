@@ -60,7 +60,8 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     # The others have the parts of these: a loss with class counts, a margin, or none; a head and any loss.
     "cprfl": {"variants": [*ALL, "RS", "LDAM"], "dim": 16, "heads": 2, "head_dim": 8, "mlp_dim": 16},
     "pma": {
-        "variants": get_args(TrainedName),  # students are made by distill.pma alone
+        # Students are made by distill.pma alone; those with 2 to 4 stages are between the others.
+        "variants": [name for name in get_args(TrainedName) if name not in ("PMA-2", "PMA-3", "PMA-4")],
         "word_dim": 6,
         "phrase_dim": 8,
         "stage_dim": 7,

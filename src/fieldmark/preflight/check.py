@@ -16,10 +16,12 @@ from fieldmark.engine.wiring import Wiring, check_wiring, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
+from fieldmark.reporting.published import EXPECTED, read_published
 from fieldmark.runtime.params import RuntimeParams
 
 SECTIONS = (
     "note",
+    EXPECTED,
     "runtime",
     "datasets",
     "splits",
@@ -50,6 +52,7 @@ def check_params(configuration: Configuration) -> None:
         _check_arm(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
+    read_published(configuration.content)  # of variants that are not trained the report says so
     _check_names(configuration.content)
 
 

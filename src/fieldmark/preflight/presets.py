@@ -13,8 +13,11 @@ from ruamel.yaml.error import YAMLError
 
 from fieldmark.base.blocks import nearest, read_yaml
 from fieldmark.base.errors import UserError
+from fieldmark.reporting.published import EXPECTED
 
-NOTE = "note"  # what the page says on top; that of a preset laid before does not stay
+NOTE = (
+    "note"  # what the page says on top; like what a paper reports, that of a preset laid before does not stay
+)
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
@@ -61,6 +64,7 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
     params = _load(text)
     if names:
         params.pop(NOTE, None)
+        params.pop(EXPECTED, None)
     if "methods" in preset and ARMS in params:
         params[ARMS] = CommentedMap()
     if "datasets" in preset and not _are_made_from(params, preset["datasets"]):

@@ -16,11 +16,13 @@ from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.datasets import dataset_view
 from fieldmark.reporting.formatting import MISSING, VERDICTS
 from fieldmark.reporting.phrases import phrases_view
+from fieldmark.reporting.published import EXPECTED, BesideView, beside
 from fieldmark.reporting.reading import Results
 from fieldmark.results.figures import FigureEntry, FigureFile
 from fieldmark.results.schema import Claim, Measure, MethodResult, NetworkResult
 
 MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png", "jpg": "image/jpeg", "webp": "image/webp"}
+SILENT = ("runtime", "note", EXPECTED)  # blocks of parameters that decide no result
 PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "numpy", "pillow", "pyarrow")
 
 
@@ -81,6 +83,7 @@ class MethodView:
 
     result: MethodResult
     headline: TableView
+    beside: Sequence[BesideView]
     others: TableView | None
     claims: Sequence[ClaimView]
     figures: Sequence[FigureView]
@@ -106,9 +109,7 @@ def render_page(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    views = [
-        _method_view(result, results.method_figures.get(result.method, [])) for result in results.methods
-    ]
+    views = [_method_view(results, result) for result in results.methods]
     present = {result.method for result in results.methods}
     html = environment.get_template("page.html").render(
         note=results.note,
@@ -133,8 +134,8 @@ def render_page(results: Results) -> str:
 
 
 def fingerprint(params: Mapping[str, Any]) -> str:
-    """Return the first 12 hex digits of the SHA-256 of the parameters that decide results (no `runtime` and `note`)."""
-    deciding = {key: value for key, value in params.items() if key not in ("runtime", "note")}
+    """Return the first 12 hex digits of the SHA-256 of the parameters that decide results (not `SILENT`)."""
+    deciding = {key: value for key, value in params.items() if key not in SILENT}
     canonical = json.dumps(deciding, sort_keys=True, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
@@ -214,13 +215,14 @@ def _claim_track(claim: Claim) -> TrackView | None:
     return replace(_track(claim, first, last), zero=round(100 * -first / (last - first), 1))
 
 
-def _method_view(result: MethodResult, figures: Sequence[FigureFile]) -> MethodView:
+def _method_view(results: Results, result: MethodResult) -> MethodView:
     return MethodView(
         result=result,
         headline=measure_table(result, result.headline),
+        beside=beside(result, results.published.get(result.method, ())),
         others=measure_table(result, result.others) if result.others else None,
         claims=[_claim_view(result.method, row) for row in result.claims],
-        figures=_figures(figures),
+        figures=_figures(results.method_figures.get(result.method, [])),
         counts=[(name, _count(value)) for name, value in result.counts.items()],
         parameters=[(name, formatting.plain(value)) for name, value in formatting.leaves(result.parameters)],
     )

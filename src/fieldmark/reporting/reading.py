@@ -1,12 +1,13 @@
 """Reading what the stages wrote, for the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.reporting.published import Published, read_published
 from fieldmark.results.figures import FigureFile, read_figures
 from fieldmark.results.files import checked, read_json
 from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
@@ -26,7 +27,8 @@ class DatasetResult:
 class Results:
     """Everything the report shows.
 
-    `expected` names the methods of `params.yaml` in their order, `note` is what stands on top.
+    `expected` names the methods of `params.yaml` in their order, `note` is what stands on top, `published` are the
+    numbers of each method's paper that the preset in use brought along.
     """
 
     methods: Sequence[MethodResult]
@@ -39,6 +41,7 @@ class Results:
     expected: Sequence[str]
     params: Mapping[str, Any]
     note: str = ""
+    published: Mapping[str, Sequence[Published]] = field(default_factory=dict)
 
 
 def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Results:
@@ -63,6 +66,7 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
         expected=items_of(params, "methods") or [],
         params=params,
         note=Configuration(params).note(),
+        published=read_published(params),
     )
 
 

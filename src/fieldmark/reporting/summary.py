@@ -8,6 +8,7 @@ from fieldmark.reporting import formatting
 from fieldmark.reporting.comparison import comparisons
 from fieldmark.reporting.formatting import VERDICTS, markdown, markdown_table
 from fieldmark.reporting.page import CellView, fingerprint, measure_table
+from fieldmark.reporting.published import BesideView, beside
 from fieldmark.reporting.reading import Results
 from fieldmark.results.schema import Claim, MethodResult
 
@@ -58,6 +59,8 @@ def _method_parts(results: Results) -> Iterable[str]:
     present = {result.method for result in results.methods}
     for result in results.methods:
         yield _headline(result)
+        if rows := beside(result, results.published.get(result.method, ())):
+            yield _beside(rows)
         if result.notes:
             yield "\n".join(f"- {markdown(note)}" for note in result.notes)
     yield from map(_headline, comparisons(results.methods))
@@ -91,6 +94,22 @@ def _headline(result: MethodResult) -> str:
     where = f"on `{result.split}` of `{result.dataset}`{seen}".replace("|", "")
     escaped = [[markdown(row[0]), *row[1:]] for row in rows]
     return f"**{markdown(result.title)}**, {where}\n\n{markdown_table([markdown(name) for name in head], escaped)}"
+
+
+def _beside(rows: Sequence[BesideView]) -> str:
+    head = ["variant", "measure", "in the paper", "here", "apart"]
+    marks = {True: "✓ ", False: "✗ ", None: ""}
+    body = [
+        [
+            markdown(row.variant),
+            markdown(row.measure),
+            f"{row.paper} ({markdown(row.table)})",
+            row.here,
+            f"{marks[row.good]}{row.verdict}",
+        ]
+        for row in rows
+    ]
+    return markdown_table(head, body)
 
 
 def _cell(cell: CellView) -> str:

@@ -80,6 +80,7 @@ class TimmTrunk(Trunk):
             resize_bilinearly(self.network)
         if _ends_with_pooling(self.network):
             self.network.features[-1] = nn.Identity()
+            self.network.pre_logits = nn.Identity()  # most of the weights, and of the classifier as well
         self.mean, self.std = self.network.default_cfg["mean"], self.network.default_cfg["std"]
         self.arch = arch
         self.prefix = int(getattr(self.network, "num_prefix_tokens", 0))

@@ -16,7 +16,7 @@ from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Task
 from fieldmark.methods.pma.evaluation import evaluate
 from fieldmark.methods.pma.evaluation.parts import block_box, mended
-from fieldmark.methods.pma.evaluation.predictions import predict, strangers, texts_of
+from fieldmark.methods.pma.evaluation.predictions import new_parts, predict, strangers, texts_of
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.protocols.classification import Classified
@@ -109,6 +109,72 @@ def test_claims_are_paired_differences(task: Task, params: Make, folder: Path) -
     missing = values(evaluation, "top1_missing")["PMA"]
     assert evaluation.claims[-1].value == pytest.approx(missing - top1["vision"])
     assert len(evaluation.claims) == 6
+
+
+ABLATIONS = {
+    "Masking located parts helps": ("PMA", "PMA-no-visual-mask"),
+    "Masking located parts helps on pictures alone": ("vision", "vision-no-mask"),
+    "Masking phrases that were called up helps": ("PMA", "PMA-no-text-mask"),
+    "The local streams help": ("PMA", "PMA-no-local"),
+    "The global streams help": ("PMA", "PMA-no-global"),
+    "Phrases are better called up by the part (QRM) than by themselves (SAM)": ("PMA", "PMA-SAM"),
+    "SAM finds more than QRM alone": ("PMA", "PMA-QRM"),
+}
+
+
+def ablated(task: Task, params: Make, **changes: object) -> dict[str, Pma]:
+    """Untrained models of every ablation and of what they are compared with, all from the same weights."""
+    names = [*dict.fromkeys(name for pair in ABLATIONS.values() for name in pair)]
+    untrained = {}
+    for variant in Pma.variants(params(variants=names, **{"stages": 2, **changes})):
+        torch.manual_seed(0)
+        untrained[variant.name] = Pma.build(variant, task).eval()
+    return untrained
+
+
+def test_what_the_paper_adds_is_taken_away_piece_by_piece(task: Task, params: Make, folder: Path) -> None:
+    untrained = ablated(task, params, share_stage_params=True)  # without a mask both stages then see the same
+    evaluation = scored(untrained, task, folder)
+    top1, found = values(evaluation), values(evaluation, "new_parts")
+    masked = {name for name in untrained if name not in ("PMA-no-visual-mask", "vision-no-mask")}
+    assert found == {name: 1.0 if name in masked else 0.5 for name in untrained}
+    assert any("new_parts" in note for note in evaluation.notes)
+    claims = {claim.claim: claim for claim in evaluation.claims}
+    for claim, (better, than) in ABLATIONS.items():
+        assert claims[claim].decides == f"top1 of {better} minus {than}"
+        assert claims[claim].value == pytest.approx(top1[better] - top1[than])
+    for claim in ("Masking finds new parts", "Masking finds new parts on pictures alone"):
+        assert (claims[claim].value, claims[claim].verdict) == (0.5, "holds")
+    listed = [figure.entry.file for figure in read_figures(folder)]
+    assert "stages.svg" not in listed  # one whole bi-modal model: no course over stages
+
+
+def test_one_model_by_two_names_is_not_testable(task: Task, params: Make, folder: Path) -> None:
+    untrained = ablated(task, params, stages=1, text_mask_max=0)
+    claims = {claim.claim: claim for claim in scored(untrained, task, folder).claims}
+    same = {name for name, claim in claims.items() if claim.verdict == "not testable here"}
+    assert same == {
+        "Masking finds new parts",
+        "Masking finds new parts on pictures alone",
+        "Masking located parts helps",
+        "Masking located parts helps on pictures alone",
+        "Masking phrases that were called up helps",
+    }
+
+
+def test_parts_of_the_test_pictures_are_those_that_the_stages_located(task: Task, params: Make) -> None:
+    model = models(task, params, teacher=None)["PMA"]
+    predicted = predict(model, model.params.images, SharedFeatures(task), "test")
+    test = task.subset("test")
+    expected = []
+    for index, row in enumerate(test.rows):
+        image = torch.from_numpy(task.store[int(row)].copy()).permute(2, 0, 1)
+        tokens = predicted.phrases.tokens[index : index + 1]
+        with torch.no_grad():
+            stages = model.attend_feature_map(model.feature_map(image[None]), tokens)[1]
+        expected.append([int(stage.part[0]) for stage in stages])
+    assert predicted.parts.tolist() == expected
+    assert new_parts(np.array([[3, 3, 3], [0, 1, 0], [2, 1, 0]])).tolist() == pytest.approx([1 / 3, 2 / 3, 1])
 
 
 def test_a_student_within_two_points_nearly_matches(task: Task, params: Make, folder: Path) -> None:

@@ -21,12 +21,20 @@ from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
-from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName
+from fieldmark.methods.pma.model.variants import (
+    ABLATIONS,
+    TABLE,
+    AblatedName,
+    Parts,
+    StudentName,
+    TrainedName,
+)
 from fieldmark.preflight.check import check_params
 from fieldmark.vision.backbones import save_backbone
 
 Make = Callable[..., PmaParams]
 TRAINED, STUDENTS = get_args(TrainedName), get_args(StudentName)
+ABLATED = get_args(AblatedName)
 FITTING = [name for name in TABLE if name != "PMA-5"]  # the tiny map has four blocks
 
 
@@ -55,7 +63,12 @@ def test_variants_share_the_budget_and_differ_in_parts(params: Make) -> None:
         "text": (False, True, 0),
         **{f"PMA-{stages}": (True, True, stages) for stages in (1, 2, 3, 4, 5)},
         "PMA": (True, True, 3),
+        "vision-no-mask": (True, False, 3),
+        **{name: (True, True, 3) for name in ABLATED if name.startswith("PMA-")},
     }
+    without = {v.name: v.parts.without for v in variants if v.parts.without}
+    assert set(without) == set(ABLATED)
+    assert set(without.values()) == set(ABLATIONS)
 
 
 def test_every_variant_says_what_it_is(params: Make) -> None:
@@ -224,7 +237,7 @@ def test_defaults_are_those_of_the_ambiguity_table() -> None:
     assert (block.share_stage_params, block.stage_activation, block.aux_stage_loss) == (False, False, 0)
     assert (block.word_dim, block.phrase_dim, block.stage_dim, block.dropout) == (300, 512, 512, 0.5)
     assert block.captions == "all"
-    assert block.attention(3).mask_threshold is None
+    assert block.attention(Parts(True, True, 3)).mask_threshold is None
 
 
 def test_a_backbone_at_rate_zero_is_not_changed_by_a_bit(params: Make, task: Task) -> None:

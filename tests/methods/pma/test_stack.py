@@ -24,6 +24,17 @@ VARIATIONS = [
     {"stages": 5, "mask_max": 2},
 ]
 
+ABLATED = [
+    {"visual_mask": False},
+    {"mask_max": 0},
+    {"streams": "global"},
+    {"streams": "local"},
+    {"streams": "global", "scores": "QRM"},
+    {"scores": "SAM"},
+    {"scores": "QRM"},
+    {"visual_mask": False, "streams": "local", "scores": "QRM", "part_proj": "none"},
+]
+
 
 def stack(phrase_dim: int | None = PHRASE, **changes) -> ProgressiveMaskAttention:
     torch.manual_seed(1)
@@ -43,43 +54,79 @@ def softmax(scores: dict) -> dict:
 
 
 def slow(model, maps, phrases):
-    """Equations 3 to 9 for one sample, with sets of what is left in place of masks."""
+    """Equations 3 to 9 for one sample, with sets in place of masks; what the options leave out as well."""
+    options = model.options
     side = maps.shape[-1] // 2
     corners = [(r, c) for r in range(side) for c in range(side)]
     cells = [[maps[:, 2 * r + i, 2 * c + j] for i in (0, 1) for j in (0, 1)] for r, c in corners]
     pooled = [torch.stack(four).max(0).values for four in cells]
     blocks_left, phrases_left = set(range(len(cells))), set(range(len(phrases)))
     tau, z, parts, dropped = 1 / len(phrases), [maps.mean((1, 2))], [], []
+
+    def score(module, vector, query):
+        if hasattr(module, "query"):
+            return vector @ (module.query.weight @ query)
+        return module(vector)
+
     for modules in model.modules_of_stage:
-        alpha = softmax({i: modules.visual(pooled[i]) for i in blocks_left})
+        alpha = softmax({i: score(modules.visual, pooled[i], maps.mean((1, 2))) for i in blocks_left})
         k = max(sorted(alpha), key=lambda i: alpha[i].item())
-        local = torch.stack([modules.part(cell) for cell in cells[k]]).mean(0)  # f before the mean
-        v_global = sum(alpha[i] * pooled[i] for i in alpha)
-        beta = softmax({j: phrases[j] @ (modules.relation.query.weight @ local) for j in phrases_left})
-        l_local = sum(beta[j] * phrases[j] for j in beta)
-        gone = {j for j in sorted(beta, key=lambda j: -beta[j].item())[:3] if beta[j].item() > tau}
-        phrases_left = phrases_left - gone
-        gamma = softmax({j: modules.textual(phrases[j]) for j in phrases_left})
-        l_global = sum((gamma[j] * phrases[j] for j in gamma), torch.zeros_like(l_local))
-        z.append(model.reduce(torch.cat([v_global, local, l_global, l_local])))
-        blocks_left = blocks_left - {k}
+        local = torch.stack([modules.part(cell) if modules.part else cell for cell in cells[k]]).mean(0)
+        v_global, v_local = sum(alpha[i] * pooled[i] for i in alpha), local
+        gone = set()
+        if options.streams != "global":
+            beta = softmax({j: score(modules.relation, phrases[j], local) for j in phrases_left})
+            l_local = sum(beta[j] * phrases[j] for j in beta)
+            most = sorted(beta, key=lambda j: -beta[j].item())[: options.mask_max]
+            gone = {j for j in most if beta[j].item() > tau}
+            phrases_left = phrases_left - gone
+        if options.streams != "local":
+            gamma = softmax({j: score(modules.textual, phrases[j], local) for j in phrases_left})
+            l_global = sum((gamma[j] * phrases[j] for j in gamma), torch.zeros_like(phrases[0]))
+        if options.streams == "both":
+            z.append(model.reduce(torch.cat([v_global, v_local, l_global, l_local])))
+        else:
+            only = [v_global, l_global] if options.streams == "global" else [v_local, l_local]
+            z.append(model.reduce(torch.cat(only)))
+        blocks_left = blocks_left - {k} if options.visual_mask else blocks_left
         parts.append(k)
         dropped.append(gone)
     return torch.cat(z), parts, dropped
 
 
-def test_a_forward_pass_equals_the_slow_reference() -> None:
-    model = stack()
+def dropped_of(stage, sample):
+    return set() if stage.dropped is None else set(stage.dropped[sample].nonzero().flatten().tolist())
+
+
+@pytest.mark.parametrize("changes", [{}, *ABLATED], ids=str)
+def test_a_forward_pass_equals_the_slow_reference(changes) -> None:
+    model = stack(**changes)
     maps, phrases, valid = inputs(phrases=7)
     attended = model(maps, phrases, valid)
     for sample in range(len(maps)):
         z, parts, dropped = slow(model, maps[sample], phrases[sample])
         torch.testing.assert_close(attended.vector[sample], z)
         assert [int(stage.part[sample]) for stage in attended.stages] == parts
-        assert [
-            set(stage.dropped[sample].nonzero().flatten().tolist()) for stage in attended.stages
-        ] == dropped
-    assert any(stage.dropped.any() for stage in attended.stages)
+        assert [dropped_of(stage, sample) for stage in attended.stages] == dropped
+    some = any(stage.dropped is not None and stage.dropped.any() for stage in attended.stages)
+    assert some == (changes.get("streams") != "global" and "mask_max" not in changes)
+
+
+def test_without_the_visual_mask_every_stage_may_look_at_the_same_block() -> None:
+    maps, phrases, valid = inputs()
+    looked = stack(visual_mask=False, share_stage_params=True)(maps, phrases, valid).stages
+    assert all(torch.equal(stage.part, looked[0].part) for stage in looked)
+    for stage in looked:
+        assert (stage.blocks > 0).all()
+
+
+def test_a_single_stream_leaves_out_what_only_the_other_needs() -> None:
+    everywhere, local = stack(streams="global"), stack(streams="local")
+    assert all(m.relation is None and m.part is None for m in everywhere.modules_of_stage)
+    assert all(m.textual is None for m in local.modules_of_stage)
+    assert everywhere.reduce.in_features == local.reduce.in_features == CHANNELS + PHRASE
+    stages = everywhere(*inputs()).stages
+    assert all(stage.related is None and stage.dropped is None for stage in stages)
 
 
 @pytest.mark.parametrize("changes", VARIATIONS, ids=str)
@@ -104,7 +151,7 @@ def test_parts_are_distinct_and_dropped_entries_weigh_nothing(changes) -> None:
         torch.testing.assert_close(stage.blocks.sum(1), torch.ones(3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("changes", VARIATIONS, ids=str)
+@pytest.mark.parametrize("changes", [*VARIATIONS, *ABLATED], ids=str)
 def test_order_and_padding_of_phrases_do_not_matter(changes) -> None:
     model = stack(**changes)
     maps, phrases, valid = inputs()
@@ -140,7 +187,7 @@ def test_blocks_are_those_of_max_pooling_and_the_mean_may_come_before_the_convol
     torch.testing.assert_close(matrix(block_means(maps)), block_means(convolution(maps)))
 
 
-@pytest.mark.parametrize("changes", VARIATIONS, ids=str)
+@pytest.mark.parametrize("changes", [*VARIATIONS, *ABLATED], ids=str)
 @pytest.mark.parametrize("count", [0, 1, 2, 12])
 def test_no_nan_and_gradients_everywhere(count, changes) -> None:
     model = stack(**changes)
@@ -162,7 +209,8 @@ def test_no_nan_and_gradients_everywhere(count, changes) -> None:
         assert phrases.grad.isfinite().all()
     else:
         stages = model(maps, phrases, valid).stages
-        assert all((stage.related == 0).all() and (stage.others == 0).all() for stage in stages)
+        weights = [weight for stage in stages for weight in (stage.related, stage.others)]
+        assert all((weight == 0).all() for weight in weights if weight is not None)
 
 
 def test_a_single_phrase_stays_to_the_last_stage() -> None:

@@ -11,6 +11,7 @@ from fieldmark.methods.pma.evaluation.claims import FULL, teacher_of
 from fieldmark.methods.pma.evaluation.parts import mended, mended_rows, stage_rows
 from fieldmark.methods.pma.evaluation.predictions import Predicted, Runs
 from fieldmark.methods.pma.model.method import Pma
+from fieldmark.methods.pma.model.variants import Parts
 from fieldmark.protocols.classification import Classified, by_part, evenly_by_probability
 from fieldmark.protocols.seeds import first_of
 from fieldmark.results.figures import FigureFolder
@@ -52,7 +53,7 @@ def _stages(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
     bimodal = {
         prediction.variant.parts.stages: prediction.with_own_text.accuracy()
         for prediction in predicted.values()
-        if prediction.variant.parts.stages and prediction.variant.parts.language
+        if _is_whole(prediction.variant.parts)
     }
     if len(bimodal) > 1:
         path = figures.new(
@@ -64,6 +65,10 @@ def _stages(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:
             name: predicted[name].with_own_text.accuracy().value for name in LEVELS if name in predicted
         }
         accuracy_over(path, bimodal, levels, "stages")
+
+
+def _is_whole(parts: Parts) -> bool:
+    return bool(parts.stages) and parts.language and parts.without is None
 
 
 def _texts(predicted: Mapping[str, Predicted], figures: FigureFolder) -> None:

@@ -12,6 +12,7 @@ from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.methods.pma.model.method import Pma, PmaVariant
 from fieldmark.methods.pma.model.phrases import PhraseTable
+from fieldmark.methods.pma.model.stack import Stage
 from fieldmark.protocols.classification import Classified, class_groups
 from fieldmark.protocols.shared import SharedFeatures
 
@@ -21,11 +22,15 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Predicted:
-    """What one model says of the test pictures with each text; a model that reads no text has only `OWN`."""
+    """What one model says of the test pictures with each text; a model that reads no text has only `OWN`.
+
+    `parts` (N, stages) are the blocks that its stages located, without stages (N, 0). No text changes them.
+    """
 
     variant: PmaVariant
     by_text: Mapping[str, Classified]
     phrases: PhraseTable | None
+    parts: NDArray[np.int64]
 
     @property
     def with_own_text(self) -> Classified:
@@ -51,20 +56,30 @@ def predict(model: Pma, images: ImageParams, features: SharedFeatures, desc: str
         texts |= texts_of(phrases.tokens, test.labels)
 
     def scored(batch: Batch) -> Tensor:
+        """Return the logits with each text and, behind them, the parts, in one row per picture."""
         feature_map, indices = model.batch_feature_map(batch), batch["indices"].cpu()
-        answers = []
+        rows: list[Tensor] = []
+        stages: tuple[Stage, ...] = ()
         for tokens in texts.values():
             read = None if tokens is None else tokens[indices].to(batch["indices"].device)
-            answers.append(model.classifier(model.attend_feature_map(feature_map, read)[0]))
-        return torch.stack(answers, 1)
+            z, stages = model.attend_feature_map(feature_map, read)
+            rows.append(model.classifier(z).float())
+        return torch.cat([*rows, *(stage.part[:, None].float() for stage in stages)], 1)
 
-    logits = features.run(model, scored, test, images, desc).clone()
+    scores = features.run(model, scored, test, images, desc).clone()
+    answers = len(texts) * len(model.class_names)
+    logits = scores[:, :answers].unflatten(1, (len(texts), -1))
     groups = class_groups(task)
     by_text = {
         text: Classified(test, model.class_names, groups, logits[:, index])
         for index, text in enumerate(texts)
     }
-    return Predicted(model.variant, by_text, phrases)
+    return Predicted(model.variant, by_text, phrases, scores[:, answers:].long().numpy())
+
+
+def new_parts(parts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Blocks (N, stages) -> the share of its stages that look at a block that none before them looked at, (N,)."""
+    return np.array([len(set(row)) / len(row) for row in parts.tolist()])
 
 
 def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dict[str, Tensor]:

@@ -3,10 +3,18 @@
 from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
-from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of
+from fieldmark.evaluation.bootstrap import Interval, interval
+from fieldmark.methods.pma.evaluation.claims import FULL, make_claims, plain_of, teacher_of, unmasked
 from fieldmark.methods.pma.evaluation.figures import draw_figures
-from fieldmark.methods.pma.evaluation.predictions import OWN, WRONG, Predicted, Runs, predict, reading
+from fieldmark.methods.pma.evaluation.predictions import (
+    OWN,
+    WRONG,
+    Predicted,
+    Runs,
+    new_parts,
+    predict,
+    reading,
+)
 from fieldmark.methods.pma.model.method import Pma
 from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.protocols.classification import (
@@ -39,7 +47,11 @@ def evaluate(
     return Evaluation(
         title=Pma.title,
         variants=tuple(
-            VariantResult(name=name, title=by_seed[0].variant.title, measures=measures_of(by_seed))
+            VariantResult(
+                name=name,
+                title=by_seed[0].variant.title,
+                measures=measures_of(by_seed) | _new_parts(by_seed, predicted),
+            )
             for name, by_seed in predicted.items()
         ),
         headline=first.headline,
@@ -61,6 +73,17 @@ def measures_of(by_seed: Sequence[Predicted]) -> dict[str, Interval | Measure | 
     texts = [text for text in by_seed[0].by_text if text != OWN]
     others = {f"top1_{text}": accuracy(reading(by_seed, text)) for text in texts}
     return {**measured(reading(by_seed)), **others}
+
+
+def _new_parts(by_seed: Sequence[Predicted], predicted: Runs) -> dict[str, Interval | Measure | float]:
+    """Return the share of new parts of a variant with stages, where some variant may look at a part again.
+
+    Under the visual mask it is 1 by construction.
+    """
+    if not unmasked(predicted) or not by_seed[0].variant.parts.stages:
+        return {}
+    labels = by_seed[0].with_own_text.test.labels
+    return {"new_parts": interval([new_parts(one.parts) for one in by_seed], labels)}
 
 
 def _details(predicted: Runs) -> dict[str, dict[str, object]]:
@@ -96,6 +119,11 @@ def _notes(predicted: Runs) -> list[str]:
         notes.append(
             "top1_missing: no phrases; top1_partial: half of a picture's phrases, drawn at random; top1_wrong: those "
             "of a picture of another class."
+        )
+    if unmasked(predicted):
+        notes.append(
+            "new_parts: the share of the stages that look at a block that no stage before them looked at; under the "
+            "visual mask all of them do, by construction."
         )
     base, teacher = plain_of(predicted), teacher_of(predicted)
     if base and teacher:

@@ -242,7 +242,7 @@ def _encoder(params: PmaParams, words: int, table: Tensor | None) -> PhraseEncod
 
 def _attention(params: PmaParams, parts: Parts, channels: int) -> ProgressiveMaskAttention:
     phrase_dim = params.phrase_dim if parts.language else None
-    return ProgressiveMaskAttention(channels, phrase_dim, params.attention(parts.stages))
+    return ProgressiveMaskAttention(channels, phrase_dim, params.attention(parts))
 
 
 @torch.no_grad()

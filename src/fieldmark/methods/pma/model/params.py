@@ -1,6 +1,7 @@
 """The `pma:` block of `params.yaml`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -9,7 +10,14 @@ from fieldmark.base.blocks import Block
 from fieldmark.contract.method import FrozenParams
 from fieldmark.methods.pma.model.attention import Relation
 from fieldmark.methods.pma.model.stack import MAX_STAGES, AttentionOptions, PartProjection
-from fieldmark.methods.pma.model.variants import TABLE, StudentName, TrainedName, VariantName
+from fieldmark.methods.pma.model.variants import (
+    ABLATIONS,
+    TABLE,
+    Parts,
+    StudentName,
+    TrainedName,
+    VariantName,
+)
 
 PhraseEncoding = Literal["lstm", "clip"]
 
@@ -83,11 +91,11 @@ class PmaParams(FrozenParams):
         lacks_vectors = self.phrase_encoder == "clip" and item.get("clip", NONE) == NONE
         return NO_VECTORS.format(name) if lacks_vectors else None
 
-    def attention(self, stages: int) -> AttentionOptions:
-        """Return the options of this many stages."""
+    def attention(self, parts: Parts) -> AttentionOptions:
+        """Return the options of a variant's attention."""
         tau = self.text_mask_threshold
-        return AttentionOptions(
-            stages=stages,
+        options = AttentionOptions(
+            stages=parts.stages,
             stage_dim=self.stage_dim,
             vision_ratio=self.reduction.vision,
             language_ratio=self.reduction.language,
@@ -100,3 +108,4 @@ class PmaParams(FrozenParams):
             share_stage_params=self.share_stage_params,
             stage_activation=self.stage_activation,
         )
+        return replace(options, **ABLATIONS[parts.without]) if parts.without else options

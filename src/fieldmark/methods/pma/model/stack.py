@@ -20,6 +20,9 @@ from fieldmark.methods.pma.model.attention import (
 
 MAX_STAGES = 5
 PartProjection = Literal["conv1x1", "none"]
+Streams = Literal["both", "global", "local"]
+Scores = Literal["both", "SAM", "QRM"]
+Score = SelfAttentionScore | QueryRelation
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,16 @@ class AttentionOptions:
     mask_threshold: float | None = None  # weight above which they leave; None: 1 / their number
     share_stage_params: bool = False
     stage_activation: bool = False  # ReLU after the shared FC
+    visual_mask: bool = True  # located blocks are hidden from later stages
+    streams: Streams = "both"  # the global and the local summary of each modality, or one of them
+    scores: Scores = (
+        "both"  # SAM for blocks and phrases with QRM for phrases and part, or one of them everywhere
+    )
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage saw and did, for m blocks and N phrases."""
+    """What one stage saw and did, for m blocks and N phrases; what its options leave out is None."""
 
     vector: Tensor  # s_t (B, d_s)
     blocks: Tensor  # alpha (B, m)
@@ -61,19 +69,25 @@ class Attended:
 
 
 class StageModules(nn.Module):
-    """What a stage learns: the scores of both modalities and the projection of the part feature."""
+    """What a stage learns: the scores of both modalities and the projection of the part feature.
+
+    With `scores` QRM the whole picture's mean vector asks for blocks as a part asks for phrases, and the part asks in
+    the global stream, too; with SAM phrases of the local stream are scored by themselves, whatever the part.
+    """
 
     def __init__(self, channels: int, phrase_dim: int | None, options: AttentionOptions) -> None:
         super().__init__()
-        bias = options.sam_bias
-        self.visual = SelfAttentionScore(channels, options.vision_ratio, "relu", bias)
+        self.visual = _own_score(channels, channels, options.vision_ratio, "relu", options)
+        local, everywhere = options.streams != "global", options.streams != "local"
         # A 1x1 convolution and the mean over cells are both linear: the mean may come first, at a quarter of
         # the cost, and the convolution is then a matrix.
-        self.part = nn.Linear(channels, channels) if options.part_proj == "conv1x1" else None
-        self.textual = self.relation = None
-        if phrase_dim is not None:
-            self.textual = SelfAttentionScore(phrase_dim, options.language_ratio, "tanh", bias)
-            self.relation = QueryRelation(phrase_dim, channels, options.qrm, options.qrm_scale)
+        self.part = nn.Linear(channels, channels) if local and options.part_proj == "conv1x1" else None
+        self.textual: Score | None = None
+        self.relation: Score | None = None
+        if phrase_dim is not None and everywhere:
+            self.textual = _own_score(phrase_dim, channels, options.language_ratio, "tanh", options)
+        if phrase_dim is not None and local:
+            self.relation = _relation(phrase_dim, channels, options)
 
 
 class ProgressiveMaskAttention(nn.Module):
@@ -81,7 +95,8 @@ class ProgressiveMaskAttention(nn.Module):
 
     Song et al., IEEE TIP 29, 2020. T stages of width d_s: `options.stages` and `options.stage_dim`. `forward`
     returns z as `vector` and what each stage saw as `stages`; `valid` (B, N) is true for real phrases. Without
-    `phrase_dim` the language stream is left out: PMA on vision alone. Raises ValueError for stages outside 1 to 5;
+    `phrase_dim` the language stream is left out: PMA on vision alone; `options` may leave out more, such as the visual
+    mask, for an ablation. Raises ValueError for stages outside 1 to 5;
     `forward` for feature maps with odd sides or with fewer 2x2 blocks than stages, and for phrases without
     `valid` or `phrase_dim`.
 
@@ -108,7 +123,8 @@ class ProgressiveMaskAttention(nn.Module):
         self.modules_of_stage = nn.ModuleList(
             StageModules(channels, phrase_dim, self.options) for _ in range(count)
         )
-        self.reduce = nn.Linear(2 * channels + 2 * (phrase_dim or 0), self.options.stage_dim)
+        streams = 2 if self.options.streams == "both" else 1
+        self.reduce = nn.Linear(streams * (channels + (phrase_dim or 0)), self.options.stage_dim)
 
     @property
     def dim(self) -> int:
@@ -131,8 +147,9 @@ class ProgressiveMaskAttention(nn.Module):
             modules = self.modules_of_stage[number % len(self.modules_of_stage)]
             stage = self._stage(modules, blocks, cells, visible, phrases, valid, unused)
             stages.append(stage)
-            visible = visible.scatter(1, stage.part[:, None], False)
-            unused = unused & ~stage.dropped if unused is not None and stage.dropped is not None else None
+            if self.options.visual_mask:
+                visible = visible.scatter(1, stage.part[:, None], False)
+            unused = unused & ~stage.dropped if unused is not None and stage.dropped is not None else unused
         vector = torch.cat([feature_map.mean((2, 3)), *(stage.vector for stage in stages)], 1)
         return Attended(vector, tuple(stages))
 
@@ -148,21 +165,39 @@ class ProgressiveMaskAttention(nn.Module):
     ) -> Stage:
         """One stage: eq. 3 and 4 over blocks, 5 to 7 over phrases, 8 for both."""
         assert isinstance(modules, StageModules)
-        alpha = masked_softmax(modules.visual(blocks), visible)
+        alpha = masked_softmax(_scored(modules.visual, blocks, cells.mean(1)), visible)
         # Never a masked block, even if all weights underflow.
         part = alpha.masked_fill(~visible, -1.0).argmax(1)
-        local = cells[torch.arange(len(cells), device=cells.device), part]
-        local = local if modules.part is None else modules.part(local)
-        summaries = [_weighted(alpha, blocks), local]
+        local = self._part_feature(modules, cells, alpha, part)
+        streams = self.options.streams
+        summaries = [_weighted(alpha, blocks)] if streams != "local" else []
+        summaries += [local] if streams != "global" else []
         beta = gamma = dropped = None
         if phrases is not None and valid is not None and unused is not None:
-            beta = masked_softmax(modules.relation(phrases, local), unused)  # type: ignore[misc]
-            dropped = called_up(beta.detach(), valid, self.options.mask_max, self.options.mask_threshold)
-            gamma = masked_softmax(modules.textual(phrases), unused & ~dropped)  # type: ignore[misc]
-            summaries += [_weighted(gamma, phrases), _weighted(beta, phrases)]
+            left = unused
+            if modules.relation is not None:
+                beta = masked_softmax(_scored(modules.relation, phrases, local), unused)
+                dropped = called_up(beta.detach(), valid, self.options.mask_max, self.options.mask_threshold)
+                left = unused & ~dropped
+            if modules.textual is not None:
+                gamma = masked_softmax(_scored(modules.textual, phrases, local), left)
+            summaries += [_weighted(weights, phrases) for weights in (gamma, beta) if weights is not None]
         vector: Tensor = self.reduce(torch.cat(summaries, 1))
         vector = vector.relu() if self.options.stage_activation else vector
         return Stage(vector, alpha, part, beta, dropped, gamma)
+
+    def _part_feature(self, modules: StageModules, cells: Tensor, alpha: Tensor, part: Tensor) -> Tensor:
+        """Return v_local (B, C) of the located blocks.
+
+        Where no global stream teaches the scores of blocks, the gradient reaches them straight through the choice (Y.
+        Bengio et al., arXiv 1308.3432), as if v_local were weighed by alpha; its value stays.
+        """
+        local = cells[torch.arange(len(cells), device=cells.device), part]
+        local = local if modules.part is None else modules.part(local)
+        if self.options.streams != "local":
+            return local
+        weight = alpha.gather(1, part[:, None]).to(local.dtype)
+        return local + (weight - weight.detach()) * local
 
 
 def cut_blocks(feature_map: Tensor) -> Tensor:
@@ -175,6 +210,28 @@ def cut_blocks(feature_map: Tensor) -> Tensor:
 def block_means(feature_map: Tensor) -> Tensor:
     """Feature maps (B, C, H, W) -> the mean of each 2x2 block's cells (B, m, C)."""
     return cut_blocks(feature_map).mean(2)
+
+
+def _own_score(
+    dim: int, query_dim: int, ratio: int, activation: Literal["relu", "tanh"], options: AttentionOptions
+) -> Score:
+    """SAM, which needs no query, or QRM in its place."""
+    if options.scores == "QRM":
+        return QueryRelation(dim, query_dim, options.qrm, options.qrm_scale)
+    return SelfAttentionScore(dim, ratio, activation, options.sam_bias)
+
+
+def _relation(phrase_dim: int, channels: int, options: AttentionOptions) -> Score:
+    """QRM of phrases and part, or SAM in its place."""
+    if options.scores == "SAM":
+        return SelfAttentionScore(phrase_dim, options.language_ratio, "tanh", options.sam_bias)
+    return QueryRelation(phrase_dim, channels, options.qrm, options.qrm_scale)
+
+
+def _scored(score: Score, vectors: Tensor, query: Tensor) -> Tensor:
+    """Vectors (B, N, d) and a query (B, q), which SAM leaves alone -> scores (B, N)."""
+    out: Tensor = score(vectors, query) if isinstance(score, QueryRelation) else score(vectors)
+    return out
 
 
 def _weighted(weights: Tensor, vectors: Tensor) -> Tensor:

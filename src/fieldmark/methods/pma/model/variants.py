@@ -1,13 +1,34 @@
 """The variants of PMA, and the students that a variant teaches: what each is, and what it is made of."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-TrainedName = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
+Without = Literal["visual-mask", "text-mask", "local", "global", "QRM", "SAM"]
+AblatedName = Literal[
+    "vision-no-mask",
+    "PMA-no-visual-mask",
+    "PMA-no-text-mask",
+    "PMA-no-local",
+    "PMA-no-global",
+    "PMA-SAM",
+    "PMA-QRM",
+]
+FullName = Literal["plain", "vision", "text", "PMA-1", "PMA-2", "PMA-3", "PMA-4", "PMA-5", "PMA"]
+TrainedName = Literal[FullName, AblatedName]
 StudentName = Literal["student", "twin"]  # twin: the same network and budget, labels alone
 VariantName = Literal[TrainedName, StudentName]
 
 BOTH = "picture and phrases, {stages}"
+# What each part that is left out changes in the options of the attention.
+ABLATIONS: Mapping[Without, Mapping[str, Any]] = {
+    "visual-mask": {"visual_mask": False},
+    "text-mask": {"mask_max": 0},
+    "local": {"streams": "global"},
+    "global": {"streams": "local"},
+    "QRM": {"scores": "SAM"},
+    "SAM": {"scores": "QRM"},
+}
 
 
 @dataclass(frozen=True)
@@ -17,6 +38,7 @@ class Parts:
     image: bool
     language: bool
     stages: int
+    without: Without | None = None  # the part of the attention that is left out
 
 
 class Row(NamedTuple):
@@ -29,6 +51,7 @@ class Row(NamedTuple):
     image: bool = True
     language: bool = True
     stages: int | None = None
+    without: Without | None = None
 
 
 TABLE: dict[VariantName, Row] = {
@@ -41,6 +64,15 @@ TABLE: dict[VariantName, Row] = {
     "PMA-4": Row(BOTH, stages=4),
     "PMA-5": Row(BOTH, stages=5),
     "PMA": Row(BOTH),
+    "vision-no-mask": Row(
+        "as vision, located parts stay in sight, {stages}", language=False, without="visual-mask"
+    ),
+    "PMA-no-visual-mask": Row("as PMA, located parts stay in sight, {stages}", without="visual-mask"),
+    "PMA-no-text-mask": Row("as PMA, phrases that were called up stay, {stages}", without="text-mask"),
+    "PMA-no-local": Row("as PMA, global streams alone, {stages}", without="local"),
+    "PMA-no-global": Row("as PMA, local streams alone, {stages}", without="global"),
+    "PMA-SAM": Row("as PMA, SAM in place of QRM, {stages}", without="QRM"),
+    "PMA-QRM": Row("as PMA, QRM in place of SAM, {stages}", without="SAM"),
     "student": Row("picture alone, taught by {teacher}", language=False, stages=0),
     "twin": Row("the student's network and budget, labels alone", language=False, stages=0),
 }
@@ -56,4 +88,4 @@ def title_of(name: VariantName, stages: int, teacher: TrainedName | None) -> str
 def parts_of(name: VariantName, stages: int) -> Parts:
     """Return what a variant of a block with these `stages` is made of."""
     row = TABLE[name]
-    return Parts(row.image, row.language, stages if row.stages is None else row.stages)
+    return Parts(row.image, row.language, stages if row.stages is None else row.stages, row.without)
