@@ -51,6 +51,10 @@ def _transfer(statement: Statement, dense: DenseRuns) -> list[Claim]:
     ways = [("probe", [one.probe for one in better], [one.probe for one in than])]
     if tuned(better) and tuned(than):
         ways.insert(0, ("fine-tuning", tuned(better), tuned(than)))
+        fewest = min(better[0].tunings)
+        if fewest < max(better[0].tunings):
+            first, second = ([one.tunings[fewest] for one in side] for side in (better, than))
+            ways.insert(1, (f"fine-tuning on {100 * fewest:.3g} % of the labels", first, second))
     return [
         claim_difference(
             f"{statement.claim}, by {way}",

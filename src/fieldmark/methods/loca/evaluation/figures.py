@@ -16,6 +16,11 @@ from fieldmark.protocols.pairs import Pairs
 from fieldmark.results.figures import FigureFolder
 
 LOSSES = ("position", "cluster", "me_max", "loss")
+PANELS = {
+    "position accuracy": "position_accuracy",
+    "mIoU of the probe": "miou_probe",
+    "mIoU after fine-tuning": "miou_finetune",
+}
 Measures = Mapping[str, Interval]
 
 
@@ -41,7 +46,7 @@ def _dense_figures(
     title = "mIoU of linear probes on frozen features"
     caption = "By the fraction of the labelled pictures; with 95 % intervals over test pictures."
     _bars(figures.new("probes.svg", title, caption, wide=True), measures, "miou_probe")
-    caption = "With 95 % intervals over test pictures."
+    caption = "By the fraction of the labelled pictures; with 95 % intervals over test pictures."
     _bars(figures.new("finetune.svg", "mIoU after fine-tuning", caption), measures, "miou_finetune")
     caption = (
         "Test pictures at even steps, their true masks, and what each variant makes of them: fine-tuned "
@@ -96,7 +101,7 @@ def _by_eta(
 ) -> dict[str, dict[str, list[Point]]]:
     """Return panel -> mode -> points (eta, measure), for the modes that hide a part of the reference."""
     panels: dict[str, dict[str, list[Point]]] = {}
-    for title, key in (("position accuracy", "position_accuracy"), ("mIoU of the probe", "miou_probe")):
+    for title, key in PANELS.items():
         for name, values in measures.items():
             variant = models[name].variant
             if key in values and variant.trained:
