@@ -283,6 +283,34 @@ def test_fine_tuning_on_few_labels_sees_these_alone(
     assert torch.equal(begun[0], begun[2])  # a tenth has no probe: the one on the most labels
 
 
+def test_scaling_is_drawn_and_claimed(masked: Task, params: Made, figures: FigureFolder) -> None:
+    narrow = {
+        "arch": "vit_tiny_patch16_224",
+        "options": {"patch_size": 8, "embed_dim": 8, "depth": 1, "num_heads": 2},
+    }
+    names = ["LOCA", "LOCA@0.5", "LOCA+narrow", "LOCA+narrow@0.5", "LOCA-0"]
+    dense = {**DENSE, "fractions": [1.0], "tuned": ["LOCA", "LOCA@0.5"], "finetune": {"steps": 1, "lr": 1e-3}}
+    block = params(variants=names, networks={"narrow": narrow}, dense=dense)
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
+    rows = values(result)
+    claims = {claim.decides: claim for claim in result.claims if "gains from" in claim.claim}
+    wanted = {
+        "mIoU of LOCA minus LOCA@0.5, fine-tuning on the same labels": ("miou_finetune", "LOCA", "LOCA@0.5"),
+        "mIoU of LOCA minus LOCA+narrow, probe on the same labels": ("miou_probe", "LOCA", "LOCA+narrow"),
+        "mIoU of LOCA+narrow minus LOCA+narrow@0.5, probe on the same labels": (
+            *("miou_probe", "LOCA+narrow", "LOCA+narrow@0.5"),
+        ),
+    }
+    assert set(claims) == set(wanted)
+    for decides, (measure, better, than) in wanted.items():
+        assert claims[decides].value == pytest.approx(rows[better][measure] - rows[than][measure])
+    for name, setting in (("pictures", "training pictures"), ("networks", "weights of the encoder")):
+        assert setting in (figures.folder / f"{name}.svg").read_text(encoding="utf-8")
+    assert (figures.folder / "eta.svg").exists()  # LOCA and LOCA-0, and no scaled one among them
+    [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
+    assert claim.decides.endswith("LOCA-0 minus LOCA")
+
+
 class KilledError(Exception):
     """Stands in for a killed process."""
 
