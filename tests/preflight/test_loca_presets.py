@@ -11,7 +11,7 @@ from support.pipeline import ROOT
 
 from fieldmark.base.blocks import parse, parse_yaml
 from fieldmark.contract.registry import load_method
-from fieldmark.datasets.data.batches.windows import WindowParams
+from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.loca.model.params import LocaParams
 
