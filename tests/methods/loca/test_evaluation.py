@@ -317,6 +317,9 @@ def test_scaling_is_drawn_and_claimed(masked: Task, params: Made, figures: Figur
         assert claims[decides].value == pytest.approx(rows[better][measure] - rows[than][measure])
     for name, setting in (("pictures", "training pictures"), ("networks", "weights of the encoder")):
         assert setting in (figures.folder / f"{name}.svg").read_text(encoding="utf-8")
+    networks = (figures.folder / "networks.svg").read_text(encoding="utf-8")
+    assert "all pictures" in networks
+    assert "50 % of the pictures" in networks
     assert (figures.folder / "eta.svg").exists()  # LOCA and LOCA-0, and no scaled one among them
     [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
     assert claim.decides.endswith("LOCA-0 minus LOCA")
