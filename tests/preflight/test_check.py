@@ -209,12 +209,17 @@ def test_an_arm_is_not_called_as_a_variant() -> None:
         (
             "loca.dense.images.cutout",
             0.3,
-            "^parameter loca.dense.images: cutout and augment change pictures without",
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
+        ),
+        (
+            "loca.dense.images.erase",
+            0.2,
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
         ),
         (
             "loca.dense.images.augment",
             2,
-            "^parameter loca.dense.images: cutout and augment change pictures without",
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
         ),
         ("irt", None, "params.yaml has no 'irt'"),
     ],
