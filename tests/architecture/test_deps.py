@@ -32,7 +32,7 @@ FOUND = {  # what a stage finds by name in the folder of its method
 NO_STAGES = ("claims.py", "in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
 TRAININGS = ("pretrain", "clip", "train", "distill")
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
-MAX_UNUSED, MAX_LINES = 20, 230
+MAX_UNUSED, MAX_LINES = 20, 242  # of dvc.yaml
 Stages = Mapping[str, ResolvedStage]
 
 

@@ -176,7 +176,55 @@ def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("section", ["phrases", "prompts", "distill", "clip_models"])
+JUDGED = {"dataset": "scenes", "split": "longtail", "backbones": ["vit"]}
+
+
+def judged(method: str = "loca", side: int = 160, **item: object) -> dict[str, Any]:
+    """The default with features judged on the scenes, beside a backbone made for pictures of `side` px."""
+    params = changed("judge", {method: {**JUDGED, **item}})
+    params["backbones"]["vit"]["images"]["side"] = side
+    return params
+
+
+def test_features_may_be_judged_on_other_pictures_beside_other_networks() -> None:
+    check(judged())
+    check(judged(backbones=[], side=128))
+    check(judged(dataset="birds", split="classification", region="box"))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"method": "irt"}, "^judge.irt: irt is judged on its own pictures alone; take it out of judge"),
+        ({"method": "none"}, "^judge.none: methods has no 'none'"),
+        (
+            {"split": "retrieval"},
+            "judge.loca.dataset is 'scenes', but split 'retrieval' is of data set 'birds'",
+        ),
+        ({"backbones": ["vitt"]}, "judge.loca.backbones: backbones has no 'vitt'; did you mean 'vit'"),
+        ({"backbones": ["vit", "vit"]}, "judge.loca.*backbones must be named once each"),
+        ({"backbone": "vit"}, "unknown parameter judge.loca.backbone; did you mean 'backbones'"),
+        ({"side": 128}, "^backbones.vit.images.side is 128, but loca judges features at 160 px: give both"),
+        ({"region": "box"}, "judge.loca.region is 'box', but the pictures of 'scenes' come without boxes"),
+    ],
+)
+def test_a_judgement_that_could_not_be_made_is_refused(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check(judged(**item))
+
+
+def test_a_judgement_needs_masks_and_names_that_no_variant_has() -> None:
+    params = judged()
+    params["datasets"]["scenes"] = {"source": "folder", "folder": {"path": "/photos", "csv": None}}
+    with pytest.raises(UserError, match=r"judge\.loca\.dataset: the pictures of 'scenes' come without masks"):
+        check(params)
+    params = judged(backbones=["LOCA"])
+    params["backbones"]["LOCA"] = params["backbones"]["vit"]
+    with pytest.raises(UserError, match=r"judge\.loca\.backbones: 'LOCA' is a variant of loca, too; rename"):
+        check(params)
+
+
+@pytest.mark.parametrize("section", ["phrases", "prompts", "distill", "clip_models", "judge"])
 def test_what_no_method_needs_may_be_left_out_or_empty(section: str) -> None:
     params = read_yaml(PARAMS)
     for name in ("phrases", "prompts", "distill", "clip_models"):

@@ -81,6 +81,11 @@ class MethodParams(Recipe):
         """In how many views a picture is seen by a variant that trains on features; None: in a fresh one each step."""
         return None
 
+    @property
+    def judged_side(self) -> int | None:
+        """The side of the pictures on which features are judged; None where that is done on its own pictures alone."""
+        return None
+
     def for_pictures(self, count: int) -> Self:
         """Return the block with all lengths in steps, for so many training pictures."""
         return self.model_copy(update={"train": self.train.for_pictures(count)})

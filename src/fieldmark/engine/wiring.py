@@ -3,12 +3,16 @@
 import re
 from typing import Any, Literal
 
+from pydantic import field_validator
+
 from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
 
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
+JUDGED = "judged"  # the folder under models/METHOD where stage `judge` puts what it takes from elsewhere
+Region = Literal["whole", "box"]
 
 
 class Wiring(Block):
@@ -23,13 +27,47 @@ class Wiring(Block):
     dataset: str
     backbone: str
     text: str
-    region: Literal["whole", "box"] = "whole"
+    region: Region = "whole"
 
 
 class DistillWiring(Wiring):
     """One item of `distill:`: `backbone` is that of the students, `text` is what the teacher reads."""
 
     teacher: str  # the variant that the students learn from
+
+
+class JudgeWiring(Block):
+    """One item of `judge:`: the pictures that features of the method of that name are judged on, not its own.
+
+    `dataset` must be the data set of `split`. `backbones` are items of `backbones:`, judged beside the variants.
+    """
+
+    split: str
+    dataset: str
+    region: Region = "whole"
+    backbones: tuple[str, ...] = ()
+
+    @field_validator("backbones")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("backbones must be named once each")
+        return names
+
+    @property
+    def pictures(self) -> Wiring:
+        """The wiring of what is judged: pictures alone."""
+        return Wiring(split=self.split, dataset=self.dataset, backbone="", text=NO_TEXT, region=self.region)
+
+
+def read_judge(configuration: Configuration, name: str) -> JudgeWiring:
+    """Return one item of `judge:`. Raises UserError when it names what is not there."""
+    judge, where = configuration.item("judge", name, JudgeWiring), f"judge.{name}"
+    configuration.require("methods", name, where)
+    configuration.require_split(judge.split, judge.dataset, where)
+    for backbone in judge.backbones:
+        configuration.require("backbones", backbone, f"{where}.backbones")
+    return judge
 
 
 def read_wiring(configuration: Configuration, name: str) -> Wiring:

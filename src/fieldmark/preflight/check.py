@@ -11,7 +11,14 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import DistillWiring, Wiring, check_wiring, read_wiring, text_item
+from fieldmark.engine.wiring import (
+    DistillWiring,
+    Wiring,
+    check_wiring,
+    read_judge,
+    read_wiring,
+    text_item,
+)
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -28,6 +35,7 @@ SECTIONS = (
     "phrases",
     "methods",
     "distill",
+    "judge",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
 # (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
@@ -46,6 +54,8 @@ def check_params(configuration: Configuration) -> None:
         _check_method(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
+    for name in configuration.section("judge"):
+        _check_judge(configuration, name)
     _check_names(configuration.content)
 
 
@@ -158,6 +168,28 @@ def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
             f"distill.{name}.text is '{params.text}', but its teacher learns to read '{teacher.text}': "
             "give both the same"
         )
+
+
+def _check_judge(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `judge:` does not fit the method of that name."""
+    judge, where, block = read_judge(configuration, name), f"judge.{name}", read_method(configuration, name)
+    if block.judged_side is None:
+        raise UserError(f"{where}: {name} is judged on its own pictures alone; take it out of judge")
+    source = configuration.item("datasets", judge.dataset, DatasetParams).open_source()
+    if not source.promises["masks"]:
+        raise UserError(f"{where}.dataset: the pictures of '{judge.dataset}' come without masks")
+    _check_region(configuration, judge.pictures, where)
+    for backbone in judge.backbones:
+        if backbone in block.variants:
+            raise UserError(
+                f"{where}.backbones: '{backbone}' is a variant of {name}, too; rename the backbone"
+            )
+        side = configuration.item("backbones", backbone, BackboneParams).images.side
+        if side != block.judged_side:
+            raise UserError(
+                f"backbones.{backbone}.images.side is {side}, but {name} judges features at {block.judged_side} px: "
+                "give both the same, so that the network is made for such pictures"
+            )
 
 
 def _check_names(content: Any) -> None:

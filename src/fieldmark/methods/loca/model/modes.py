@@ -16,18 +16,18 @@ class Mode:
     clustered: bool = False  # whether it has prototypes, and a teacher
     single: bool = False  # whether positions are those within a single picture
     labelled: bool = False  # whether it learns the classes of the same pictures
-    given: bool = False  # whether it is the task's backbone, pretrained on other pictures
+    given: bool = False  # whether it is a network that was trained elsewhere
 
 
 _TABLE = (
     Mode("random", "random weights", trained=False, located=True),
     Mode("supervised", "classes of the same pictures, in as many steps", labelled=True),
-    Mode("pretrained", "the backbone of the wiring, pretrained on other pictures", trained=False, given=True),
     Mode("position", "position loss alone", located=True),
     Mode("feature", "feature loss alone", clustered=True),
     Mode("LOCA", "position and feature loss", located=True, clustered=True),
     Mode("zhai", "positions within a single picture", located=True, single=True),
 )
+GIVEN = Mode("given", "trained elsewhere", trained=False, given=True)  # what is judged beside the variants
 MODES: Mapping[str, Mode] = {mode.name: mode for mode in _TABLE}
 _NAME = re.compile(rf"({'|'.join(MODES)})(?:-(0(?:\.\d+)?))?")
 
@@ -39,5 +39,8 @@ def parse_name(name: str) -> tuple[Mode, float | None]:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), each once")
+        raise ValueError(
+            f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), each once; "
+            "networks that were trained elsewhere stand in judge.loca.backbones"
+        )
     return MODES[match[1]], float(match[2]) if match[2] else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fieldmark.contract.method import Variant
-from fieldmark.methods.loca.model.modes import Mode, parse_name
+from fieldmark.methods.loca.model.modes import GIVEN, Mode, parse_name
 from fieldmark.methods.loca.model.params import LocaParams
 
 
@@ -25,4 +25,10 @@ def make_variant(name: str, params: LocaParams) -> LocaVariant:
     train = params.train if mode.trained else params.train.model_copy(update={"steps": 0})
     changed = params.model_copy(update={"train": train})
     parts = Parts(mode, params.eta if eta is None else eta)
-    return LocaVariant(name, title, changed, parts, fixed=mode.given)
+    return LocaVariant(name, title, changed, parts)
+
+
+def given_variant(name: str, title: str, params: LocaParams) -> LocaVariant:
+    """Return a variant for a network that was trained elsewhere; no seed changes it."""
+    untrained = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
+    return LocaVariant(name, title, untrained, Parts(GIVEN, params.eta), fixed=True)
