@@ -19,7 +19,11 @@ from fieldmark.base.blocks import read_yaml
 from .imports import FIELDMARK, SRC, STAGES, closure
 
 PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-PARAMS = read_yaml(ROOT / "params.yaml")
+JUDGE = {"loca": {"dataset": "scenes", "split": "longtail", "backbones": ["vit"]}}
+PARAMS = {
+    **read_yaml(ROOT / "params.yaml"),
+    "judge": JUDGE,
+}  # a kind of stage of which the default has no item
 SOURCES, METHODS = FIELDMARK / "datasets/sources", FIELDMARK / "methods"
 SOURCE_NAMES = sorted(path.stem for path in SOURCES.glob("[a-z]*.py"))
 OPEN_SOURCE = ("download", "prepare", "validate")  # these find sources/<source>.py by name
@@ -38,7 +42,9 @@ Stages = Mapping[str, ResolvedStage]
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    return resolve(tmp_path_factory.mktemp("resolved"))
+    folder = tmp_path_factory.mktemp("resolved")
+    (folder / "params.yaml").write_text(json.dumps(PARAMS))
+    return resolve(folder, folder / "params.yaml")
 
 
 def python_in(place: Path) -> list[Path]:

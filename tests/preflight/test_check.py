@@ -224,6 +224,29 @@ def test_a_judgement_needs_masks_and_names_that_no_variant_has() -> None:
         check(params)
 
 
+@pytest.mark.parametrize(
+    ("weights", "kept"),
+    [
+        ("models/loca/variants/LOCA/0/weights.safetensors", False),
+        (str(Path("models/backbones/vit/weights.safetensors").absolute()), False),
+        ("models/backbones/other/weights.safetensors", True),
+        ("models/other/variants/LOCA/0/weights.safetensors", True),
+        ("/two/more/models/loca/variants/LOCA/0/weights.safetensors", True),
+        ("data/pretrained/loca/weights.safetensors", True),
+        ("library", True),
+    ],
+)
+def test_weights_that_the_run_makes_anew_are_refused(weights: str, kept: bool) -> None:
+    params = changed("backbones.vit.weights", weights)
+    if kept:
+        check(params)
+        return
+    with pytest.raises(
+        UserError, match=r"^backbones\.vit\.weights: this run makes models/.* anew; copy what is"
+    ):
+        check(params)
+
+
 @pytest.mark.parametrize("section", ["phrases", "prompts", "distill", "clip_models", "judge"])
 def test_what_no_method_needs_may_be_left_out_or_empty(section: str) -> None:
     params = read_yaml(PARAMS)

@@ -1,6 +1,7 @@
 """A check of all of params.yaml, so that a mistake is reported before anything is computed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fieldmark.base.blocks import nearest, now_called
@@ -83,11 +84,24 @@ def _check_models(configuration: Configuration) -> None:
     for name in configuration.section("backbones"):
         backbone = configuration.item("backbones", name, BackboneParams)
         configuration.require_split(backbone.split, backbone.dataset, f"backbones.{name}")
+        _check_kept(configuration, backbone.weights, f"backbones.{name}.weights")
     for name in configuration.section("clip_models"):
         clip = configuration.item("clip_models", name, ClipParams)
         configuration.require_split(clip.split, clip.dataset, f"clip_models.{name}")
         if name == NO_CLIP:
             raise UserError(f"clip_models.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
+
+
+def _check_kept(configuration: Configuration, weights: str | None, where: str) -> None:
+    """Raise UserError for a file that this run would make anew before, or after, it reads it."""
+    file = Path(weights or "").absolute()
+    made = [f"models/{name}" for name in configuration.section("methods")]
+    made += [f"models/backbones/{name}" for name in configuration.section("backbones")]
+    if any(file.is_relative_to(Path(folder).absolute()) for folder in made):
+        raise UserError(
+            f"{where}: this run makes {file.relative_to(Path.cwd()).parent} anew; copy what is there to "
+            "data/pretrained/NAME, and name the copy"
+        )
 
 
 def _check_texts(configuration: Configuration) -> None:
