@@ -126,6 +126,13 @@ def test_dvc_follows_what_is_judged_on_and_beside(project: Path) -> None:
     assert judged | {"pretrain@official"} <= ran
     assert "train@loca" not in ran
     assert repro(project) == set()
+    text = (project / "params.yaml").read_text()
+    change(project, "judge={}")
+    assert repro(project) == {"check", "evaluate@loca", "report"}
+    assert {variant["name"] for variant in result(project)["variants"]} == {"floor", "random", "LOCA"}
+    assert result(project)["counts"].get("features judged on") is None
+    (project / "params.yaml").write_text(text)
+    assert repro(project) <= {"check", "judge@loca", "evaluate@loca", "report"}
 
 
 @pytest.mark.slow
