@@ -10,8 +10,8 @@ from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams, read_split
 from fieldmark.engine.checkpoint import RESUME, StateKey
-from fieldmark.engine.task import Task
-from fieldmark.engine.wiring import NO_TEXT, Wiring
+from fieldmark.engine.task import Judged, Task
+from fieldmark.engine.wiring import JUDGED, NO_TEXT, Wiring, read_judge
 from fieldmark.runtime.params import RuntimeParams
 
 MODELS, HISTORY = Path("models"), Path("reports/history")
@@ -50,6 +50,16 @@ def open_task(
         runtime=configuration.block("runtime", RuntimeParams),
         states=StateKey(RESUME, params.model_dump(mode="json"), (*files, *code_of(stage)), pictures),
     )
+
+
+def open_judged(configuration: Configuration, name: str, params: Block) -> Judged | None:
+    """Open what the features of method `name` are judged on and beside; None without an item of `judge:`."""
+    if name not in configuration.section("judge"):
+        return None
+    judge, folder = read_judge(configuration, name), MODELS / name / JUDGED
+    inputs = sorted(folder.glob("*.*"))
+    task = open_task(configuration, f"evaluate@{name}", judge.pictures, params, name, inputs)
+    return Judged(task, {backbone: folder / backbone for backbone in judge.backbones})
 
 
 def pictures_alone(dataset: str, split: str) -> Wiring:

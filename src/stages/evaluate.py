@@ -1,10 +1,11 @@
 """Score every trained variant, arm and student of a method on its test pictures; draw figures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from _stage import run
-from _task import MODELS, open_task
+from _task import MODELS, open_judged, open_task
 
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
@@ -21,6 +22,7 @@ def main(name: str, configuration: Configuration) -> None:
     wiring = read_wiring(configuration, name)
     params = configuration.method_block(name, load_method(name).Params)
     task = open_task(configuration, f"evaluate@{name}", wiring, params, name)
+    task = replace(task, judged=open_judged(configuration, name, params))
     models = load_variants(name, params, MODELS / name / "variants")
     if name in configuration.section("distill"):
         models |= load_students(MODELS / name / "students")

@@ -19,8 +19,9 @@ from fieldmark.base.blocks import read_yaml
 from .imports import FIELDMARK, SRC, STAGES, closure
 
 PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
-PARAMS = read_yaml(ROOT / "params.yaml")
-# The default has no arm: here is one for each method, called as that.
+JUDGE = {"loca": {"dataset": "scenes", "split": "longtail", "backbones": ["vit"]}}
+# Kinds of stages of which the default has no item: an arm for each method, called as that, and a judgement.
+PARAMS = {**read_yaml(ROOT / "params.yaml"), "judge": JUDGE}
 PARAMS["arms"] = {
     name: {"method": name, "variant": "any", **item} for name, item in PARAMS["methods"].items()
 }
@@ -37,7 +38,7 @@ FOUND = {  # what a stage finds by name in the folder of its method
 NO_STAGES = ("claims.py", "coverage.py", "in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
 TRAININGS = ("pretrain", "clip", "train", "distill")  # an arm has what train has
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
-MAX_UNUSED, MAX_LINES = 20, 250
+MAX_UNUSED, MAX_LINES = 20, 265  # of dvc.yaml
 Stages = Mapping[str, ResolvedStage]
 
 

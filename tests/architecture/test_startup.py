@@ -27,6 +27,7 @@ LIGHT = {
     "validate:main": {"great_expectations", "scipy"},
     "describe:main": set(),
     "phrases:main": {"nltk", "scipy", "sklearn"},  # NLTK brings the other two
+    "judge:main": set(),
     "report:report": set(),
     "repro:main": set(),
     "in_copy:main": set(),

@@ -250,7 +250,78 @@ def test_a_variant_of_boxes_needs_boxes_that_are_not_cut_already() -> None:
         check(params)
 
 
-@pytest.mark.parametrize("section", ["phrases", "prompts", "arms", "distill", "clip_models"])
+JUDGED = {"dataset": "scenes", "split": "longtail", "backbones": ["vit"]}
+
+
+def judged(method: str = "loca", side: int = 160, **item: object) -> dict[str, Any]:
+    """The default with features judged on the scenes, beside a backbone made for pictures of `side` px."""
+    params = changed("judge", {method: {**JUDGED, **item}})
+    params["backbones"]["vit"]["images"]["side"] = side
+    return params
+
+
+def test_features_may_be_judged_on_other_pictures_beside_other_networks() -> None:
+    check(judged())
+    check(judged(backbones=[], side=128))
+    check(judged(dataset="birds", split="classification", region="box"))
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"method": "irt"}, "^judge.irt: irt is judged on its own pictures alone; take it out of judge"),
+        ({"method": "none"}, "^judge.none: methods has no 'none'"),
+        (
+            {"split": "retrieval"},
+            "judge.loca.dataset is 'scenes', but split 'retrieval' is of data set 'birds'",
+        ),
+        ({"backbones": ["vitt"]}, "judge.loca.backbones: backbones has no 'vitt'; did you mean 'vit'"),
+        ({"backbones": ["vit", "vit"]}, "judge.loca.*backbones must be named once each"),
+        ({"backbone": "vit"}, "unknown parameter judge.loca.backbone; did you mean 'backbones'"),
+        ({"side": 128}, "^backbones.vit.images.side is 128, but loca judges features at 160 px: give both"),
+        ({"region": "box"}, "judge.loca.region is 'box', but the pictures of 'scenes' come without boxes"),
+    ],
+)
+def test_a_judgement_that_could_not_be_made_is_refused(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check(judged(**item))
+
+
+def test_a_judgement_needs_masks_and_names_that_no_variant_has() -> None:
+    params = judged()
+    params["datasets"]["scenes"] = {"source": "folder", "folder": {"path": "/photos", "csv": None}}
+    with pytest.raises(UserError, match=r"judge\.loca\.dataset: the pictures of 'scenes' come without masks"):
+        check(params)
+    params = judged(backbones=["LOCA"])
+    params["backbones"]["LOCA"] = params["backbones"]["vit"]
+    with pytest.raises(UserError, match=r"judge\.loca\.backbones: 'LOCA' is a variant of loca, too; rename"):
+        check(params)
+
+
+@pytest.mark.parametrize(
+    ("weights", "kept"),
+    [
+        ("models/loca/variants/LOCA/0/weights.safetensors", False),
+        (str(Path("models/backbones/vit/weights.safetensors").absolute()), False),
+        ("models/backbones/other/weights.safetensors", True),
+        ("models/other/variants/LOCA/0/weights.safetensors", True),
+        ("/two/more/models/loca/variants/LOCA/0/weights.safetensors", True),
+        ("data/pretrained/loca/weights.safetensors", True),
+        ("library", True),
+    ],
+)
+def test_weights_that_the_run_makes_anew_are_refused(weights: str, kept: bool) -> None:
+    params = changed("backbones.vit.weights", weights)
+    if kept:
+        check(params)
+        return
+    with pytest.raises(
+        UserError, match=r"^backbones\.vit\.weights: this run makes models/.* anew; copy what is"
+    ):
+        check(params)
+
+
+@pytest.mark.parametrize("section", ["phrases", "prompts", "arms", "distill", "clip_models", "judge"])
 def test_what_no_method_needs_may_be_left_out_or_empty(section: str) -> None:
     params = read_yaml(PARAMS)
     for name in ("phrases", "prompts", "arms", "distill", "clip_models"):

@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 import timm
+from ruamel.yaml import YAML
 from support.pipeline import ROOT
 
 from fieldmark.base.blocks import parse, parse_yaml
 from fieldmark.contract.registry import load_method
+from fieldmark.datasets.acquire.source import load_source
 from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.engine.schedule import learning_rate
-from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
+from fieldmark.pretraining.schema import BackboneParams
+from fieldmark.vision.backbones import create_backbone
+from fieldmark.vision.official import OPTIONS
 
-WITHOUT_MASKS = ("loca-imagenet1k", "loca-photos")
+JUDGED_ELSEWHERE = ("loca-ade20k", "loca-imagenet1k", "loca-photos")
 
 
 def read(name: str) -> tuple[str, dict[str, Any], LocaParams]:
@@ -26,20 +31,50 @@ def read(name: str) -> tuple[str, dict[str, Any], LocaParams]:
     return header, blocks, parse(LocaParams, blocks["loca"], "loca")
 
 
-@pytest.mark.parametrize("name", WITHOUT_MASKS)
-def test_every_variant_is_measured(name: str) -> None:
-    """Without masks nothing is probed: `pretrained` and `supervised`, which predict no positions, would have no row."""
-    header, _, params = read(name)
-    assert all(variant.parts.mode.located for variant in load_method("loca").variants(params))
-    for absent in ("probe", "`pretrained`", "`supervised`"):
-        assert absent not in header
+@pytest.mark.parametrize("name", JUDGED_ELSEWHERE)
+def test_features_are_judged_on_masks_beside_others(name: str) -> None:
+    """The pictures that are learnt from have no masks: every row of the table comes from those of `judge`."""
+    header, blocks, params = read(name)
+    judge = blocks["judge"]["loca"]
+    [of_split] = [split["dataset"] for key, split in blocks["splits"].items() if key == judge["split"]]
+    source = blocks["datasets"][judge["dataset"]]["source"]
+    assert (of_split, source) == (judge["dataset"], "ade20k")
+    assert load_source(source).promises["masks"]
+    assert "LOCA" in (*params.variants, *judge["backbones"])
+    assert {"supervised", "dino"} <= set(judge["backbones"])
+    assert judge["backbones"] == [*blocks["backbones"]]
+    assert "ADE20k" in header
 
 
-@pytest.mark.parametrize("name", WITHOUT_MASKS)
-def test_the_weights_of_the_wiring_are_said_to_be_what_they_are(name: str) -> None:
-    header, blocks, _ = read(name)
-    assert "in21k" in timm.get_pretrained_cfg(blocks["backbones"]["vit"]["arch"]).tag
-    assert "trained on the labels of ImageNet-21k" in header
+@pytest.mark.parametrize("name", JUDGED_ELSEWHERE)
+def test_networks_of_timm_are_what_they_are_said_to_be(name: str) -> None:
+    """Like for like: labels of ImageNet-1k, not of ImageNet-21k, LOCA's architecture, the size of the judgement."""
+    _, blocks, params = read(name)
+    tags = {"supervised": "augreg_in1k", "mae": "mae", "dino": "dino"}
+    for key, backbone in blocks["backbones"].items():
+        arch, _, tag = backbone["arch"].partition(".")
+        assert arch == params.arch
+        assert backbone["images"]["side"] == params.dense.images.side
+        assert backbone["options"]["dynamic_img_size"]
+        if key != "LOCA":
+            assert tag == tags[key]
+            assert timm.get_pretrained_cfg(backbone["arch"]).tag == tag
+
+
+def test_the_encoder_of_a_file_is_built_as_the_release_and_a_run_here_build_it() -> None:
+    _, blocks, params = read("loca-ade20k")
+    options = blocks["backbones"]["LOCA"]["options"]
+    assert options == {**FIXED_OPTIONS, "img_size": params.views.reference_size}
+    assert options == YAML(typ="safe", pure=True).load(OPTIONS)
+
+
+def test_the_networks_take_the_pictures_of_the_judgement() -> None:
+    """All of one shape: those of the preset for photographs, which are small."""
+    _, blocks, params = read("loca-photos")
+    for backbone in blocks["backbones"].values():
+        item = {**backbone, "weights": None, "train": {"steps": 1, "lr": 1.0}}
+        made = create_backbone(parse(BackboneParams, item, "backbone"), params.dense.images.side)
+        assert (made.spec.dim, made.spec.stride) == (384, 16)
 
 
 def test_the_differences_from_the_release_are_listed() -> None:

@@ -64,6 +64,7 @@ GIVEN = {  # what a user must give
     "pma-cub200-vgg16": [],
     "pma-flowers102": [],
     "pma-photos": ["datasets.photos.folder.path=/data/photos"],
+    "loca-ade20k": ["backbones.LOCA.weights=/data/loca_vbase_imnet1k"],
     "loca-imagenet1k": ["datasets.imagenet.folder.path=/data/imagenet/train"],
     "loca-masks": [
         "datasets.photos.masks.path=/data/photos",

@@ -73,6 +73,7 @@ pma:
   stage_dim: 8
   images: {side: 32}
   train: {steps: 3, batch_size: 8, lr: 1e-3}
+judge: {}
 irt:
   variants: [O, L, R]
   lambda: 0.7

@@ -1,11 +1,12 @@
 """Backbones of three libraries and of local files behind one call."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from fieldmark.base.errors import UserError
 from fieldmark.vision.backbones import (
@@ -253,6 +254,31 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "no.safetensors").write_bytes(b"not weights")
     with pytest.raises(UserError, match="no safetensors file"):
         create_backbone(params.model_copy(update={"weights": str(tmp_path / "no.safetensors")}), 32)
+
+
+@pytest.mark.parametrize("prefix", ["network.", "backbone.trunk.network."])
+def test_weights_made_here_are_taken_with_their_normalisation(tmp_path: Path, prefix: str) -> None:
+    """A backbone's folder, and that of a method's model, where its tensors have other names."""
+    made = NetworkParams(arch="vit_tiny_patch16_224", options=VIT, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    backbone = create_backbone(made, 32).eval()
+    save_backbone(backbone, tmp_path)
+    path = tmp_path / "weights.safetensors"
+    if prefix != "network.":
+        tensors = {f"backbone.trunk.{name}": value for name, value in load_file(path).items()}
+        save_file({**tensors, "head.weight": torch.ones(2)}, path)
+        spec = json.loads((tmp_path / "backbone.json").read_text())
+        (tmp_path / "model.json").write_text(json.dumps({"description": {"backbone": spec}}))
+        (tmp_path / "backbone.json").unlink()
+    wanted = {"arch": "vit_tiny_patch16_224", "options": VIT, "weights": str(path)}
+    taken = create_backbone(NetworkParams(**wanted), 32).eval()
+    pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.equal(taken(pictures).feature_map, backbone(pictures).feature_map)
+    own = create_backbone(NetworkParams(**wanted, mean=(0.5, 0.5, 0.5)), 32)
+    assert (own.spec.mean, own.spec.std) == ((0.5, 0.5, 0.5), (0.4, 0.5, 0.6))
+    other = {**wanted, "options": {**VIT, "num_heads": 4}}  # weights of the same shapes
+    with pytest.raises(UserError, match="give the same num_heads to the backbone"):
+        create_backbone(NetworkParams(**other), 32)
 
 
 def test_without_internet_a_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

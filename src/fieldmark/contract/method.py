@@ -82,6 +82,11 @@ class MethodParams(Recipe):
         """Whether a variant sees pictures cut to their annotated boxes, whatever `region` its wiring has."""
         return False
 
+    @property
+    def judged_side(self) -> int | None:
+        """The side of the pictures on which features are judged; None where that is done on its own pictures alone."""
+        return None
+
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Return in one line why the method cannot work with the text of its wiring; None when it can.
 

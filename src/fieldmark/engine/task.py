@@ -1,6 +1,6 @@
 """What a stage hands to whatever is trained or scored: opened data, and where everything else lies."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,7 @@ class Task:
     history: Path  # training curves, for evaluation
     runtime: RuntimeParams
     states: StateKey  # what mid-training states belong to
+    judged: "Judged | None" = None  # where features are judged; None: on these pictures
 
     def subset(self, *roles: str) -> Subset:
         """Return the pictures whose role is one of `roles`, in the order of the split."""
@@ -112,3 +113,14 @@ class Task:
         """
         dataset = PictureDataset(self.store, subset.rows, subset.labels, evaluation_transform(images))
         return run_dataset(model, function, dataset, self.runtime, desc)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Where the features of a method are judged: the `task` of these pictures, and backbones to judge beside.
+
+    `backbones` are folders by name.
+    """
+
+    task: Task
+    backbones: Mapping[str, Path]

@@ -3,7 +3,7 @@
 import re
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
@@ -12,6 +12,8 @@ from fieldmark.configuration.configuration import Configuration
 NO_TEXT = "none"
 TEXTS = ("phrases", "prompts")  # the sections whose stages write under data/text
 ALL_PROMPTS = "prompts"  # as a text: every item of the section, for a method that names those it reads
+JUDGED = "judged"  # the folder under models/METHOD where stage `judge` puts what it takes from elsewhere
+Region = Literal["whole", "box"]
 
 
 class Wiring(Block):
@@ -27,7 +29,7 @@ class Wiring(Block):
     dataset: str
     backbone: str
     text: str
-    region: Literal["whole", "box"] = "whole"
+    region: Region = "whole"
 
 
 class DistillWiring(Wiring):
@@ -47,6 +49,40 @@ class ArmWiring(Wiring):
     variant: str
     change: dict[str, Any] = Field(default_factory=dict)
     title: str = ""  # what the report says of it; empty: the variant's title and what is changed
+
+
+class JudgeWiring(Block):
+    """One item of `judge:`: the pictures that features of the method of that name are judged on, not its own.
+
+    `dataset` must be the data set of `split`. `backbones` are items of `backbones:`, judged beside the variants.
+    """
+
+    split: str
+    dataset: str
+    region: Region = "whole"
+    backbones: tuple[str, ...] = ()
+
+    @field_validator("backbones")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("backbones must be named once each")
+        return names
+
+    @property
+    def pictures(self) -> Wiring:
+        """The wiring of what is judged: pictures alone."""
+        return Wiring(split=self.split, dataset=self.dataset, backbone="", text=NO_TEXT, region=self.region)
+
+
+def read_judge(configuration: Configuration, name: str) -> JudgeWiring:
+    """Return one item of `judge:`. Raises UserError when it names what is not there."""
+    judge, where = configuration.item("judge", name, JudgeWiring), f"judge.{name}"
+    configuration.require("methods", name, where)
+    configuration.require_split(judge.split, judge.dataset, where)
+    for backbone in judge.backbones:
+        configuration.require("backbones", backbone, f"{where}.backbones")
+    return judge
 
 
 def read_wiring(configuration: Configuration, name: str) -> Wiring:

@@ -1,6 +1,7 @@
 """A check of all of params.yaml, so that a mistake is reported before anything is computed."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fieldmark.base.blocks import nearest, now_called
@@ -12,7 +13,7 @@ from fieldmark.contract.registry import known_methods, load_distillation, load_m
 from fieldmark.contract.variants import ARMS, read_arm
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import Wiring, check_wiring, read_wiring, text_item
+from fieldmark.engine.wiring import Wiring, check_wiring, read_judge, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -32,6 +33,7 @@ SECTIONS = (
     "methods",
     "arms",
     "distill",
+    "judge",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
 # (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
@@ -53,6 +55,8 @@ def check_params(configuration: Configuration) -> None:
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
     read_published(configuration.content)  # of variants that are not trained the report says so
+    for name in configuration.section("judge"):
+        _check_judge(configuration, name)
     _check_names(configuration.content)
 
 
@@ -80,11 +84,24 @@ def _check_models(configuration: Configuration) -> None:
     for name in configuration.section("backbones"):
         backbone = configuration.item("backbones", name, BackboneParams)
         configuration.require_split(backbone.split, backbone.dataset, f"backbones.{name}")
+        _check_kept(configuration, backbone.weights, f"backbones.{name}.weights")
     for name in configuration.section("clip_models"):
         clip = configuration.item("clip_models", name, ClipParams)
         configuration.require_split(clip.split, clip.dataset, f"clip_models.{name}")
         if name == NO_CLIP:
             raise UserError(f"clip_models.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
+
+
+def _check_kept(configuration: Configuration, weights: str | None, where: str) -> None:
+    """Raise UserError for a file that this run would make anew before, or after, it reads it."""
+    file = Path(weights or "").absolute()
+    made = [f"models/{name}" for name in configuration.section("methods")]
+    made += [f"models/backbones/{name}" for name in configuration.section("backbones")]
+    if any(file.is_relative_to(Path(folder).absolute()) for folder in made):
+        raise UserError(
+            f"{where}: this run makes {file.relative_to(Path.cwd()).parent} anew; copy what is there to "
+            "data/pretrained/NAME, and name the copy"
+        )
 
 
 def _check_texts(configuration: Configuration) -> None:
@@ -198,6 +215,28 @@ def _check_same_work(wiring: Wiring, other: Wiring, where: str, who: str) -> Non
         raise UserError(
             f"{where}.text is '{wiring.text}', but its {who} learns to read '{other.text}': give both the same"
         )
+
+
+def _check_judge(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `judge:` does not fit the method of that name."""
+    judge, where, block = read_judge(configuration, name), f"judge.{name}", read_method(configuration, name)
+    if block.judged_side is None:
+        raise UserError(f"{where}: {name} is judged on its own pictures alone; take it out of judge")
+    source = configuration.item("datasets", judge.dataset, DatasetParams).open_source()
+    if not source.promises["masks"]:
+        raise UserError(f"{where}.dataset: the pictures of '{judge.dataset}' come without masks")
+    _check_region(configuration, judge.pictures, where)
+    for backbone in judge.backbones:
+        if backbone in block.variants:
+            raise UserError(
+                f"{where}.backbones: '{backbone}' is a variant of {name}, too; rename the backbone"
+            )
+        side = configuration.item("backbones", backbone, BackboneParams).images.side
+        if side != block.judged_side:
+            raise UserError(
+                f"backbones.{backbone}.images.side is {side}, but {name} judges features at {block.judged_side} px: "
+                "give both the same, so that the network is made for such pictures"
+            )
 
 
 def _check_names(content: Any) -> None:

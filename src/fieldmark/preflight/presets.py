@@ -21,7 +21,8 @@ NOTE = (
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
-DERIVED = ("clip_models", "prompts", "phrases", "distill", "arms")
+DERIVED = ("clip_models", "prompts", "phrases", "distill", "arms", "judge")
+BY_METHOD = ("distill", "judge")  # items of such sections belong to the method of their name
 # Belongs to the methods: a preset with methods of its own brings its own, or has none.
 ARMS = "arms"
 STUDENT_SEEDS = 1000  # the seeds of students begin so much later than those of their teachers
@@ -70,7 +71,16 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
     if "datasets" in preset and not _are_made_from(params, preset["datasets"]):
         params.update({key: CommentedMap() for key in DERIVED if key in params})
     params.update(preset)
+    if "methods" in preset:
+        _drop_other_methods(params)
     return _dump(params)
+
+
+def _drop_other_methods(params: CommentedMap) -> None:
+    """Take out what belongs to methods that are not there any more."""
+    for items in (params.get(section) or {} for section in BY_METHOD):
+        for name in [name for name in items if name not in (params["methods"] or {})]:
+            del items[name]
 
 
 def _are_made_from(params: CommentedMap, datasets: Mapping[str, Any]) -> bool:

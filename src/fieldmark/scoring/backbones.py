@@ -30,7 +30,12 @@ def describe_backbone(
 def score_backbone(
     backbone: Backbone, classifier: Classifier | None, params: BackboneParams, task: Task
 ) -> dict[str, Interval]:
-    """Return recall@1 of the pooled features on the split's test pictures, and top1 where there is a classifier."""
+    """Return recall@1 of the pooled features on the split's test pictures, and top1 where there is a classifier.
+
+    A split for dense prediction has no classes: there is nothing to recall.
+    """
+    if task.split_params.kind == "dense":
+        return {}
     test = task.subset("test", "query", "gallery")
     measures = {"recall@1": _recall(backbone, params, task, test)}
     if classifier:

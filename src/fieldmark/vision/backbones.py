@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,22 @@ from torch import Tensor, nn
 
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_path, read_json, write_json
-from fieldmark.vision.libraries import Features, Library, build_trunk, probe
+from fieldmark.base.files import atomic_path, read_json, require_fetched, write_json
+from fieldmark.vision.flax import is_flax
+from fieldmark.vision.libraries import IMAGENET, Features, Library, build_trunk, probe
 from fieldmark.vision.normalising import Normalising
+from fieldmark.vision.official import read_official
 from fieldmark.vision.packaged import packaged_tensors
 from fieldmark.vision.reading import load_tensors, read_tensors
 
 WEIGHTS, DESCRIPTION = "weights.safetensors", "backbone.json"
 LIBRARY_WEIGHTS, PACKAGE_WEIGHTS = "library", "package"
+OWN_PREFIXES = (
+    "network.",
+    "backbone.trunk.network.",
+)  # of the weights of backbones and methods that were made here
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of the channels
+SILENT_OPTIONS = ("act_layer", "num_heads", "positions")  # they change features, but no shape of a weight
 
 
 class NetworkParams(Block):
@@ -29,9 +38,10 @@ class NetworkParams(Block):
     library: Library = "timm"
     arch: str
     options: dict[str, Any] = Field(default_factory=dict)  # arguments of the library's constructor
-    # A .safetensors file, "library" for the library's pretrained weights, or "package" for those of a pip package.
+    # A .safetensors file with the library's names, the weights.safetensors of a model made here, LOCA's published
+    # checkpoint, "library" for the library's pretrained weights, or "package" for those of a pip package.
     weights: str | None = None
-    mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: the library's
+    mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: as they say
     std: tuple[float, float, float] | None = None
 
 
@@ -75,12 +85,13 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
     Raises UserError for an unknown architecture or option and for weights that do not fit.
     """
     trunk = build_trunk(params.library, params.arch, params.options, params.weights == LIBRARY_WEIGHTS)
+    normalisation: Normalisation = trunk.mean, trunk.std
     if params.weights == PACKAGE_WEIGHTS:
         trunk.network.load_state_dict(packaged_tensors(params.arch, trunk.network.state_dict()))
     elif params.weights not in (None, LIBRARY_WEIGHTS):
-        _load_weights(trunk, Path(str(params.weights)))
+        normalisation = _load_weights(trunk, Path(str(params.weights)), params.options) or normalisation
     dim, stride, tokens = _probe(trunk, params.arch, size)
-    mean, std = params.mean or trunk.mean, params.std or trunk.std
+    mean, std = params.mean or normalisation[0], params.std or normalisation[1]
     spec = BackboneSpec(
         params.library, params.arch, params.options, dim, stride, *tokens, tuple(mean), tuple(std)
     )
@@ -152,10 +163,11 @@ def contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
 
 
-def _load_weights(trunk: nn.Module, path: Path) -> None:
-    state = read_tensors(path)
+def _load_weights(trunk: nn.Module, path: Path, options: Mapping[str, Any]) -> Normalisation | None:
+    """Load the weights of a file; return the mean and std of pictures they were trained with, where the file says."""
     network: nn.Module = trunk.network  # type: ignore[assignment]
     needed = set(network.state_dict())
+    state, normalisation = _read_weights(path, network, options)
     missing = sorted(needed - set(state) - _counters(needed))
     if missing:
         raise UserError(
@@ -169,6 +181,42 @@ def _load_weights(trunk: nn.Module, path: Path) -> None:
             f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed"
         )
     network.load_state_dict({name: value for name, value in state.items() if name in needed}, strict=False)
+    return normalisation
+
+
+def _read_weights(
+    path: Path, network: nn.Module, options: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], Normalisation | None]:
+    """Read weights under the library's names: of a file that has these, of a model made here, or as LOCA publishes."""
+    require_fetched(path)
+    if is_flax(path):
+        return read_official(path, network), IMAGENET
+    state, first = read_tensors(path), next(iter(network.state_dict()))
+    prefix = next((prefix for prefix in OWN_PREFIXES if prefix + first in state), "")
+    theirs = _described(path) if prefix else {}
+    _require_same(path, theirs.get("options", options), options)
+    inner = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    return inner, (theirs["mean"], theirs["std"]) if {"mean", "std"} <= theirs.keys() else None
+
+
+def _described(path: Path) -> Mapping[str, Any]:
+    """Return the fields of the spec that stands beside weights made here; empty where there is none."""
+    backbone, model = path.with_name(DESCRIPTION), path.with_name("model.json")
+    described: Mapping[str, Any] = {}
+    if backbone.exists():
+        described = read_json(backbone)
+    elif model.exists():
+        described = read_json(model).get("description", {}).get("backbone", {})
+    return described
+
+
+def _require_same(path: Path, theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
+    """Raise UserError where two networks differ by an option that changes features, and no shape would tell."""
+    for name in SILENT_OPTIONS:
+        if theirs.get(name) != ours.get(name):
+            raise UserError(
+                f"{path} was made with the network's options {json.dumps(theirs)}: give the same {name} to the backbone"
+            )
 
 
 def _counters(names: set[str]) -> set[str]:

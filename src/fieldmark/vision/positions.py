@@ -31,6 +31,11 @@ def resize_bilinearly(network: Any) -> None:
     network._pos_embed = MethodType(_with_positions, network)
 
 
+def resizes_bilinearly(network: Any) -> bool:
+    """Say whether `resize_bilinearly` was called for a network."""
+    return getattr(getattr(network, "_pos_embed", None), "__func__", None) is _with_positions
+
+
 def _with_positions(network: Any, patches: Tensor) -> Tensor:
     """Patches (B, rows, columns, dim) -> tokens (B, rows * columns, dim) with their positions."""
     table = position_table(network, patches.shape[1:3]).permute(0, 2, 3, 1)

@@ -16,7 +16,7 @@ from torch.nn.functional import interpolate
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.monitor import write_curves
-from fieldmark.engine.task import Task
+from fieldmark.engine.task import Judged, Task
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.methods.loca.evaluation import evaluate, tuning
@@ -30,6 +30,7 @@ from fieldmark.protocols.dense import Segmenter, feature_maps, fine_tune, fit_pr
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.results.figures import FigureFolder, read_figures
 from fieldmark.results.schema import Evaluation, MethodResult
+from fieldmark.vision.backbones import load_backbone
 
 DENSE: dict[str, Any] = {
     "images": {"side": SIDE},
@@ -62,6 +63,11 @@ def models(task: Task, block: LocaParams, shift: int = 0) -> dict[str, Loca]:
         torch.manual_seed(seed)
         built[variant.name] = Loca.build(variant, task).eval()
     return built
+
+
+def beside(task: Task, **backbones: Path) -> Task:
+    """The same task with networks trained elsewhere to judge beside the variants."""
+    return dataclasses.replace(task, judged=Judged(task, backbones))
 
 
 def values(evaluation: Evaluation) -> dict[str, dict[str, float]]:
@@ -173,20 +179,79 @@ def test_claims_are_paired_differences_of_what_is_reported(
     assert "A single picture's positions are easier to predict than those across views" in claims
 
 
+def test_features_are_judged_on_other_pictures_than_positions(
+    masked: Task, params: Made, figures: FigureFolder, tmp_path: Path
+) -> None:
+    """Positions on the pictures of the training, masks on those of `judged`: as two runs of their own score them."""
+    block = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    other = masked_task(tmp_path / "other", pictures=20, sides=(40,))
+    other = dataclasses.replace(
+        other, split_params=masked.split_params.model_copy(update={"dataset": "streets"})
+    )
+    apart = dataclasses.replace(masked, judged=Judged(other, {"vit": other.backbone}))
+    trained = of_one_seed(models(masked, block))
+    result = evaluate(trained, block, apart, figures)
+    rows, alone = (
+        values(result),
+        [values(evaluate(trained, block, task, figures)) for task in (masked, other)],
+    )
+    for name in ("random", "LOCA"):
+        assert rows[name]["position_accuracy"] == alone[0][name]["position_accuracy"]
+        for measure in ("miou_probe", "miou_finetune"):
+            assert rows[name][measure] == alone[1][name][measure] != alone[0][name][measure]
+    assert {"miou_probe", "miou_finetune"} == set(rows["vit"])
+    assert result.counts["test pictures with a mask"] == 8
+    assert result.counts["features judged on"] == "streets"
+    assert any(
+        note.startswith("Features are judged on `streets`; what is trained here") for note in result.notes
+    )
+    figures.write_index()
+    shown = {figure.entry.file for figure in read_figures(figures.folder)}
+    assert {"masks.svg", "features.svg", "positions.svg"} <= shown
+
+
+def test_what_is_judged_beside_is_what_a_user_would_get(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
+    """Scores of a network trained elsewhere, and a claim for each: by hand from its features."""
+    block = params(variants=["LOCA"], dense={**DENSE, "fractions": [1.0], "finetune": None})
+    several = beside(masked, dino=masked.backbone, supervised=masked.backbone)
+    result = evaluate(of_one_seed(models(masked, block)), block, several, figures)
+    rows, images = values(result), block.dense.images
+    train, test = Pairs.of(masked, "train"), Pairs.of(masked, "test")
+    backbone = load_backbone(masked.backbone).eval()
+    maps = [feature_maps(backbone, pairs, images, "x") for pairs in (train, test)]
+    recipe = block.dense.probe.recipe(len(train))
+    decoder = fit_probe(maps[0], train.small_masks(SIDE // 2), CLASSES, recipe)
+    fine = interpolate(decoder(maps[1]), (SIDE, SIDE), mode="bilinear", align_corners=False)
+    truth = np.stack([test.mask(index) for index in range(len(test))])
+    wanted = mean_iou(fine.argmax(1), truth, CLASSES)["miou"]
+    assert rows["dino"]["miou_probe"] == rows["supervised"]["miou_probe"] == pytest.approx(wanted)
+    gain = pytest.approx(rows["LOCA"]["miou_probe"] - wanted)
+    claims = {claim.claim: claim.value for claim in result.claims}
+    assert claims["LOCA beats `dino`, trained elsewhere, by probe"] == gain
+    assert claims["LOCA beats pretraining with labels, by probe"] == gain
+    assert not any("`supervised`" in claim for claim in claims)
+    assert any(note.startswith("Trained elsewhere: `dino`, `supervised`.") for note in result.notes)
+    assert not any("learns the classes" in note or "judged on" in note for note in result.notes)
+    titles = {variant.name: variant.title for variant in result.variants}
+    assert titles["dino"] == "vit_tiny_patch16_224, trained elsewhere"
+
+
 def test_two_seeds_are_scored_each_and_their_mean_is_reported(
     masked: Task, params: Made, figures: FigureFolder
 ) -> None:
-    block = params(variants=["random", "pretrained", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    block = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
+    masked = beside(masked, vit=masked.backbone)  # made once
     first, second = models(masked, block), models(masked, block, shift=7)
-    second["pretrained"] = first["pretrained"]  # made once
     several = {name: [first[name], second[name]] for name in ("random", "LOCA")}
-    result = evaluate(several | {"pretrained": [first["pretrained"]]}, block, masked, figures)
+    result = evaluate(several, block, masked, figures)
     alone = [values(evaluate(of_one_seed(one), block, masked, figures)) for one in (first, second)]
     for variant in result.variants:
         for key, measure in variant.measures.items():
             parts = [rows[variant.name][key] for rows in alone]
             assert measure.value == pytest.approx(np.mean(parts))
-            assert measure.seeds == (() if variant.name in ("floor", "pretrained") else pytest.approx(parts))
+            assert measure.seeds == (() if variant.name in ("floor", "vit") else pytest.approx(parts))
     [claim] = [one for one in result.claims if one.claim == "LOCA beats random initialisation, by probe"]
     gains = [rows["LOCA"]["miou_probe"] - rows["random"]["miou_probe"] for rows in alone]
     assert claim.seeds == pytest.approx(gains)

@@ -71,18 +71,17 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
 
 def test_variants_name_modes_and_etas(params: Make) -> None:
     variants = Loca.variants(
-        params(variants=["random", "supervised", "pretrained", "position-0", "LOCA", "LOCA-0.5", "feature"])
+        params(variants=["random", "supervised", "position-0", "LOCA", "LOCA-0.5", "feature"])
     )
     assert {v.name: (v.parts.mode.name, v.parts.eta, v.params.train.steps) for v in variants} == {
         "random": ("random", 0.8, 0),
         "supervised": ("supervised", 0.8, 4),
-        "pretrained": ("pretrained", 0.8, 0),
         "position-0": ("position", 0.0, 4),
         "LOCA": ("LOCA", 0.8, 4),
         "LOCA-0.5": ("LOCA", 0.5, 4),
         "feature": ("feature", 0.8, 4),
     }
-    assert [v.title for v in variants[4:6]] == [
+    assert [v.title for v in variants[3:5]] == [
         "position and feature loss",
         "position and feature loss, eta 0.5 in place of 0.8",
     ]
@@ -254,7 +253,7 @@ def test_all_variants_train_save_and_load(params: Make, task: Task, tmp_path: Pa
     loaded = load_variants("loca", block, tmp_path / "m")
     assert {name: model.has_pretext for name, [model] in loaded.items()} == {
         **dict.fromkeys(("random", "position", "LOCA", "zhai"), True),
-        **dict.fromkeys(("supervised", "pretrained", "feature", "box"), False),
+        **dict.fromkeys(("supervised", "feature", "box"), False),
     }
 
 
@@ -274,7 +273,7 @@ def test_supervised_needs_classes(params: Make, task: Task) -> None:
         build(params, classless, "supervised")
 
 
-@pytest.mark.parametrize("mode", ["supervised", "pretrained", "feature", "box"])
+@pytest.mark.parametrize("mode", ["supervised", "feature", "box"])
 def test_a_mode_that_learns_no_positions_predicts_none(params: Make, task: Task, mode: str) -> None:
     method = build(params, task, mode)
     assert not method.has_pretext

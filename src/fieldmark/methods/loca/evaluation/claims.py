@@ -40,8 +40,15 @@ STATEMENTS = (
 
 def make_claims(models: Mapping[str, Loca], dense: DenseRuns, positions: PositionRuns) -> list[Claim]:
     """Return the claims for which the needed variants were scored; `models` are those of the first seed."""
+    given = [name for name, model in models.items() if model.mode.given]
+    stated = {statement.than for statement in STATEMENTS if statement.better == "LOCA"}
+    others = [
+        Statement(f"LOCA beats `{name}`, trained elsewhere", "LOCA", name)
+        for name in given
+        if name not in {*stated, "LOCA"}
+    ]
     claims = []
-    for statement in STATEMENTS:
+    for statement in (*STATEMENTS, *others):
         if {statement.better, statement.than} <= set(dense):
             claims += _transfer(statement, dense)
     return [

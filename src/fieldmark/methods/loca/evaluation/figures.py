@@ -31,11 +31,12 @@ def draw_figures(
     positions: Mapping[str, Positions],
     measures: Mapping[str, Measures],
     task: Task,
+    test: Pairs,
     figures: FigureFolder,
 ) -> None:
-    """Draw every figure."""
+    """Draw every figure; `test` are the pictures on which features were judged."""
     if dense:
-        _dense_figures(dense, measures, Pairs.of(task, "test"), figures)
+        _dense_figures(dense, measures, test, figures)
     _position_figure(models, positions, task, figures)
     _eta_figure(models, measures, figures)
     scaling_figures(models, measures, task, figures)

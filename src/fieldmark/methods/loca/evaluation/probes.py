@@ -111,7 +111,8 @@ def _tuned(
     test: Pairs,
 ) -> dict[float, Guessed]:
     """Fine-tune one model on each fraction of the labels, from the probe on the same ones or else on the most."""
-    if params.finetune is None or not (params.tuned is None or name in params.tuned):
+    chosen = params.tuned is None or name in params.tuned or model.mode.given
+    if params.finetune is None or not chosen:
         return {}
     tuned = {}
     for fraction in params.tuned_fractions:

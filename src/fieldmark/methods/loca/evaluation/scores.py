@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from fieldmark.base.errors import UserError
-from fieldmark.engine.task import Task
+from fieldmark.engine.task import Judged, Task
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.evaluation.segmentation import Overlaps, miou_interval
 from fieldmark.figures.curves import labelled, read_curves
@@ -36,11 +36,14 @@ Measures = dict[str, Interval]
 def evaluate(
     models: Mapping[str, Sequence[Loca]], params: LocaParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
-    """Probe and fine-tune the variants, predict positions, and draw the figures.
+    """Probe and fine-tune the variants, and what is judged beside them; predict positions, and draw the figures.
 
     Raises UserError when there is nothing to score: neither masks nor a variant that predicts positions.
     """
-    train, test = Pairs.of(task, "train"), Pairs.of(task, "test")
+    judged = task.judged or Judged(task, {})
+    beside = {name: [Loca.given(name, params, folder)] for name, folder in judged.backbones.items()}
+    models = {**models, **beside}
+    train, test = Pairs.of(judged.task, "train"), Pairs.of(judged.task, "test")
     dense = judge(models, params.dense, train, test) if len(train) and len(test) else {}
     positions = predict_positions(models, task)
     if not (dense or positions):
@@ -50,7 +53,7 @@ def evaluate(
     measures = {name: measured(dense.get(name, ()), positions.get(name, ())) for name in models}
     shown, first, first_positions = first_of(models), first_of(dense), first_of(positions)
     drawn = measures if seed_count(models) == 1 else _of_first(models, dense, positions)
-    draw_figures(shown, first, first_positions, drawn, task, figures)
+    draw_figures(shown, first, first_positions, drawn, task, test, figures)
     headline = _headline(measures)
     return Evaluation(
         title=Loca.title,
@@ -61,10 +64,10 @@ def evaluate(
         headline=headline,
         metrics=headline,
         claims=tuple(make_claims(shown, dense, positions)),
-        counts=_counts(train, test, positions),
+        counts=_counts(train, test, positions, task),
         parameters={"encoder": {name: _weights(model) for name, model in shown.items()}},
         details={"class_iou": {name: _by_class(scored, test) for name, scored in dense.items()}},
-        notes=(*_notes(params, first, seed_count(models)), *_collapses(task)),
+        notes=(*_notes(params, first, seed_count(models)), *_elsewhere(task, beside), *_collapses(task)),
     )
 
 
@@ -117,8 +120,10 @@ def _headline(measures: Mapping[str, Measures]) -> tuple[str, ...]:
     return tuple(name for first in firsts for name in first)
 
 
-def _counts(train: Pairs, test: Pairs, positions: PositionRuns) -> dict[str, int | float | str]:
+def _counts(train: Pairs, test: Pairs, positions: PositionRuns, task: Task) -> dict[str, int | float | str]:
+    where = {"features judged on": task.judged.task.split_params.dataset} if task.judged else {}
     counts: dict[str, int | float | str] = {
+        **where,
         "training pictures with a mask": len(train),
         "test pictures with a mask": len(test),
         "labels": test.classes,
@@ -156,13 +161,11 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
         "the same labelled pictures. The official release has no code for this: the decoder is Segmenter's.",
         f"A probe makes {params.dense.probe.passes:g} passes over its labelled pictures, however many they are.",
     ]
-    if "supervised" in dense:
+    if "supervised" in params.variants:
         notes.append(
             "`supervised` learns the classes of the pictures that LOCA learns from without them, in as many steps of "
             "as many pictures, from the two large views of each."
         )
-    if "pretrained" in dense:
-        notes.append("`pretrained` has another architecture than LOCA's encoder, and other pictures.")
     if {"position", "LOCA"} <= set(dense):
         notes.append(
             "As in the released code, the position loss alone also goes without position table in the queries, "
@@ -193,6 +196,21 @@ def _tuning(params: DenseParams, recipe: TuneParams) -> str:
     labels = "all" if parts == (1.0,) else " and ".join(f"{100 * part:.3g} %" for part in parts) + " of the"
     begins = "from the probe's decoder on" if params.decoder == "probe" else "with a new decoder"
     return f"Fine-tuning: {length} of {recipe.batch_size} pictures on {labels} labels {begins}, one recipe for all."
+
+
+def _elsewhere(task: Task, beside: Iterable[str]) -> Iterator[str]:
+    """Say what was judged on other pictures, and what was trained on others."""
+    own, judged = task.split_params, task.judged
+    if judged and judged.task.split_params != own:
+        yield (
+            f"Features are judged on `{judged.task.split_params.dataset}`; what is trained here learns from "
+            f"`{own.dataset}`, where positions are scored."
+        )
+    if names := ", ".join(f"`{name}`" for name in beside):
+        yield (
+            f"Trained elsewhere: {names}. Their networks, pictures, labels and lengths of training are their own; only "
+            "the judgement is the same for all."
+        )
 
 
 def _collapses(task: Task) -> list[str]:

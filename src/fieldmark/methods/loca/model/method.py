@@ -36,11 +36,17 @@ from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.pretext import Pretext, counted, measured
 from fieldmark.methods.loca.model.scaling import thinned
 from fieldmark.methods.loca.model.teacher import teacher_momentum
-from fieldmark.methods.loca.model.variants import LocaVariant, Parts, make_variant
+from fieldmark.methods.loca.model.variants import LocaVariant, Parts, given_variant, make_variant
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
 from fieldmark.runtime.device import moved
 from fieldmark.runtime.distributed import first_process, process_rank
-from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec, save_backbone
+from fieldmark.vision.backbones import (
+    Backbone,
+    BackboneSpec,
+    backbone_from_spec,
+    load_backbone,
+    save_backbone,
+)
 from fieldmark.vision.pooling import pool
 from fieldmark.vision.reading import load_tensors, read_tensors
 
@@ -69,7 +75,7 @@ class Loca(Method[LocaParams, Parts]):
 
     @classmethod
     def variants(cls, params: LocaParams) -> list[LocaVariant]:
-        """Return a variant for each name; `random` and `pretrained` are not trained."""
+        """Return a variant for each name; `random` is not trained."""
         return [make_variant(name, params) for name in params.variants]
 
     @classmethod
@@ -80,19 +86,26 @@ class Loca(Method[LocaParams, Parts]):
 
     @classmethod
     def build(cls, variant: LocaVariant, task: Task) -> Self:
-        """Start from random weights (`pretrained`: from the task's backbone).
+        """Start from random weights.
 
         Raises UserError when there are fewer patches than the random query is to keep, and for `supervised` when the
         pictures have no classes.
         """
         params, mode = variant.params, variant.parts.mode
-        backbone = task.load_backbone() if mode.given else build_encoder(params)
+        backbone = build_encoder(params)
         patches = reference_patches(params, backbone)
-        if not mode.given and params.views.random_tokens > patches:
+        if params.views.random_tokens > patches:
             raise UserError(
                 f"loca.views.random_tokens {params.views.random_tokens} is more than a view's {patches} patches"
             )
         return cls(variant, backbone, count_classes(task) if mode.labelled else 0)
+
+    @classmethod
+    def given(cls, name: str, params: LocaParams, folder: Path) -> Self:
+        """Return the backbone in `folder`, which was trained elsewhere, as a variant. Raises UserError without one."""
+        backbone = load_backbone(folder)
+        variant = given_variant(name, f"{backbone.spec.arch}, trained elsewhere", params)
+        return cls(variant, backbone).eval()
 
     @property
     def backbone(self) -> Backbone:

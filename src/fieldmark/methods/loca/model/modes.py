@@ -17,19 +17,19 @@ class Mode:
     boxed: bool = False  # whether it has a head that predicts the box of a query
     single: bool = False  # whether positions are those within a single picture
     labelled: bool = False  # whether it learns the classes of the same pictures
-    given: bool = False  # whether it is the task's backbone, pretrained on other pictures
+    given: bool = False  # whether it is a network that was trained elsewhere
 
 
 _TABLE = (
     Mode("random", "random weights", trained=False, located=True),
     Mode("supervised", "classes of the same pictures, in as many steps", labelled=True),
-    Mode("pretrained", "the backbone of the wiring, pretrained on other pictures", trained=False, given=True),
     Mode("position", "position loss alone", located=True),
     Mode("feature", "feature loss alone", clustered=True),
     Mode("LOCA", "position and feature loss", located=True, clustered=True),
     Mode("zhai", "positions within a single picture", located=True, single=True),
     Mode("box", "the box of each query within the reference", boxed=True),
 )
+GIVEN = Mode("given", "trained elsewhere", trained=False, given=True)  # what is judged beside the variants
 MODES: Mapping[str, Mode] = {mode.name: mode for mode in _TABLE}
 _NAME = re.compile(rf"({'|'.join(MODES)})(?:-(0(?:\.\d+)?))?(?:\+(\w+))?(?:@(0\.\d+))?")
 
@@ -53,13 +53,12 @@ def parse_name(name: str) -> Named:
     if match is None:
         raise ValueError(
             f"variants must name {', '.join(MODES)}, or one with its eta (LOCA-0.5), its network (LOCA+small) or its "
-            "fraction of the training pictures (LOCA@0.1), each once"
+            "fraction of the training pictures (LOCA@0.1), each once; networks that were trained elsewhere stand in "
+            "judge.loca.backbones"
         )
     mode, fraction = MODES[match[1]], float(match[4]) if match[4] else None
     if fraction is not None and (mode.labelled or not mode.trained):
         raise ValueError(
             f"variants: {name} has a fraction of the pictures, which {mode.name} does not learn from"
         )
-    if match[3] and mode.given:
-        raise ValueError(f"variants: {name} names a network, but {mode.name} is the backbone of the wiring")
     return Named(mode, float(match[2]) if match[2] else None, match[3], fraction)

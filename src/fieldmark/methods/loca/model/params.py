@@ -105,6 +105,11 @@ class LocaParams(MethodParams):
     head: HeadParams = HeadParams()
     dense: DenseParams = DenseParams()  # how the evaluation judges the features
 
+    @property
+    def judged_side(self) -> int:
+        """The side of the pictures of dense prediction."""
+        return self.dense.images.side
+
     @field_validator("variants")
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from fieldmark.contract.method import Variant
-from fieldmark.methods.loca.model.modes import Mode, Named, parse_name
+from fieldmark.methods.loca.model.modes import GIVEN, Mode, Named, parse_name
 from fieldmark.methods.loca.model.params import LocaParams
 
 
@@ -34,7 +34,13 @@ def make_variant(name: str, params: LocaParams) -> LocaVariant:
     changes = dict(params.networks[named.network]) if named.network else {}
     parts = Parts(mode, params.eta if named.eta is None else named.eta, named.network, named.fraction or 1.0)
     changed = params.model_copy(update={"train": train, **changes})
-    return LocaVariant(name, ", ".join(_title(named, params)), changed, parts, fixed=mode.given)
+    return LocaVariant(name, ", ".join(_title(named, params)), changed, parts)
+
+
+def given_variant(name: str, title: str, params: LocaParams) -> LocaVariant:
+    """Return a variant for a network that was trained elsewhere; no seed changes it."""
+    untrained = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
+    return LocaVariant(name, title, untrained, Parts(GIVEN, params.eta), fixed=True)
 
 
 def _title(named: Named, params: LocaParams) -> Iterator[str]:
