@@ -32,6 +32,20 @@ def test_schedules_by_hand() -> None:
     assert drops == [0.5, 1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.25, 0.25]
 
 
+def test_poly_is_segmenters_closed_form() -> None:
+    """Segmenter's decay: (lr - min_lr) * (1 - step / steps) ** power + min_lr."""
+    lr, lowest, steps = 1e-3, 1e-5, 160_000
+    params = TrainParams(steps=steps, lr=lr, schedule="poly", power=0.9, final=lowest / lr)
+    for step in (0, 1, 40_000, 80_000, 159_999):
+        wanted = (lr - lowest) * (1 - step / steps) ** 0.9 + lowest
+        assert learning_rate(params, step) == pytest.approx(wanted, rel=1e-12)
+    straight = rates(schedule="poly", power=1.0)
+    assert straight == pytest.approx([1 - step / 10 for step in range(10)])
+    late = rates(schedule="poly", power=2.0, warmup_steps=4)
+    assert late == pytest.approx([0.25, 0.5, 0.75, 1.0, *((1 - step / 6) ** 2 for step in range(6))])
+    assert learning_rate(params, steps + 5) == pytest.approx(lowest)  # past the end it stays at the floor
+
+
 @pytest.mark.parametrize("half", [{"schedule": "drops"}, {"drop_every": 3}])
 def test_drops_need_an_interval_and_an_interval_needs_drops(half: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="drop_every go together"):

@@ -160,12 +160,17 @@ def test_the_default_is_right() -> None:
         (
             "loca.dense.images.cutout",
             0.3,
-            "^parameter loca.dense.images: cutout and augment change pictures without",
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
+        ),
+        (
+            "loca.dense.images.erase",
+            0.2,
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
         ),
         (
             "loca.dense.images.augment",
             2,
-            "^parameter loca.dense.images: cutout and augment change pictures without",
+            "^parameter loca.dense.images: erase, cutout and augment change pictures without",
         ),
         ("irt", None, "params.yaml has no 'irt'"),
     ],

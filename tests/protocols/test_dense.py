@@ -37,6 +37,8 @@ from fieldmark.protocols.dense import (
 )
 from fieldmark.protocols.pairs import PairDataset, Pairs
 
+LENGTHS: tuple[dict[str, object], ...] = ({"steps": 7}, {"passes": 2})
+
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
@@ -276,7 +278,12 @@ def test_fine_tuning_begins_where_the_probe_ends(task: Task, tmp_path: Path) -> 
     [
         ({"images": {"side": SIDE, "resize": 40}}, "whole pictures"),
         ({"images": {"side": SIDE, "crop": "centre"}}, "whole pictures"),
+        ({"images": {"side": SIDE, "erase": 0.2}}, "without their masks"),
+        ({"images": {"side": SIDE, "cutout": 0.2}}, "without their masks"),
+        ({"images": {"side": SIDE, "augment": 2}}, "without their masks"),
+        ({"windows": {"stride": 600}}, "leaves gaps"),
         ({"fractions": [0.5, 0.25]}, "rising order"),
+        ({"tuned_fractions": [0.5, 0.25]}, "rising order"),
         ({"fractions": [0.0, 1.0]}, "above 0"),
         ({"fractions": []}, "fractions"),
         ({"prob": {}}, "prob"),
@@ -294,5 +301,13 @@ def test_pairs_of_a_store_in_any_order(task: Task) -> None:
     assert len(sequential_slices(3, 2)) == 2
 
 
-def test_params_of_training_are_the_loops() -> None:
-    assert isinstance(dense(finetune={"steps": 1, "lr": 0.1}).finetune, TrainParams)
+def test_fine_tuning_counts_steps_or_passes() -> None:
+    by_steps, by_passes = (
+        dense(finetune={**length, "lr": 0.1, "batch_size": 4}).finetune for length in LENGTHS
+    )
+    assert by_steps is not None
+    assert by_passes is not None
+    assert by_steps.recipe(100) == by_steps.recipe(3) == TrainParams(steps=7, lr=0.1, batch_size=4)
+    assert [by_passes.recipe(count).steps for count in (100, 10, 1)] == [50, 5, 1]
+    with pytest.raises(UserError, match="not both"):
+        dense(finetune={"steps": 1, "passes": 2, "lr": 0.1})

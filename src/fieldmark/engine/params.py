@@ -23,8 +23,9 @@ class TrainRecipe(Block):
     lr: float = Field(gt=0)
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.9, ge=0, lt=1)  # sgd only
-    schedule: Literal["constant", "cosine", "onecycle", "drops"] = "constant"
-    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedules cosine and onecycle
+    schedule: Literal["constant", "cosine", "onecycle", "drops", "poly"] = "constant"
+    final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedules cosine, onecycle, poly
+    power: float = Field(0.9, gt=0)  # of what is left of training; schedule poly only
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
     rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only

@@ -22,6 +22,10 @@ def _factor(params: TrainParams, done: float) -> float:
         return 1.0
     if params.schedule == "cosine":
         return _cosine(1.0, params.final, done)
+    if (
+        params.schedule == "poly"
+    ):  # DeepLab (arXiv 1606.00915, section 4.1), with the floor that Segmenter adds
+        return float(params.final + (1.0 - params.final) * (1.0 - done) ** params.power)
     if done < params.rise:
         return _cosine(ONECYCLE_START, 1.0, done / params.rise)
     return _cosine(1.0, params.final, (done - params.rise) / (1 - params.rise))

@@ -13,10 +13,12 @@ Point = tuple[float, Interval]  # the setting, and what was measured there
 
 
 @chart
-def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: str) -> Canvas:
+def trend_panels(
+    panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: str, logarithmic: bool = False
+) -> Canvas:
     """Draw fractions over a setting: `panels` is title -> name of a line -> points.
 
-    Lines of the same name look the same in all panels.
+    `logarithmic` is how the setting is drawn. Lines of the same name look the same in all panels.
     """
     figure = canvas(max(5.2, 4.2 * len(panels)), 3.2)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
@@ -42,6 +44,8 @@ def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: s
             )
         axes.set_title(title)
         axes.set_xlabel(setting)
+        if logarithmic:
+            axes.set_xscale("log")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_above(figure, names)
     return figure

@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from fieldmark.datasets.data.batches.samplers import ShuffledSampler
 from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
+from fieldmark.datasets.data.batches.windows import RandomWindow, WindowParams
 from fieldmark.datasets.data.packed.store import NO_LABEL
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.loop import train
@@ -27,6 +28,7 @@ from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import Backbone
+from fieldmark.vision.depth import set_drop_path
 
 SCORED_AT_ONCE = 2**25  # scores at full size in memory
 STD_FLOOR = 1e-6
@@ -134,26 +136,38 @@ def feature_maps(backbone: Backbone, pairs: Pairs, images: ImageParams, desc: st
     return features.clone().to(pick_device(pairs.task.runtime))  # a clone may take part in a gradient
 
 
+def new_decoder(dim: int, seen: Tensor, seed: int) -> LinearDecoder:
+    """Return a decoder with random weights for features as they are: that with which Segmenter begins."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LinearDecoder(dim, seen)
+
+
 def fine_tune(
     backbone: Backbone,
-    probe: LinearDecoder,
+    begun: LinearDecoder,
     pairs: Pairs,
-    images: ImageParams,
+    images: ImageParams | WindowParams,
     recipe: TrainParams,
     loss_stride: int,
     checkpoints: CheckpointFolder,
     run: str,
+    drop_path: float = 0.0,
 ) -> tuple[Segmenter, list[Point]]:
-    """Train `backbone` (in place) with a copy of its probe on all pairs; return both and the training curve.
+    """Train `backbone` (in place) with a copy of the decoder `begun` on all pairs; return both and the training curve.
 
-    A decoder that begins at random would first spoil the features (A. Kumar et al., ICLR 2022, arXiv 2202.10054).
-    The loss looks at every `loss_stride`-th pixel. `run` names the training; it continues from the state
-    in `checkpoints`, when there is one.
+    `begun` is the backbone's probe, for a decoder that begins at random would first spoil the features (A. Kumar et
+    al., ICLR 2022, arXiv 2202.10054), or new, as in Segmenter. `images` says whether training sees whole pictures
+    made square or crops of pictures that keep their shape. The loss looks at every `loss_stride`-th pixel.
+    `drop_path` is the rate of stochastic depth in the last block of a vision transformer. `run` names the training;
+    it continues from the state in `checkpoints`, when there is one.
     """
-    task, decoder = pairs.task, copy.deepcopy(probe)
+    task, decoder = pairs.task, copy.deepcopy(begun)
     decoder.predict_only(pairs.seen().to(decoder.penalty.device))
+    if drop_path:
+        set_drop_path(backbone, drop_path)
     model = Segmenter(backbone, decoder, loss_stride)
-    transform = training_transform(images)
+    transform = RandomWindow(images) if isinstance(images, WindowParams) else training_transform(images)
     dataset = PairDataset(task.store, pairs.subset.rows, pairs.mask_rows, transform, recipe.seed)
     sampler = ShuffledSampler(len(pairs), recipe.batch_size, recipe.seed)
     curve = train(model, dataset, sampler, recipe, task.runtime, checkpoints, run)

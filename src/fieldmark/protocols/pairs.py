@@ -1,5 +1,6 @@
 """Pictures with their masks: which a task has, fractions of them, and batches of both."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 from torchvision import tv_tensors
-from torchvision.transforms import v2
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, Slice, mix
@@ -81,7 +81,7 @@ class PairDataset(PictureDataset):
         store: ImageStore,
         rows: NDArray[np.int64],
         mask_rows: NDArray[np.int64],
-        transform: v2.Compose,
+        transform: Callable[..., tuple[Tensor, Tensor]],
         seed: int = 0,
     ) -> None:
         super().__init__(store, rows, np.zeros(len(rows), np.int64), transform, seed)

@@ -19,14 +19,14 @@ from fieldmark.engine.monitor import write_curves
 from fieldmark.engine.task import Judged, Task
 from fieldmark.evaluation import mean_iou
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.methods.loca.evaluation import evaluate
+from fieldmark.methods.loca.evaluation import evaluate, tuning
 from fieldmark.methods.loca.evaluation.positions import Positions, position_accuracy, predict_positions
 from fieldmark.methods.loca.evaluation.probes import floor
 from fieldmark.methods.loca.evaluation.sheets import GREEN, RED, pasted, principal_colours
 from fieldmark.methods.loca.model.dense import ProbeParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
-from fieldmark.protocols.dense import Segmenter, feature_maps, fit_probe
+from fieldmark.protocols.dense import Segmenter, feature_maps, fine_tune, fit_probe
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.results.figures import FigureFolder, read_figures
 from fieldmark.results.schema import Evaluation, MethodResult
@@ -280,6 +280,93 @@ def test_eta_variants_are_drawn_and_claimed(masked: Task, params: Made, figures:
     assert [variant.title for variant in result.variants][3] == (
         "position and feature loss, eta 0.5 in place of 0.8"
     )
+
+
+def test_fewer_labels_fine_tune_less_and_every_eta_may_be_tuned(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
+    """Table 3 and the right half of Figure 3, on crops with a sliding window."""
+    tuned = {"passes": 2, "batch_size": 4, "lr": 1e-3, "schedule": "poly", "optimizer": "sgd"}
+    dense = {
+        **DENSE,
+        "windows": {"side": SIDE, "stride": SIDE // 2, "resize": SIDE + 8},
+        "finetune": tuned,
+        "tuned": None,
+        "tuned_fractions": [0.25, 1.0],
+        "decoder": "new",
+        "drop_path": 0.1,
+    }
+    block = params(variants=["random", "LOCA-0", "LOCA-0.5"], dense=dense)
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
+    rows = values(result)
+    assert {"miou_finetune", "miou_finetune@25%"} <= set(rows["LOCA-0"]) == set(rows["LOCA-0.5"])
+    assert result.headline == ("miou_probe", "miou_finetune", "position_accuracy")
+    assert rows["floor"]["miou_finetune"] == rows["floor"]["miou_probe"]
+    notes = " ".join(result.notes)
+    assert "sliding window (stride 16)" in notes
+    assert "2 passes in steps of 4 pictures on 25.000% and all labels with a new decoder" in notes
+    eta = (figures.folder / "eta.svg").read_text(encoding="utf-8")
+    assert "mIoU after fine-tuning" in eta
+    few = {**dense, "tuned": ["LOCA"], "tuned_fractions": [0.25]}
+    block = params(variants=["random", "LOCA"], dense=few)
+    again = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
+    assert "miou_finetune@25%" in values(again)["LOCA"]
+    assert not [key for key in values(again)["random"] if key.startswith("miou_finetune")]
+
+
+def test_fine_tuning_on_few_labels_sees_these_alone(
+    masked: Task, params: Made, figures: FigureFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fraction of the labels begins from its own probe, has its own pictures, and as many passes over them."""
+    seen = []
+
+    def spied(backbone: Any, begun: Any, pairs: Pairs, *rest: Any) -> Any:
+        seen.append((set(pairs.subset.frame["id"]), begun.head.weight.clone(), rest[1].steps, rest[4]))
+        return fine_tune(backbone, begun, pairs, *rest)
+
+    monkeypatch.setattr(tuning, "fine_tune", spied)
+    finetune = {"passes": 2, "batch_size": 2, "lr": 1e-3}
+    block = params(
+        variants=["random"], dense={**DENSE, "finetune": finetune, "tuned_fractions": [0.1, 0.25, 1.0]}
+    )
+    trained = models(masked, block)
+    evaluate(of_one_seed(trained), block, masked, figures)
+    train = Pairs.of(masked, "train")
+    ids = [set(train.taken(train.few(fraction, 0)).subset.frame["id"]) for fraction in (0.1, 0.25, 1.0)]
+    assert [pictures for pictures, *_ in seen] == ids
+    assert [steps for _, _, steps, _ in seen] == [2, 4, 18]
+    assert [run for *_, run in seen] == [f"evaluate-loca/random/0{end}" for end in ("/0.1", "/0.25", "")]
+    begun = [weight for _, weight, _, _ in seen]
+    assert not torch.equal(begun[1], begun[2])  # the probes of a quarter and of all labels
+    assert torch.equal(begun[0], begun[2])  # a tenth has no probe: the one on the most labels
+
+
+def test_scaling_is_drawn_and_claimed(masked: Task, params: Made, figures: FigureFolder) -> None:
+    narrow = {
+        "arch": "vit_tiny_patch16_224",
+        "options": {"patch_size": 8, "embed_dim": 8, "depth": 1, "num_heads": 2},
+    }
+    names = ["LOCA", "LOCA@0.5", "LOCA+narrow", "LOCA+narrow@0.5", "LOCA-0"]
+    dense = {**DENSE, "fractions": [1.0], "tuned": ["LOCA", "LOCA@0.5"], "finetune": {"steps": 1, "lr": 1e-3}}
+    block = params(variants=names, networks={"narrow": narrow}, dense=dense)
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
+    rows = values(result)
+    claims = {claim.decides: claim for claim in result.claims if "gains from" in claim.claim}
+    wanted = {
+        "mIoU of LOCA minus LOCA@0.5, fine-tuning on the same labels": ("miou_finetune", "LOCA", "LOCA@0.5"),
+        "mIoU of LOCA minus LOCA+narrow, probe on the same labels": ("miou_probe", "LOCA", "LOCA+narrow"),
+        "mIoU of LOCA+narrow minus LOCA+narrow@0.5, probe on the same labels": (
+            *("miou_probe", "LOCA+narrow", "LOCA+narrow@0.5"),
+        ),
+    }
+    assert set(claims) == set(wanted)
+    for decides, (measure, better, than) in wanted.items():
+        assert claims[decides].value == pytest.approx(rows[better][measure] - rows[than][measure])
+    for name, setting in (("pictures", "training pictures"), ("networks", "weights of the encoder")):
+        assert setting in (figures.folder / f"{name}.svg").read_text(encoding="utf-8")
+    assert (figures.folder / "eta.svg").exists()  # LOCA and LOCA-0, and no scaled one among them
+    [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
+    assert claim.decides.endswith("LOCA-0 minus LOCA")
 
 
 class KilledError(Exception):

@@ -19,21 +19,24 @@ from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.loca.model import method as module
 from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
-from fieldmark.methods.loca.model.method import HEADS, Loca, teacher_momentum
+from fieldmark.methods.loca.model.method import HEADS, Loca
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.teacher import teacher_momentum
 from fieldmark.vision.backbones import load_backbone
 
 Make = Callable[..., LocaParams]
 Batch = dict[str, torch.Tensor]
-TRAINED = ["supervised", "position", "feature", "LOCA", "zhai"]
+TRAINED = ["supervised", "position", "feature", "LOCA", "zhai", "box"]
 TERMS = {
     "supervised": {"cross_entropy"},
     "position": {"position"},
     "zhai": {"position"},
     "feature": {"cluster", "me_max"},
     "LOCA": {"position", "cluster", "me_max"},
+    "box": {"box_distance", "box_overlap"},
 }
+EVERY_TERM = set().union(*TERMS.values())
 
 
 def build(params: Make, task: Task, mode: str, **changes: object) -> Loca:
@@ -51,7 +54,7 @@ def test_the_loss_is_the_sum_of_its_terms_and_reaches_every_weight(
 ) -> None:
     method = build(params, task, mode).train()
     losses = method(batch)
-    assert {"cross_entropy", "position", "cluster", "me_max"} & losses.keys() == TERMS[mode]
+    assert EVERY_TERM & losses.keys() == TERMS[mode]
     assert float(losses["loss"].detach()) == pytest.approx(
         sum(float(losses[name].detach()) for name in TERMS[mode]), rel=1e-6
     )
@@ -82,6 +85,37 @@ def test_variants_name_modes_and_etas(params: Make) -> None:
         "position and feature loss",
         "position and feature loss, eta 0.5 in place of 0.8",
     ]
+
+
+def test_variants_name_networks_and_fractions_of_the_pictures(params: Make, task: Task) -> None:
+    """Figure 6: the variant has another network, or learns from a part of the pictures; its block asks for it again."""
+    narrow = {
+        "arch": "vit_tiny_patch16_224",
+        "options": {"patch_size": 8, "embed_dim": 8, "depth": 1, "num_heads": 2},
+    }
+    block = params(
+        variants=["LOCA", "LOCA+narrow", "LOCA-0.5@0.5", "LOCA+narrow@0.25"], networks={"narrow": narrow}
+    )
+    variants = Loca.variants(block)
+    assert [(v.parts.network, v.parts.fraction, v.parts.eta, v.parts.scaled) for v in variants] == [
+        (None, 1.0, 0.8, False),
+        ("narrow", 1.0, 0.8, True),
+        (None, 0.5, 0.5, True),
+        ("narrow", 0.25, 0.8, True),
+    ]
+    assert variants[3].title == "position and feature loss, network narrow, 0.25 of the pictures"
+    for variant in variants:
+        assert Loca.named(variant.params, variant.name) == variant
+    dims = [Loca.build(variant, task).backbone.spec.dim for variant in variants]
+    assert dims == [16, 8, 16, 8]
+    whole = set(task.subset("train").frame["id"])
+    seen = [set(Loca.training_task(variant, task).subset("train").frame["id"]) for variant in variants]
+    assert [len(ids) for ids in seen] == [18, 18, 9, round(18 / 4)]
+    assert seen[3] < seen[2] < whole == seen[0]
+    for variant in variants:
+        assert len(Loca.training_task(variant, task).subset("test")) == len(task.subset("test"))
+    other = dataclasses.replace(variants[2], params=variants[2].params.for_seed(5))
+    assert set(Loca.training_task(other, task).subset("train").frame["id"]) != seen[2]
 
 
 def test_an_eta_of_its_own_decides_what_is_seen(params: Make, task: Task, batch: Batch) -> None:
@@ -219,7 +253,7 @@ def test_all_variants_train_save_and_load(params: Make, task: Task, tmp_path: Pa
     loaded = load_variants("loca", block, tmp_path / "m")
     assert {name: model.has_pretext for name, [model] in loaded.items()} == {
         **dict.fromkeys(("random", "position", "LOCA", "zhai"), True),
-        **dict.fromkeys(("supervised", "feature"), False),
+        **dict.fromkeys(("supervised", "feature", "box"), False),
     }
 
 
@@ -239,7 +273,7 @@ def test_supervised_needs_classes(params: Make, task: Task) -> None:
         build(params, classless, "supervised")
 
 
-@pytest.mark.parametrize("mode", ["supervised", "feature"])
+@pytest.mark.parametrize("mode", ["supervised", "feature", "box"])
 def test_a_mode_that_learns_no_positions_predicts_none(params: Make, task: Task, mode: str) -> None:
     method = build(params, task, mode)
     assert not method.has_pretext
@@ -331,6 +365,11 @@ def test_finish_warns_of_a_collapse(
         ({"variants": ["LOCA", "LOCA"]}, "each once"),
         ({"variants": ["LOCA-1.5"]}, "LOCA-0.5"),
         ({"variants": []}, "variants must name"),
+        ({"variants": ["LOCA+small"]}, r"networks does not have \(none\)"),
+        ({"variants": ["supervised@0.5"]}, "which supervised does not learn from"),
+        ({"variants": ["random@0.5"]}, "which random does not learn from"),
+        ({"variants": ["LOCA@1.5"]}, "LOCA@0.1"),
+        ({"networks": {"a": {"arch": "x", "options": {"img_size": 3}}}}, "img_size is set by LOCA itself"),
         ({"eta": 1.0}, "loca.eta"),
         ({"options": {"class_token": True}}, "class_token is set by LOCA itself"),
         ({"views": {"focal_area": [0.5, 0.2]}}, "focal_area must be two fractions"),

@@ -10,6 +10,7 @@ from fieldmark.methods.loca.evaluation.positions import (
     position_accuracy,
 )
 from fieldmark.methods.loca.evaluation.probes import DenseRuns, tuned
+from fieldmark.methods.loca.evaluation.scaling import scaling_claims
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.modes import MODES
 from fieldmark.results.claims import claim_difference
@@ -33,6 +34,7 @@ STATEMENTS = (
     Statement("Both losses beat the position loss alone", "LOCA", "position"),
     Statement("Both losses beat the feature loss alone", "LOCA", "feature"),
     Statement("Positions across views beat positions in a single picture", "position", "zhai"),
+    Statement("Positions of patches beat the box of the query", "position", "box"),
 )
 
 
@@ -49,7 +51,12 @@ def make_claims(models: Mapping[str, Loca], dense: DenseRuns, positions: Positio
     for statement in (*STATEMENTS, *others):
         if {statement.better, statement.than} <= set(dense):
             claims += _transfer(statement, dense)
-    return [*claims, *_pretext(positions), *_masking(models, positions)]
+    return [
+        *claims,
+        *scaling_claims(models, dense),
+        *_pretext(positions),
+        *_masking(models, positions),
+    ]
 
 
 def _transfer(statement: Statement, dense: DenseRuns) -> list[Claim]:
@@ -58,6 +65,10 @@ def _transfer(statement: Statement, dense: DenseRuns) -> list[Claim]:
     ways = [("probe", [one.probe for one in better], [one.probe for one in than])]
     if tuned(better) and tuned(than):
         ways.insert(0, ("fine-tuning", tuned(better), tuned(than)))
+        fewest = min(better[0].tunings)
+        if fewest < max(better[0].tunings):
+            first, second = ([one.tunings[fewest] for one in side] for side in (better, than))
+            ways.insert(1, (f"fine-tuning on {100 * fewest:.3g} % of the labels", first, second))
     return [
         claim_difference(
             f"{statement.claim}, by {way}",
@@ -96,7 +107,9 @@ def _pretext(positions: PositionRuns) -> list[Claim]:
 def _masking(models: Mapping[str, Loca], positions: PositionRuns) -> list[Claim]:
     """The more of the reference is hidden, the harder: LOCA's smallest eta against its largest."""
     parts = {name: models[name].variant.parts for name in positions}
-    by_eta = sorted((part.eta, name) for name, part in parts.items() if part.mode == MODES["LOCA"])
+    by_eta = sorted(
+        (part.eta, name) for name, part in parts.items() if part.mode == MODES["LOCA"] and not part.scaled
+    )
     if len({eta for eta, _ in by_eta}) < 2:
         return []
     smallest, largest = by_eta[0][1], by_eta[-1][1]

@@ -10,12 +10,18 @@ from fieldmark.figures.curves import curves_by_loss, read_curves
 from fieldmark.figures.trends import Point, trend_panels
 from fieldmark.methods.loca.evaluation.positions import Positions
 from fieldmark.methods.loca.evaluation.probes import Dense
+from fieldmark.methods.loca.evaluation.scaling import scaling_figures
 from fieldmark.methods.loca.evaluation.sheets import feature_sheet, mask_sheet, position_sheet
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.results.figures import FigureFolder
 
-LOSSES = ("position", "cluster", "me_max", "loss")
+LOSSES = ("position", "box_distance", "box_overlap", "cluster", "me_max", "loss")
+PANELS = {
+    "position accuracy": "position_accuracy",
+    "mIoU of the probe": "miou_probe",
+    "mIoU after fine-tuning": "miou_finetune",
+}
 Measures = Mapping[str, Interval]
 
 
@@ -33,6 +39,7 @@ def draw_figures(
         _dense_figures(dense, measures, test, figures)
     _position_figure(models, positions, task, figures)
     _eta_figure(models, measures, figures)
+    scaling_figures(models, measures, task, figures)
     _curve_figures(task, list(models), figures)
 
 
@@ -42,7 +49,7 @@ def _dense_figures(
     title = "mIoU of linear probes on frozen features"
     caption = "By the fraction of the labelled pictures; with 95 % intervals over test pictures."
     _bars(figures.new("probes.svg", title, caption, wide=True), measures, "miou_probe")
-    caption = "With 95 % intervals over test pictures."
+    caption = "By the fraction of the labelled pictures; with 95 % intervals over test pictures."
     _bars(figures.new("finetune.svg", "mIoU after fine-tuning", caption), measures, "miou_finetune")
     caption = (
         "Test pictures at even steps, their true masks, and what each variant makes of them: fine-tuned "
@@ -97,10 +104,10 @@ def _by_eta(
 ) -> dict[str, dict[str, list[Point]]]:
     """Return panel -> mode -> points (eta, measure), for the modes that hide a part of the reference."""
     panels: dict[str, dict[str, list[Point]]] = {}
-    for title, key in (("position accuracy", "position_accuracy"), ("mIoU of the probe", "miou_probe")):
+    for title, key in PANELS.items():
         for name, values in measures.items():
             variant = models[name].variant
-            if key in values and variant.trained:
+            if key in values and variant.trained and not variant.parts.scaled:
                 curves = panels.setdefault(title, {})
                 curves.setdefault(variant.parts.mode.name, []).append((variant.parts.eta, values[key]))
     for curves in panels.values():
@@ -118,7 +125,7 @@ def _curve_figures(task: Task, order: list[str], figures: FigureFolder) -> None:
         loss_curves(figures.new("loss.svg", "Training", caption), losses, order=order)
     if health:
         caption = (
-            "Pretext accuracy, spread of features, entropy of the targets and fraction of the prototypes in use, on "
-            "training views."
+            "Pretext accuracy (for boxes: overlap), spread of features, entropy of the targets and fraction of the "
+            "prototypes in use, on training views."
         )
         loss_curves(figures.new("health.svg", "Signs of collapse", caption), health, order=order)

@@ -11,8 +11,9 @@ from torch import Tensor
 from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, paired_difference, ratio_interval
-from fieldmark.methods.loca.model.method import Loca, Pretext
+from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.network import reference_patches
+from fieldmark.methods.loca.model.pretext import Pretext
 
 MAX_PICTURES = 256  # looked at
 

@@ -1,6 +1,5 @@
 """Linear probes and fine-tuning of every variant on the task's masks."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,18 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fieldmark.base.files import sha256_file
-from fieldmark.engine.params import TrainParams
 from fieldmark.evaluation.segmentation import NO_LABEL, Overlaps, confusion_matrix
-from fieldmark.figures.chosen import evenly
+from fieldmark.methods.loca.evaluation.tuning import Guessed, Mask, guessed, shown, tune
 from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
-from fieldmark.protocols.dense import LinearDecoder, feature_maps, fine_tune, fit_probe, overlaps
+from fieldmark.protocols.dense import LinearDecoder, feature_maps, fit_probe
 from fieldmark.protocols.pairs import Pairs
-from fieldmark.vision.backbones import Backbone, digest
-
-FINE_TUNED = ("random", "supervised", "LOCA")  # and what was trained elsewhere: the paper's comparison
-SHOWN = 6  # test pictures in the figures
 
 
 @dataclass(frozen=True)
@@ -28,14 +21,21 @@ class Dense:
     """What one model's features are worth on the test pictures, and what it makes of the shown ones."""
 
     probes: Mapping[float, Overlaps]  # by the fraction of the labels, rising
-    tuned: Overlaps | None
+    tunings: Mapping[float, Overlaps]  # of the fine-tuned models, likewise; empty where there is none
     features: Tensor  # (S, D, h, w) of the shown pictures
-    scores: Tensor  # (S, C, h, w) of the probe on all labels, or of the fine-tuned model where there is one
+    masks: list[
+        Mask
+    ]  # (H, W) each: fine-tuned on the most labels where it was, else by the probe on the most
 
     @property
     def probe(self) -> Overlaps:
         """The probe on the largest fraction."""
         return self.probes[max(self.probes)]
+
+    @property
+    def tuned(self) -> Overlaps | None:
+        """The model that was fine-tuned on the largest fraction, if any was."""
+        return self.tunings[max(self.tunings)] if self.tunings else None
 
 
 DenseRuns = Mapping[str, Sequence[Dense]]  # of each variant, one per seed
@@ -44,11 +44,6 @@ DenseRuns = Mapping[str, Sequence[Dense]]  # of each variant, one per seed
 def tuned(by_seed: Sequence[Dense]) -> list[Overlaps]:
     """Return what the fine-tuned models of several seeds score; nothing where none was fine-tuned."""
     return [dense.tuned for dense in by_seed if dense.tuned]
-
-
-def shown(pairs: Pairs) -> list[int]:
-    """Return the indices of the pictures that the figures show."""
-    return evenly(len(pairs), SHOWN)
 
 
 def floor(train: Pairs, test: Pairs) -> Overlaps:
@@ -96,43 +91,43 @@ def _judged(
     training pictures each fraction of the labels has.
     """
     (train, test), (train_features, masks, test_features) = pairs, features
-    probes = {}
+    decoders, found = {}, {}
     for fraction, indices in chosen.items():
         few = torch.from_numpy(indices).to(train_features.device)
         recipe, labelled = params.probe.recipe(len(few)), masks.to(train_features.device)[few]
-        decoder = fit_probe(train_features[few], labelled, train.classes, recipe)
-        scores = _scores(decoder, test_features)
-        probes[fraction] = overlaps(scores, test)
-    tuned = None
-    if params.finetune and (name in FINE_TUNED or model.mode.given):
-        run = f"{name}/{model.params.seed}"
-        scores = _tuned_scores(run, model.backbone, decoder, params, params.finetune, (train, test))
-        tuned = overlaps(scores, test)
-    pictures = shown(test)
-    return Dense(probes, tuned, test_features[pictures].cpu(), scores[pictures].cpu())
+        decoders[fraction] = fit_probe(train_features[few], labelled, train.classes, recipe)
+        found[fraction] = guessed(_scores(decoders[fraction], test_features), test)
+    tuned = _tuned(name, model, params, decoders, train, test)
+    best = (tuned or found)[max(tuned or found)]
+    return Dense(_counts(found), _counts(tuned), test_features[shown(test)].cpu(), best.masks)
+
+
+def _tuned(
+    name: str,
+    model: Loca,
+    params: DenseParams,
+    decoders: Mapping[float, LinearDecoder],
+    train: Pairs,
+    test: Pairs,
+) -> dict[float, Guessed]:
+    """Fine-tune one model on each fraction of the labels, from the probe on the same ones or else on the most."""
+    listed = params.tuned is None or name in params.tuned or model.mode.given
+    if params.finetune is None or not listed:
+        return {}
+    tuned = {}
+    for fraction in params.tuned_fractions:
+        probe = decoders.get(fraction, decoders[max(decoders)])
+        labelled = train.taken(train.few(fraction, params.probe.seed))
+        run = f"{name}/{model.params.seed}" + ("" if fraction == 1 else f"/{fraction:.3g}")
+        tuned[fraction] = tune(run, model.backbone, probe, params, params.finetune, labelled, test)
+    return tuned
+
+
+def _counts(found: Mapping[float, Guessed]) -> dict[float, Overlaps]:
+    return {fraction: one.overlaps for fraction, one in found.items()}
 
 
 @torch.inference_mode()
 def _scores(decoder: LinearDecoder, features: Tensor) -> Tensor:
     scores: Tensor = decoder(features)
-    return scores
-
-
-def _tuned_scores(
-    name: str,
-    backbone: Backbone,
-    probe: LinearDecoder,
-    params: DenseParams,
-    recipe: TrainParams,
-    pairs: tuple[Pairs, Pairs],
-) -> Tensor:
-    """Fine-tune a copy of the backbone; return its scores of the test pictures. A killed run continues."""
-    (train, test), run = pairs, f"evaluate-loca/{name}"
-    pictures = [sha256_file(path) for path in sorted(train.task.store.folder.glob("*.arrow"))]
-    ids = [str(key) for key in train.subset.frame["id"]]
-    checkpoints = train.task.checkpoints(run, params.model_dump(mode="json"), digest(backbone), ids, pictures)
-    copied = copy.deepcopy(backbone)
-    model, _ = fine_tune(copied, probe, train, params.images, recipe, params.loss_stride, checkpoints, run)
-    scores = test.task.run(model, model.scores, test.subset, params.images, f"{name} fine-tuned")
-    checkpoints.clear()
     return scores

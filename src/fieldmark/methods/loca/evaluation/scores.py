@@ -20,8 +20,10 @@ from fieldmark.methods.loca.evaluation.positions import (
 )
 from fieldmark.methods.loca.evaluation.probes import Dense, DenseRuns, floor, judge, tuned
 from fieldmark.methods.loca.model.collapse import diagnosis
+from fieldmark.methods.loca.model.dense import DenseParams
 from fieldmark.methods.loca.model.method import Loca
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.tuning import TuneParams
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.protocols.seeds import first_of, resampling, seed_count
 from fieldmark.results.figures import FigureFolder
@@ -92,25 +94,30 @@ def measured(dense: Sequence[Dense], positions: Sequence[Positions]) -> Measures
     measures: Measures = {}
     if dense:
         for fraction in sorted(dense[0].probes, reverse=True):
-            measures[probe_name(fraction)] = miou_interval([one.probes[fraction] for one in dense])
-        if tuned(dense):
-            measures["miou_finetune"] = miou_interval(tuned(dense))
+            measures[measure_name("miou_probe", fraction)] = miou_interval(
+                [one.probes[fraction] for one in dense]
+            )
+        for fraction in sorted(dense[0].tunings, reverse=True):
+            name = measure_name("miou_finetune", fraction)
+            measures[name] = miou_interval([one.tunings[fraction] for one in dense])
     if positions:
         measures["position_accuracy"] = position_accuracy(positions)
     return measures
 
 
-def probe_name(fraction: float) -> str:
-    """Name the mIoU of a probe on a fraction of the labels."""
-    return "miou_probe" if fraction == 1 else f"miou_probe@{100 * fraction:.3g}%"
+def measure_name(start: str, fraction: float) -> str:
+    """Name the mIoU of what was trained on a fraction of the labels."""
+    return start if fraction == 1 else f"{start}@{100 * fraction:.3g}%"
 
 
 def _headline(measures: Mapping[str, Measures]) -> tuple[str, ...]:
-    """The probe on the largest fraction of the labels, fine-tuning and pretext accuracy, whichever were measured."""
+    """Probe and fine-tuning on the largest fraction of the labels, and pretext accuracy, whichever were measured."""
     known = list(dict.fromkeys(name for values in measures.values() for name in values))
-    probes = [name for name in known if name.startswith("miou_probe")]
-    others = [name for name in ("miou_finetune", "position_accuracy") if name in known]
-    return (*probes[:1], *others)
+    firsts = [
+        [name for name in known if name.startswith(start)][:1]
+        for start in ("miou_probe", "miou_finetune", "position_accuracy")
+    ]
+    return tuple(name for first in firsts for name in first)
 
 
 def _counts(train: Pairs, test: Pairs, positions: PositionRuns, task: Task) -> dict[str, int | float | str]:
@@ -149,7 +156,7 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
     notes = [
         intervals,
         "mIoU is the mean over labels that occur, from the pixels of all test pictures together, at the stored "
-        "size. Pictures are seen whole, made square; the paper slides a window.",
+        f"size. {_seen(params.dense)}",
         "Probes are linear on frozen features, standardised by channel; every variant has the same recipe and "
         "the same labelled pictures. The official release has no code for this: the decoder is Segmenter's.",
         f"A probe makes {params.dense.probe.passes:g} passes over its labelled pictures, however many they are.",
@@ -165,10 +172,7 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
             "averaged teacher and hidden reference patches in the encoder: from LOCA it differs by more than a loss."
         )
     if params.dense.finetune:
-        notes.append(
-            f"Fine-tuning: {params.dense.finetune.steps} steps of {params.dense.finetune.batch_size} pictures "
-            "on all labels from the probe's decoder on, one recipe for all."
-        )
+        notes.append(_tuning(params.dense, params.dense.finetune))
     absent = sorted({label for scored in dense.values() for label in scored.probe.absent})
     if absent:
         notes.append(f"{len(absent)} labels are in no test picture and in no prediction; they do not count.")
@@ -183,6 +187,26 @@ def _given(beside: Iterable[str]) -> list[str]:
         f"Trained elsewhere: {names}. Their networks, pictures, labels and lengths of training are their own; only "
         "the judgement is the same for all."
     ]
+
+
+def _seen(params: DenseParams) -> str:
+    """Say how pictures are brought before the network."""
+    if params.windows is None:
+        return "Pictures are seen whole, made square; the paper slides a window."
+    return (
+        f"Probes see pictures whole, made square. Fine-tuning sees crops of {params.windows.side} px of pictures that "
+        f"keep their shape, and is tested with a sliding window (stride {params.windows.stride})."
+    )
+
+
+def _tuning(params: DenseParams, recipe: TuneParams) -> str:
+    """Say how long fine-tuning is, on how many labels, and what it begins with."""
+    length = f"{recipe.steps} steps" if recipe.passes is None else f"{recipe.passes:g} passes in steps"
+    labels = " and ".join(
+        "all" if fraction == 1 else f"{fraction:.3%}" for fraction in params.tuned_fractions
+    )
+    begins = "from the probe's decoder on" if params.decoder == "probe" else "with a new decoder"
+    return f"Fine-tuning: {length} of {recipe.batch_size} pictures on {labels} labels {begins}, one recipe for all."
 
 
 def _collapses(task: Task) -> list[str]:

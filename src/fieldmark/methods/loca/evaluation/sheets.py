@@ -13,9 +13,9 @@ from fieldmark.engine.task import Task
 from fieldmark.figures.masks import coloured_labels, framed, label_key
 from fieldmark.figures.sheets import Cell, picture_sheet
 from fieldmark.methods.loca.evaluation.positions import Positions
-from fieldmark.methods.loca.evaluation.probes import Dense, shown
+from fieldmark.methods.loca.evaluation.probes import Dense
+from fieldmark.methods.loca.evaluation.tuning import shown
 from fieldmark.methods.loca.model.method import Loca
-from fieldmark.protocols.dense import predict
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.protocols.seen import seen_picture
 
@@ -35,8 +35,7 @@ def mask_sheet(path: Path, dense: Mapping[str, Dense], test: Pairs) -> None:
         mask = test.mask(index)
         row = [Cell(_picture(test, index), "picture"), Cell(coloured_labels(mask), "true")]
         for name, scored in dense.items():
-            guess = predict(scored.scores[number : number + 1], (mask.shape[0], mask.shape[1]))[0].numpy()
-            row.append(Cell(coloured_labels(guess), name))
+            row.append(Cell(coloured_labels(scored.masks[number]), name))
         rows.append(row)
     picture_sheet(path, [*rows, *label_key(test.task.store.mask_names, max(map(len, rows), default=1))])
 

@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
 from fieldmark.base.blocks import Block
 from fieldmark.datasets.data.batches.transforms import ImageParams
+from fieldmark.datasets.data.batches.windows import WindowParams
 from fieldmark.engine.params import TrainParams
+from fieldmark.methods.loca.model.tuning import TuneParams
 
 
 class ProbeParams(Block):
@@ -41,15 +43,26 @@ class ProbeParams(Block):
 class DenseParams(Block):
     """How backbones are judged by dense prediction.
 
-    `fractions` of the labelled training pictures train the probe, each fraction containing the smaller ones.
+    `fractions` of the labelled training pictures train the probe, and `tuned_fractions` backbone and decoder; each
+    fraction contains the smaller ones.
     """
 
     images: ImageParams = ImageParams(scale=(0.5, 1.0))  # fine-tuning; the probe sees whole pictures
-    # The loss looks at every `loss_stride`-th pixel along a side, scores look at all.
+    windows: WindowParams | None = None  # of fine-tuning, in place of `images`: crops, then a sliding window
+    # The loss looks at every `loss_stride`-th pixel along a side, scores look at all; `windows` has one of its own.
     loss_stride: int = Field(8, ge=1)
     fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
     probe: ProbeParams = ProbeParams()
-    finetune: TrainParams | None = None  # None: no fine-tuning
+    finetune: TuneParams | None = None  # None: no fine-tuning
+    # Names of the variants that are fine-tuned; None: all of them. What was trained elsewhere always is.
+    tuned: tuple[str, ...] | None = ("random", "supervised", "LOCA")
+    tuned_fractions: tuple[float, ...] = (1.0,)
+    decoder: Literal["probe", "new"] = (
+        "probe"  # what fine-tuning's decoder begins as; new: random, as in Segmenter
+    )
+    drop_path: float = Field(
+        0.0, ge=0.0, lt=1.0
+    )  # of fine-tuning: stochastic depth in a transformer's last block
 
     @field_validator("images")
     @classmethod
@@ -58,11 +71,11 @@ class DenseParams(Block):
             raise ValueError(
                 "dense prediction sees whole pictures: crop random_resized, shape square, no resize"
             )
-        if images.cutout or images.augment:
-            raise ValueError("cutout and augment change pictures without their masks: leave both at 0")
+        if images.erase or images.cutout or images.augment:
+            raise ValueError("erase, cutout and augment change pictures without their masks: leave all at 0")
         return images
 
-    @field_validator("fractions")
+    @field_validator("fractions", "tuned_fractions")
     @classmethod
     def _rising(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
         if not fractions or list(fractions) != sorted({f for f in fractions if 0 < f <= 1}):

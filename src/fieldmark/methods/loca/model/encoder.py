@@ -23,11 +23,12 @@ def build_encoder(params: LocaParams) -> Backbone:
     """
     options = {**(params.options or {}), **FIXED_OPTIONS, "img_size": params.views.reference_size}
     patch, dim = patch_and_dim(params, options)
-    for name in ("reference_size", "focal_size"):
-        if getattr(params.views, name) % patch:
-            raise UserError(
-                f"loca.views.{name} {getattr(params.views, name)} is no multiple of the patch, {patch}"
-            )
+    sides = {f"views.{name}": getattr(params.views, name) for name in ("reference_size", "focal_size")}
+    if params.dense.windows:
+        sides["dense.windows.side"] = params.dense.windows.side
+    for name, side in sides.items():
+        if side % patch:
+            raise UserError(f"loca.{name} {side} is no multiple of the patch, {patch}")
     spec = BackboneSpec("timm", params.arch, options, dim, patch, False, False, *IMAGENET)
     backbone = backbone_from_spec(spec)
     initialise(backbone.trunk.network)

@@ -75,6 +75,26 @@ class PositionHead(nn.Module):
         return out
 
 
+class BoxHead(nn.Module):
+    """Features of whole queries, and what of the reference is visible, to boxes: DETR's perceptron of three layers."""
+
+    def __init__(self, encoder: Any) -> None:
+        super().__init__()
+        dim, block = encoder.embed_dim, encoder.blocks[0]
+        self.cross = CrossAttention(dim, block.attn.num_heads, block.mlp.fc1.out_features)
+        self.mlp = nn.Sequential(
+            nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 4)
+        )
+        for layer in self.mlp:
+            if isinstance(layer, nn.Linear):
+                xavier(layer)
+
+    def forward(self, queries: Tensor, reference: Tensor) -> Tensor:
+        """(B, N, dim) and (B, M, dim) -> (B, N, 4) in (0, 1): centre y and x, height, width in the reference."""
+        out: Tensor = self.mlp(self.cross(queries, reference)).sigmoid()
+        return out
+
+
 class ProjectionHead(nn.Module):
     """Patch features -> cosines with the prototypes."""
 

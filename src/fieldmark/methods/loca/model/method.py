@@ -1,16 +1,15 @@
 """LOCA as the loop sees it: views, losses, the teacher, saving and loading."""
 
 import copy
-import math
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, normalize
+from torch import Tensor
+from torch.nn.functional import normalize
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import WEIGHTS, Method, MethodParams, save_weights
@@ -19,7 +18,10 @@ from fieldmark.engine.params import TrainParams
 from fieldmark.engine.precision import full_precision
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, ParameterGroup
+from fieldmark.methods.loca.model.boxes import box_losses, box_targets
+from fieldmark.methods.loca.model.classes import class_losses, count_classes
 from fieldmark.methods.loca.model.collapse import diagnosis, feature_spread, prototype_use, target_entropy
+from fieldmark.methods.loca.model.decay import decay_groups
 from fieldmark.methods.loca.model.encoder import build_encoder, encode, kept_branches
 from fieldmark.methods.loca.model.losses import balance, feature_loss, position_loss
 from fieldmark.methods.loca.model.network import (
@@ -28,8 +30,12 @@ from fieldmark.methods.loca.model.network import (
     choose_patches,
     query_targets,
     reference_patches,
+    whole_queries,
 )
 from fieldmark.methods.loca.model.params import LocaParams
+from fieldmark.methods.loca.model.pretext import Pretext, counted, measured
+from fieldmark.methods.loca.model.scaling import thinned
+from fieldmark.methods.loca.model.teacher import teacher_momentum
 from fieldmark.methods.loca.model.variants import LocaVariant, Parts, given_variant, make_variant
 from fieldmark.methods.loca.model.views import NUMBERS, Views, draws, make_views
 from fieldmark.runtime.device import moved
@@ -45,19 +51,7 @@ from fieldmark.vision.pooling import pool
 from fieldmark.vision.reading import load_tensors, read_tensors
 
 HEADS = "heads.safetensors"
-DECAYED_VECTORS = ("attn.qkv.bias", "cross.query.bias", "cross.key_value.bias")
 PRETEXT_STEP = 2**40  # views of the test pictures: those of a step that training never reaches
-
-
-@dataclass(frozen=True)
-class Pretext:
-    """What the position head makes of pictures it has not seen."""
-
-    views: Views
-    visible: Tensor  # (V,) reference patches that it could look at
-    predicted: Tensor  # (n, B, rows, columns) long, of the focal queries; n = 0 for `zhai`
-    correct: Tensor  # (B,) patches of any query put at the right position
-    valid: Tensor  # (B,) patches of any query that lie within the reference
 
 
 class Loca(Method[LocaParams, Parts]):
@@ -83,6 +77,12 @@ class Loca(Method[LocaParams, Parts]):
     def variants(cls, params: LocaParams) -> list[LocaVariant]:
         """Return a variant for each name; `random` is not trained."""
         return [make_variant(name, params) for name in params.variants]
+
+    @classmethod
+    def training_task(cls, variant: LocaVariant, task: Task) -> Task:
+        """Return the task, with the part of the training pictures that the variant has."""
+        fraction = variant.parts.fraction
+        return task if fraction == 1.0 else thinned(task, fraction, variant.params.seed)
 
     @classmethod
     def build(cls, variant: LocaVariant, task: Task) -> Self:
@@ -124,7 +124,7 @@ class Loca(Method[LocaParams, Parts]):
         branches = moved(kept_branches(uniform, self.params.drop_path), images.device)
         chosen = self._chosen(self.step, images.device, branches)
         losses = (
-            self._classified(views, chosen, batch["labels"])
+            class_losses(self.network, views, chosen, batch["labels"])
             if self.mode.labelled
             else self.losses(views, chosen)
         )
@@ -132,24 +132,14 @@ class Loca(Method[LocaParams, Parts]):
         return losses
 
     def losses(self, views: Views, chosen: Chosen) -> Losses:
-        """Eq. 2, 6 and 7 for given views and given choices."""
+        """Eq. 2, 6 and 7, or the loss of boxes, for given views and given choices."""
         if self.teacher is not None:
             return self._clustered(self.teacher, views, chosen)
+        if self.mode.boxed:
+            return self._boxed(views, chosen)
         logits, targets, features = self._located(views, chosen)
         loss = position_loss(logits, targets)
-        return {"position": loss, **_measured(logits, targets, features), "loss": loss}
-
-    def _classified(self, views: Views, chosen: Chosen, labels: Tensor) -> Losses:
-        """Cross-entropy of the mean patch features of both large views against the classes `labels` (B,)."""
-        if self.network.classifier is None:
-            raise RuntimeError("supervised has no classifier once it is trained")
-        seen = [
-            encode(self.backbone, view.images, branches=chosen.of_view(number)).mean(1)
-            for number, view in enumerate((views.reference, views.random))
-        ]
-        logits = full_precision(self.network.classifier(torch.cat(seen)))
-        loss = cross_entropy(logits, labels.repeat(len(seen)))
-        return {"cross_entropy": loss, "loss": loss}
+        return {"position": loss, **measured(logits, targets, features), "loss": loss}
 
     def _located(self, views: Views, chosen: Chosen) -> tuple[Tensor, Tensor, Tensor]:
         """Location only: logits, targets, reference features. The gradient reaches the reference, too.
@@ -157,8 +147,30 @@ class Loca(Method[LocaParams, Parts]):
         As in the release, hidden reference patches are dropped before the encoder and queries get no
         position table. `zhai`: the patches of the reference itself, without table; the visible ones are looked at.
         """
+        single, seen = self.mode.single, self._reference(views, chosen)
+        if single:
+            return self._logits(seen, None), views.reference.targets.flatten(1), seen
+        queries = self.network.queries(views, chosen, positions=False)
+        return self._logits(queries, seen), query_targets(views, chosen), seen
+
+    def _boxed(self, views: Views, chosen: Chosen) -> Losses:
+        """Location only, as one box per query: its mean patch looks at the visible part of the reference."""
+        if self.network.box is None:
+            raise RuntimeError(f"variant {self.variant.name} predicts no boxes")
+        seen = self._reference(views, chosen)
+        queries = whole_queries(
+            self.network.queries(views, chosen, positions=False), chosen, len(views.focal.images)
+        )
+        boxes = torch.cat([views.random.boxes[:, None], views.focal.boxes.transpose(0, 1)], dim=1)
+        wanted, counts = box_targets(views.reference.boxes[:, None], boxes)
+        distance, overlap, plain = box_losses(self.network.box(queries, seen), wanted, counts)
+        found = {"box_distance": distance, "box_overlap": overlap}
+        return {**found, "iou": plain, "feature_std": feature_spread(seen), "loss": distance + overlap}
+
+    def _reference(self, views: Views, chosen: Chosen) -> Tensor:
+        """Encode the reference without a teacher: its visible patches, or for `zhai` all, which look at these."""
         single = self.mode.single
-        seen = encode(
+        return encode(
             self.backbone,
             views.reference.images,
             positions=not single,
@@ -166,37 +178,33 @@ class Loca(Method[LocaParams, Parts]):
             branches=chosen.of_view(0),
             context=chosen.visible if single else None,
         )
-        if single:
-            return self._logits(seen, None), views.reference.targets.flatten(1), seen
-        queries = self.network.queries(views, chosen, positions=False)
-        return self._logits(queries, seen), query_targets(views, chosen), seen
 
     def _clustered(self, teacher: Network, views: Views, chosen: Chosen) -> Losses:
         """With the feature loss: the teacher encodes the whole reference, cross-attention sees a part of it."""
         head = self.params.head
         features, assigned = self._assignments(teacher, views, chosen)
         queries, targets = self.network.queries(views, chosen, positions=True), query_targets(views, chosen)
-        losses, measured = {}, {"feature_std": feature_spread(features)}
+        losses, read = {}, {"feature_std": feature_spread(features)}
         if self.has_pretext:
             logits = self._logits(queries, features[:, chosen.visible])
             losses["position"] = position_loss(logits, targets)
-            measured = _measured(logits, targets, features)
+            read = measured(logits, targets, features)
         wanted = assigned.gather(1, targets.clamp(min=0)[..., None].expand(-1, -1, head.prototypes))
         losses["cluster"], losses["me_max"] = feature_loss(
-            _projected(self.network, queries).flatten(0, 1),
+            self.network.projected(queries).flatten(0, 1),
             wanted.flatten(0, 1),
             (targets >= 0).flatten(),
             head.temperature,
         )
-        measured["prototypes"] = prototype_use(losses["me_max"], head.prototypes)
-        measured["target_entropy"] = target_entropy(assigned.flatten(0, 1))
-        return {**losses, **measured, "loss": torch.stack(list(losses.values())).sum()}
+        read["prototypes"] = prototype_use(losses["me_max"], head.prototypes)
+        read["target_entropy"] = target_entropy(assigned.flatten(0, 1))
+        return {**losses, **read, "loss": torch.stack(list(losses.values())).sum()}
 
     @torch.no_grad()
     def _assignments(self, teacher: Network, views: Views, chosen: Chosen) -> tuple[Tensor, Tensor]:
         """Return the teacher's features (B, N_ref, dim) and balanced assignments (B, N_ref, prototypes)."""
         features = encode(teacher.backbone, views.reference.images, branches=chosen.of_view(0))
-        sharp = (_projected(teacher, features) / self.params.head.sharpening).softmax(-1)
+        sharp = (teacher.projected(features) / self.params.head.sharpening).softmax(-1)
         balanced = balance(sharp.flatten(0, 1), self.params.head.sinkhorn)
         return features, balanced.unflatten(0, sharp.shape[:2])
 
@@ -242,24 +250,11 @@ class Loca(Method[LocaParams, Parts]):
             targets = query_targets(views, chosen)
         else:
             logits, targets, _ = self._located(views, chosen)
-        predicted = logits.argmax(-1)
-        correct, valid = (predicted == targets).sum(1), (targets >= 0).sum(1)
-        shape = views.focal.targets.shape
-        focal = predicted[:, len(chosen.kept) :]
-        if self.mode.single:
-            return Pretext(views, chosen.visible, focal.new_empty(0, *shape[1:]), correct, valid)
-        focal = focal.unflatten(1, (shape[0], -1)).transpose(0, 1).unflatten(2, shape[2:])
-        return Pretext(views, chosen.visible, focal, correct, valid)
+        return counted(logits, targets, views, chosen, self.mode.single)
 
     def parameter_groups(self, params: TrainParams) -> list[ParameterGroup]:
-        """As in the release: decay for all but vectors, yet for the biases of query, key and value, too."""
-        decayed: list[nn.Parameter] = []
-        plain: list[nn.Parameter] = []
-        for name, parameter in self.network.named_parameters():
-            if parameter.requires_grad:
-                decays = parameter.ndim > 1 or name.endswith(DECAYED_VECTORS)
-                (decayed if decays else plain).append(parameter)
-        return [ParameterGroup(decayed, params.weight_decay), ParameterGroup(plain, 0.0)]
+        """Return what decays, and what does not."""
+        return decay_groups(self.network, params.weight_decay)
 
     def before_step(self, step: int) -> None:
         """Remember the step: views and visible patches are drawn for it."""
@@ -311,36 +306,6 @@ class Loca(Method[LocaParams, Parts]):
         load_tensors(method.backbone.trunk, folder / WEIGHTS)
         method.take_up(heads, folder)
         return method
-
-
-def count_classes(task: Task) -> int:
-    """Return the number of classes of the training pictures. Raises UserError when they have none."""
-    train = task.subset("train")
-    if not len(train) or train.labels.min() < 0:
-        raise UserError(
-            "loca.variants: `supervised` learns classes, and the pictures of this split have none; "
-            "leave it out, or compare with a backbone of judge.loca.backbones"
-        )
-    return len(train.class_names)
-
-
-def teacher_momentum(start: float, step: int, steps: int) -> float:
-    """Return the teacher's momentum of eq. 8: from `start` at step 0 along a cosine to 1 at the end."""
-    return 1.0 - (1.0 - start) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
-
-
-def _projected(network: Network, features: Tensor) -> Tensor:
-    if network.projection is None:
-        raise RuntimeError("a mode without feature loss has no prototypes")
-    scores: Tensor = network.projection(features)
-    return full_precision(scores)
-
-
-def _measured(logits: Tensor, targets: Tensor, features: Tensor) -> dict[str, Tensor]:
-    """Return the fraction of valid patches put at the right position, and the spread of the reference's features."""
-    valid = targets >= 0
-    correct = (logits.argmax(-1) == targets) & valid
-    return {"accuracy": correct.sum() / valid.sum().clamp(min=1), "feature_std": feature_spread(features)}
 
 
 METHOD = Loca

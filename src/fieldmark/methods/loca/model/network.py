@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from fieldmark.datasets.data.batches.loading import mix
+from fieldmark.engine.precision import full_precision
 from fieldmark.methods.loca.model.encoder import encode
-from fieldmark.methods.loca.model.heads import PositionHead, ProjectionHead
+from fieldmark.methods.loca.model.heads import BoxHead, PositionHead, ProjectionHead
 from fieldmark.methods.loca.model.params import LocaParams
 from fieldmark.methods.loca.model.variants import LocaVariant
 from fieldmark.methods.loca.model.views import Views
@@ -34,7 +35,7 @@ class Chosen:
 
 
 class Network(nn.Module):
-    """Encoder, and the heads that the mode trains: a position head, a projection head, both, or a classifier."""
+    """Encoder, and the heads that the mode trains: for positions, clustering, both, boxes or classes."""
 
     def __init__(self, backbone: Backbone, variant: LocaVariant, classes: int = 0) -> None:
         super().__init__()
@@ -42,6 +43,7 @@ class Network(nn.Module):
         params, mode, encoder = variant.params, variant.parts.mode, backbone.trunk.network
         patches = reference_patches(params, backbone)
         self.position = PositionHead(encoder, patches, not mode.single) if mode.located else None
+        self.box = BoxHead(encoder) if mode.boxed else None
         self.projection = ProjectionHead(backbone.spec.dim, params.head) if mode.clustered else None
         self.classifier = nn.Linear(backbone.spec.dim, classes) if classes else None
         if mode.single:  # its patches are never told where they are
@@ -61,10 +63,23 @@ class Network(nn.Module):
         )
         return torch.cat([random, per_picture(focal.unflatten(0, views.focal.images.shape[:2]))], dim=1)
 
+    def projected(self, features: Tensor) -> Tensor:
+        """(..., dim) -> cosines with the prototypes (..., prototypes), in full precision."""
+        if self.projection is None:
+            raise RuntimeError("a mode without feature loss has no prototypes")
+        scores: Tensor = self.projection(features)
+        return full_precision(scores)
+
 
 def per_picture(values: Tensor) -> Tensor:
     """(focal_count, B, N, ...) -> (B, focal_count * N, ...)."""
     return values.transpose(0, 1).flatten(1, 2)
+
+
+def whole_queries(queries: Tensor, chosen: Chosen, focal: int) -> Tensor:
+    """Turn the patches of `Network.queries` into one mean for each query, (B, 1 + focal, dim): the random one first."""
+    random, others = queries.split([len(chosen.kept), queries.shape[1] - len(chosen.kept)], dim=1)
+    return torch.cat([random.mean(1, keepdim=True), others.unflatten(1, (focal, -1)).mean(2)], dim=1)
 
 
 def query_targets(views: Views, chosen: Chosen) -> Tensor:

@@ -77,12 +77,26 @@ class HeadParams(Block):
     sinkhorn: int = Field(3, ge=1)  # iterations
 
 
+class EncoderParams(Block):
+    """A network in place of the block's."""
+
+    arch: str
+    options: dict[str, Any] | None = None
+
+    @field_validator("options")
+    @classmethod
+    def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
+        return free_options(options)
+
+
 class LocaParams(MethodParams):
     """LOCA (arXiv 2212.02400). Defaults are the released ImageNet-1k configuration's, its blur as meant."""
 
-    variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")  # a mode, or mode-eta: LOCA-0.5
+    # A mode, with an eta of its own (LOCA-0.5), a network (LOCA+small) or a fraction of the pictures (LOCA@0.1).
+    variants: tuple[str, ...] = ("random", "supervised", "position", "LOCA")
     arch: str = "vit_base_patch16_224"  # of timm's plain vision transformers
     options: dict[str, Any] | None = None  # arguments of timm's constructor
+    networks: dict[str, EncoderParams] = Field(default_factory=dict)  # that variants name
     eta: float = Field(0.8, ge=0.0, lt=1.0)  # hidden fraction of the reference patches
     masking: Literal["consecutive", "unstructured", "first"] = "consecutive"
     drop_path: float = Field(0.1, ge=0.0, lt=1.0)  # rate of stochastic depth in the last layer
@@ -106,7 +120,21 @@ class LocaParams(MethodParams):
     @field_validator("options")
     @classmethod
     def _free(cls, options: dict[str, Any] | None) -> dict[str, Any] | None:
-        taken = sorted({*FIXED_OPTIONS, "img_size", "num_classes"} & set(options or {}))
-        if taken:
-            raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
-        return options
+        return free_options(options)
+
+    @model_validator(mode="after")
+    def _networks_there(self) -> "LocaParams":
+        for name in self.variants:
+            network = parse_name(name).network
+            if network and network not in self.networks:
+                known = ", ".join(self.networks) or "none"
+                raise ValueError(f"variants: {name} names a network that networks does not have ({known})")
+        return self
+
+
+def free_options(options: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the options as they are. Raises ValueError for one that LOCA sets itself."""
+    taken = sorted({*FIXED_OPTIONS, "img_size", "num_classes"} & set(options or {}))
+    if taken:
+        raise ValueError(f"{taken[0]} is set by LOCA itself; leave it out")
+    return options
