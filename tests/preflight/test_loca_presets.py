@@ -1,5 +1,7 @@
 """What the presets of LOCA promise is what their runs do."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,9 @@ from ruamel.yaml import YAML
 from support.pipeline import ROOT
 
 from fieldmark.base.blocks import parse, parse_yaml
+from fieldmark.contract.registry import load_method
 from fieldmark.datasets.acquire.source import load_source
+from fieldmark.datasets.data.batches.windows import WindowParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
 from fieldmark.pretraining.schema import BackboneParams
@@ -91,3 +95,52 @@ def test_the_differences_from_the_release_are_listed() -> None:
     ):
         assert of in listed[number]
     assert "losses are means over the valid patches of all devices" in listed[4]
+
+
+def test_segmenters_recipe_is_that_of_its_code() -> None:
+    """R. Strudel et al., ICCV 2021, and its configuration for ADE20k: what the paper fine-tunes with."""
+    _, blocks, params = read("loca-segmenter")
+    dense, windows = params.dense, params.dense.windows
+    assert windows == WindowParams()  # whose defaults are Segmenter's
+    assert windows is not None
+    assert (windows.side, windows.stride, windows.resize, windows.scale) == (512, 512, 512, (0.5, 2.0))
+    assert (windows.one_label, windows.flip, windows.distort, windows.loss_stride) == (0.75, True, True, 1)
+    assert (dense.decoder, dense.drop_path) == ("new", 0.1)
+    assert dense.finetune is not None
+    recipe = dense.finetune.recipe(20_210)
+    assert (recipe.optimizer, recipe.momentum, recipe.weight_decay, recipe.batch_size) == ("sgd", 0.9, 0.0, 8)
+    assert recipe.steps == pytest.approx(160_000, rel=0.02)
+    assert (recipe.schedule, recipe.power, recipe.warmup_steps) == ("poly", 0.9, 0)
+    rates = [learning_rate(recipe, step) for step in (0, recipe.steps // 2, recipe.steps)]
+    assert rates == pytest.approx([1e-3, (1e-3 - 1e-5) * 0.5**0.9 + 1e-5, 1e-5])
+    assert blocks["datasets"]["photos"]["side"] >= windows.resize  # larger ones would be scaled up from less
+
+
+def test_tables_and_figures_of_the_paper_are_asked_for_together() -> None:
+    """Table 1: the localisation losses; Table 3: 1/32 to all labels; Figure 3: several eta, all fine-tuned."""
+    header, _, params = read("loca-segmenter")
+    variants = load_method("loca").variants(params)
+    assert {"position", "zhai", "box"} <= {variant.name for variant in variants}
+    assert len({one.parts.eta for one in variants if one.parts.mode.name == "LOCA"}) == 3
+    assert params.dense.tuned is None
+    assert params.dense.tuned_fractions == (1 / 32, 0.25, 1.0)
+    [named] = re.findall(r"loca\.variants=\[(\S+)\] loca\.dense\.tuned=null", header)
+    scaled = load_method("loca").variants(params.model_copy(update={"variants": tuple(named.split(","))}))
+    assert {(one.parts.network, one.parts.fraction) for one in scaled} == {
+        (network, fraction) for network in (None, "base") for fraction in (0.1, 0.3, 1.0)
+    }
+
+
+def test_locas_sweeps_of_the_readme_are_read(tmp_path: Path) -> None:
+    """The commands of README.md, read the way `dvc exp run -S` reads them."""
+    from dvc.utils.hydra import apply_overrides
+
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("dvc exp run")]
+    commands = [shlex.split(line, comments=True)[3:] for line in lines if "loca." in line]
+    assert len(commands) >= 4
+    for number, command in enumerate(commands):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text((ROOT / "params.yaml").read_text())
+        apply_overrides(path, [word for word in command if word != "-S"])
+        changed = parse(LocaParams, parse_yaml(path.read_text(), "params")["loca"], "loca")
+        load_method("loca").variants(changed)

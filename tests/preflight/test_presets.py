@@ -55,6 +55,10 @@ GIVEN = {  # what a user must give
         "datasets.photos.masks.path=/data/photos",
         "datasets.photos.masks.labels=[sky,road]",
     ],
+    "loca-segmenter": [
+        "datasets.photos.masks.path=/data/photos",
+        "datasets.photos.masks.labels=[sky,road]",
+    ],
     "quick": [],
     "loca-photos": ["datasets.photos.folder.path=/data/photos"],
     "world-gpu": [],
