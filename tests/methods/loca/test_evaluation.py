@@ -185,6 +185,9 @@ def test_features_are_judged_on_other_pictures_than_positions(
     """Positions on the pictures of the training, masks on those of `judged`: as two runs of their own score them."""
     block = params(variants=["random", "LOCA"], dense={**DENSE, "fractions": [1.0]})
     other = masked_task(tmp_path / "other", pictures=20, sides=(40,))
+    other = dataclasses.replace(
+        other, split_params=masked.split_params.model_copy(update={"dataset": "streets"})
+    )
     apart = dataclasses.replace(masked, judged=Judged(other, {"vit": other.backbone}))
     trained = of_one_seed(models(masked, block))
     result = evaluate(trained, block, apart, figures)
@@ -198,7 +201,10 @@ def test_features_are_judged_on_other_pictures_than_positions(
             assert rows[name][measure] == alone[1][name][measure] != alone[0][name][measure]
     assert {"miou_probe", "miou_finetune"} == set(rows["vit"])
     assert result.counts["test pictures with a mask"] == 8
-    assert result.counts["features judged on"] == "data"
+    assert result.counts["features judged on"] == "streets"
+    assert any(
+        note.startswith("Features are judged on `streets`; what is trained here") for note in result.notes
+    )
     figures.write_index()
     shown = {figure.entry.file for figure in read_figures(figures.folder)}
     assert {"masks.svg", "features.svg", "positions.svg"} <= shown
@@ -227,6 +233,7 @@ def test_what_is_judged_beside_is_what_a_user_would_get(
     assert claims["LOCA beats pretraining with labels, by probe"] == gain
     assert not any("`supervised`" in claim for claim in claims)
     assert any(note.startswith("Trained elsewhere: `dino`, `supervised`.") for note in result.notes)
+    assert not any("learns the classes" in note or "judged on" in note for note in result.notes)
     titles = {variant.name: variant.title for variant in result.variants}
     assert titles["dino"] == "vit_tiny_patch16_224, trained elsewhere"
 

@@ -67,7 +67,7 @@ def evaluate(
         counts=_counts(train, test, positions, task),
         parameters={"encoder": {name: _weights(model) for name, model in shown.items()}},
         details={"class_iou": {name: _by_class(scored, test) for name, scored in dense.items()}},
-        notes=(*_notes(params, first, seed_count(models)), *_given(beside), *_collapses(task)),
+        notes=(*_notes(params, first, seed_count(models)), *_elsewhere(task, beside), *_collapses(task)),
     )
 
 
@@ -161,7 +161,7 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
         "the same labelled pictures. The official release has no code for this: the decoder is Segmenter's.",
         f"A probe makes {params.dense.probe.passes:g} passes over its labelled pictures, however many they are.",
     ]
-    if "supervised" in dense:
+    if "supervised" in params.variants:
         notes.append(
             "`supervised` learns the classes of the pictures that LOCA learns from without them, in as many steps of "
             "as many pictures, from the two large views of each."
@@ -179,14 +179,19 @@ def _notes(params: LocaParams, dense: Mapping[str, Dense], seeds: int) -> list[s
     return notes
 
 
-def _given(beside: Iterable[str]) -> list[str]:
-    names = ", ".join(f"`{name}`" for name in beside)
-    if not names:
-        return []
-    return [
-        f"Trained elsewhere: {names}. Their networks, pictures, labels and lengths of training are their own; only "
-        "the judgement is the same for all."
-    ]
+def _elsewhere(task: Task, beside: Iterable[str]) -> Iterator[str]:
+    """Say what was judged on other pictures, and what was trained on others."""
+    own, judged = task.split_params, task.judged
+    if judged and judged.task.split_params != own:
+        yield (
+            f"Features are judged on `{judged.task.split_params.dataset}`; what is trained here learns from "
+            f"`{own.dataset}`, where positions are scored."
+        )
+    if names := ", ".join(f"`{name}`" for name in beside):
+        yield (
+            f"Trained elsewhere: {names}. Their networks, pictures, labels and lengths of training are their own; only "
+            "the judgement is the same for all."
+        )
 
 
 def _seen(params: DenseParams) -> str:
