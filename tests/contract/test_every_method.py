@@ -79,11 +79,15 @@ def test_an_unknown_variant_is_refused_with_the_nearest(name: str) -> None:
 
 
 def parameters(block: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every parameter of a block that the schema knows; `options` are a library's own."""
+    """Yield the path of every parameter of a block that the schema knows; `options` are a library's own.
+
+    Those in `networks` have names that the user chooses, and then parameters of the schema.
+    """
     for key, value in block.items():
         yield (key,)
         if isinstance(value, dict) and key != "options":
-            yield from ((key, *path) for path in parameters(value))
+            named = key == "networks"
+            yield from ((key, *path) for path in parameters(value) if not named or len(path) > 1)
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -13,7 +13,7 @@ from support.pipeline import ROOT
 from fieldmark.base.blocks import parse, parse_yaml
 from fieldmark.contract.registry import load_method
 from fieldmark.datasets.acquire.source import load_source
-from fieldmark.datasets.data.batches.windows import WindowParams
+from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
 from fieldmark.pretraining.schema import BackboneParams

@@ -309,5 +309,8 @@ def test_fine_tuning_counts_steps_or_passes() -> None:
     assert by_passes is not None
     assert by_steps.recipe(100) == by_steps.recipe(3) == TrainParams(steps=7, lr=0.1, batch_size=4)
     assert [by_passes.recipe(count).steps for count in (100, 10, 1)] == [50, 5, 1]
+    for length in LENGTHS:  # a model is saved with its block, which is read again
+        block = dense(finetune={**length, "lr": 0.1})
+        assert parse(DenseParams, block.model_dump(mode="json"), "dense") == block
     with pytest.raises(UserError, match="not both"):
         dense(finetune={"steps": 1, "passes": 2, "lr": 0.1})

@@ -11,15 +11,15 @@ from timm.layers.drop import DropPath
 from torch.nn.functional import interpolate
 
 from fieldmark.base.blocks import parse
-from fieldmark.datasets.data.batches.windows import WindowParams
+from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.evaluation import mean_iou
 from fieldmark.protocols.dense import Segmenter, fine_tune, new_decoder
+from fieldmark.protocols.depth import set_drop_path
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.protocols.windows import predicted_shape, slide, sliding_scores, window_starts
-from fieldmark.vision.depth import set_drop_path
 
 SIDE = 32
 PARAMS = WindowParams(side=SIDE, stride=24, resize=40)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
@@ -105,11 +105,14 @@ def _name_now(block_class: type[Block], location: list[str], where: str) -> str 
 
 def _block_at(block_class: type[Block], path: list[str]) -> type[Block] | None:
     """Follow nested blocks down `path`; None where the path leaves the blocks."""
-    for name in path:
+    names = iter(path)
+    for name in names:
         fields = {field.alias or key: field for key, field in block_class.model_fields.items()}
         inner = _block_in(fields[name].annotation) if name in fields else None
         if inner is None:
             return None
+        if get_origin(fields[name].annotation) is dict:
+            next(names, None)  # what the user calls one of the blocks
         block_class = inner
     return block_class
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from fieldmark.datasets.data.batches.samplers import ShuffledSampler
-from fieldmark.datasets.data.batches.transforms import ImageParams, training_transform
-from fieldmark.datasets.data.batches.windows import RandomWindow, WindowParams
+from fieldmark.datasets.data.batches.transforms import ImageParams, WindowParams, training_transform
 from fieldmark.datasets.data.packed.store import NO_LABEL
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.loop import train
@@ -24,11 +23,12 @@ from fieldmark.engine.params import TrainParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.evaluation.segmentation import Overlaps, confusion_matrix
+from fieldmark.protocols.crops import RandomWindow
+from fieldmark.protocols.depth import set_drop_path
 from fieldmark.protocols.pairs import PairDataset, Pairs, labels_in
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import Backbone
-from fieldmark.vision.depth import set_drop_path
 
 SCORED_AT_ONCE = 2**25  # scores at full size in memory
 STD_FLOOR = 1e-6

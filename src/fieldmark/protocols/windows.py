@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from fieldmark.base.progress import progress
-from fieldmark.datasets.data.batches.transforms import to_tensor
-from fieldmark.datasets.data.batches.windows import WindowParams, resized, scaled_shape
+from fieldmark.datasets.data.batches.transforms import WindowParams, to_tensor
 from fieldmark.evaluation.segmentation import NO_LABEL, Overlaps, confusion_matrix
+from fieldmark.protocols.crops import resized, scaled_shape
 from fieldmark.protocols.dense import predict
 from fieldmark.protocols.pairs import Pairs
 from fieldmark.runtime.device import pick_device

@@ -220,6 +220,7 @@ def test_initial_values_of_the_losses() -> None:
             {"views": {"reference_size": 32, "random_tokens": 17, "focal_size": 16}},
             "more than a view's 16 patches",
         ),
+        ({"dense": {"windows": {"side": 36, "stride": 36}}}, r"dense\.windows\.side 36 is no multiple"),
     ],
 )
 def test_impossible_networks_are_refused(params: Make, changes: dict[str, object], message: str) -> None:

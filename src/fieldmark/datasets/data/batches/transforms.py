@@ -4,11 +4,11 @@ torchvision is imported where a transform is made: it takes seconds, and whoever
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from fieldmark.base.blocks import Block
@@ -36,6 +36,27 @@ class ImageParams(Block):
     erase: float = Field(0.0, ge=0.0, le=1.0)  # probability of erasing a rectangle
     cutout: float = Field(0.0, ge=0.0, le=1.0)  # sides of the rectangle of `Cutout`, as a fraction
     augment: int = Field(0, ge=0)  # how many random operations follow, each with probability 0.5
+
+
+class WindowParams(Block):
+    """How pictures are cut where they are not seen whole. Lengths are in pixels; defaults are ADE20k's in Segmenter."""
+
+    side: int = Field(512, ge=16, le=2048)  # of the square crop in training, and of the window in the test
+    stride: int = Field(512, ge=1)  # from window to window
+    resize: int = Field(512, ge=16, le=4096)  # of a picture's shorter side; the longer one in proportion
+    scale: tuple[float, float] = (0.5, 2.0)  # in training `resize` is multiplied by a number drawn from here
+    one_label: float = Field(0.75, gt=0.0, le=1.0)  # a crop with more of one label is drawn again; 1: never
+    loss_stride: int = Field(1, ge=1)  # the loss looks at every so many pixels along a side
+    flip: bool = True
+    distort: bool = True  # brightness, contrast, saturation and hue, each with probability 0.5
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.stride > self.side:
+            raise ValueError(f"stride {self.stride} leaves gaps between windows of {self.side} pixels")
+        if not 0.0 < self.scale[0] <= self.scale[1]:
+            raise ValueError("scale must be two factors above 0, the smaller one first")
+        return self
 
 
 def training_transform(params: ImageParams) -> "v2.Compose":

@@ -24,12 +24,12 @@ def box_targets(reference: Tensor, queries: Tensor) -> tuple[Tensor, Tensor]:
     height and width in units of the reference's height and width; it counts (...) when both its sides are above
     SMALLEST.
     """
-    start, length = reference[..., :2].double(), reference[..., 2:].double()
-    first = ((queries[..., :2] - start) / length).clamp(0.0, 1.0)
-    last = ((queries[..., :2] + queries[..., 2:] - start) / length).clamp(0.0, 1.0)
-    side = last - first
-    boxes = torch.cat([first + side / 2, side], dim=-1).float()
-    return boxes, (side > SMALLEST).all(-1)
+    start, length = reference[..., :2], reference[..., 2:]
+    # In whole pixels until the end: what is a tenth is then no more than a tenth on every device.
+    low = torch.minimum((queries[..., :2] - start).clamp(min=0), length)
+    high = torch.minimum((queries[..., :2] + queries[..., 2:] - start).clamp(min=0), length)
+    side = (high - low) / length
+    return torch.cat([low / length + side / 2, side], dim=-1), (side > SMALLEST).all(-1)
 
 
 def overlap(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, field_validator
 
 from fieldmark.base.blocks import Block
-from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.datasets.data.batches.windows import WindowParams
+from fieldmark.datasets.data.batches.transforms import ImageParams, WindowParams
 from fieldmark.engine.params import TrainParams
 from fieldmark.methods.loca.model.tuning import TuneParams
 

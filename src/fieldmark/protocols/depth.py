@@ -11,7 +11,8 @@ def set_drop_path(backbone: Backbone, rate: float) -> bool:
     Attention and MLP are dropped independently; nothing is dropped in eval mode. Returns whether the network is a
     plain vision transformer of timm: any other stays as it is.
     """
-    from timm.layers.drop import DropPath  # timm takes seconds: only those who tune wait
+    # timm takes seconds: only those who tune so wait
+    from timm.layers.drop import DropPath
     from timm.models.vision_transformer import VisionTransformer
 
     network = backbone.trunk.network

@@ -1,47 +1,21 @@
-"""Square crops, and windows, of pictures that keep their shape: how Segmenter trains and predicts dense labels.
+"""Square crops of pictures that keep their shape: how Segmenter trains on dense labels.
 
-R. Strudel et al., "Segmenter: Transformer for Semantic Segmentation", ICCV 2021, and its code. torchvision is
-imported where a transform is made: it takes seconds, and whoever reads parameters makes none.
+R. Strudel et al., "Segmenter: Transformer for Semantic Segmentation", ICCV 2021, and its code.
 """
 
-from typing import TYPE_CHECKING, Self
-
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.functional import interpolate
+from torchvision.transforms import v2
+from torchvision.transforms.v2.functional import resize
 
-from fieldmark.base.blocks import Block
+from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.datasets.data.packed.store import NO_LABEL
-
-if TYPE_CHECKING:
-    from torchvision.transforms import v2
 
 LONGEST = 4  # a picture longer than so many times its other side is made smaller, as in Segmenter's ADE20k
 TRIES = 10  # how often a crop is drawn again
 MEAN_COLOUR = (124, 116, 104)  # ImageNet's; what Segmenter fills up with is 0 after normalising
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.125, 0.5, 0.5, 0.1  # 32 of 255, a half, a half, 18 of OpenCV's 180
-
-
-class WindowParams(Block):
-    """How pictures are cut where they are not seen whole. Lengths are in pixels; defaults are ADE20k's in Segmenter."""
-
-    side: int = Field(512, ge=16, le=2048)  # of the square crop in training, and of the window in the test
-    stride: int = Field(512, ge=1)  # from window to window
-    resize: int = Field(512, ge=16, le=4096)  # of a picture's shorter side; the longer one in proportion
-    scale: tuple[float, float] = (0.5, 2.0)  # in training `resize` is multiplied by a number drawn from here
-    one_label: float = Field(0.75, gt=0.0, le=1.0)  # a crop with more of one label is drawn again; 1: never
-    loss_stride: int = Field(1, ge=1)  # the loss looks at every so many pixels along a side
-    flip: bool = True
-    distort: bool = True  # brightness, contrast, saturation and hue, each with probability 0.5
-
-    @model_validator(mode="after")
-    def _sound(self) -> Self:
-        if self.stride > self.side:
-            raise ValueError(f"stride {self.stride} leaves gaps between windows of {self.side} pixels")
-        if not 0.0 < self.scale[0] <= self.scale[1]:
-            raise ValueError("scale must be two factors above 0, the smaller one first")
-        return self
 
 
 def scaled_shape(height: int, width: int, shorter: float) -> tuple[int, int]:
@@ -100,8 +74,6 @@ class RandomWindow(torch.nn.Module):
 
 def resized(image: Tensor, shape: tuple[int, int]) -> Tensor:
     """Resize a uint8 picture (3, H, W) to `shape` bilinearly, with antialiasing."""
-    from torchvision.transforms.v2.functional import resize
-
     out: Tensor = resize(image, list(shape), antialias=True)
     return out
 
@@ -111,11 +83,10 @@ def _part(length: int, side: int) -> slice:
     return slice(start, start + side)
 
 
-def _distortion() -> "v2.Compose":
+def _distortion() -> v2.Compose:
     """Return mmsegmentation's photometric distortion in torchvision's operations; brightness is a factor, too."""
-    from torchvision.transforms import v2
 
-    def perhaps(**strength: float) -> "v2.RandomApply":
+    def perhaps(**strength: float) -> v2.RandomApply:
         return v2.RandomApply([v2.ColorJitter(**strength)], p=0.5)
 
     contrast = perhaps(contrast=CONTRAST)

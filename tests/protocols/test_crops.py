@@ -5,13 +5,9 @@ import torch
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.batches.windows import (
-    MEAN_COLOUR,
-    RandomWindow,
-    WindowParams,
-    scaled_shape,
-)
+from fieldmark.datasets.data.batches.transforms import WindowParams
 from fieldmark.datasets.data.packed.store import NO_LABEL
+from fieldmark.protocols.crops import MEAN_COLOUR, RandomWindow, scaled_shape
 
 SIDE = 24
 PLAIN = {"side": SIDE, "stride": SIDE, "resize": 32, "flip": False, "distort": False}
