@@ -1,5 +1,7 @@
 """Masks and trends as pictures, and the sheet of pictures that have masks alone."""
 
+import re
+
 import numpy as np
 from PIL import Image
 from support.masked import NAMES
@@ -34,6 +36,18 @@ def test_frames_leave_the_picture_alone_and_stay_inside_it():
     assert drawn[2, 10].tolist() == drawn[3, 29].tolist() == [9, 8, 7]
     assert drawn[6, 10].tolist() == [0, 0, 0]
     assert drawn[3, 0].tolist() == [1, 2, 3]
+
+
+def test_a_logarithmic_setting_is_written_in_thousands_where_points_are(tmp_path):
+    point = Interval(0.2, 0.1, 0.3)
+    panels = {
+        "left": {"small": [(480, point), (4800, point)]},
+        "right": {"large": [(1_234_567, point), (2.2e7, point)]},
+    }
+    trend_panels(tmp_path / "a.svg", panels, "pictures", logarithmic=True)
+    written = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "a.svg").read_text(encoding="utf-8"))
+    assert {"480", "4.8 k", "1.23 M", "22 M"} <= {text.strip() for text in written}
+    assert not [text for text in written if "math" in text]
 
 
 def test_trends_are_drawn_with_a_line_a_name(tmp_path):

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import EngFormatter, PercentFormatter
 
 from fieldmark.evaluation.bootstrap import Interval
 from fieldmark.figures.charts import chart
 from fieldmark.figures.style import COLOURS, DASHES, MARKERS, canvas, legend_above
 
+THOUSANDS = EngFormatter()  # 4,800 as 4.8 k
 Point = tuple[float, Interval]  # the setting, and what was measured there
 
 
@@ -18,7 +19,7 @@ def trend_panels(
 ) -> Canvas:
     """Draw fractions over a setting: `panels` is title -> name of a line -> points.
 
-    `logarithmic` is how the setting is drawn. Lines of the same name look the same in all panels.
+    A `logarithmic` setting has its ticks where there are points. Lines of the same name look the same in all panels.
     """
     figure = canvas(max(5.2, 4.2 * len(panels)), 3.2)
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
@@ -45,7 +46,10 @@ def trend_panels(
         axes.set_title(title)
         axes.set_xlabel(setting)
         if logarithmic:
+            places = sorted({at for points in lines.values() for at, _ in points})
             axes.set_xscale("log")
+            axes.set_xticks(places, labels=[THOUSANDS(float(f"{at:.3g}")) for at in places])
+            axes.minorticks_off()
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_above(figure, names)
     return figure

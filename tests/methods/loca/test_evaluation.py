@@ -311,14 +311,25 @@ def test_fewer_labels_fine_tune_less_and_every_eta_may_be_tuned(
     assert rows["floor"]["miou_finetune"] == rows["floor"]["miou_probe"]
     notes = " ".join(result.notes)
     assert "sliding window (stride 16)" in notes
-    assert "2 passes in steps of 4 pictures on 25.000% and all labels with a new decoder" in notes
+    assert "2 passes in steps of 4 pictures on 25 % and 100 % of the labels with a new decoder" in notes
     eta = (figures.folder / "eta.svg").read_text(encoding="utf-8")
     assert "mIoU after fine-tuning" in eta
-    few = {**dense, "tuned": ["LOCA"], "tuned_fractions": [0.25]}
-    block = params(variants=["random", "LOCA"], dense=few)
-    again = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
-    assert "miou_finetune@25%" in values(again)["LOCA"]
-    assert not [key for key in values(again)["random"] if key.startswith("miou_finetune")]
+
+
+def test_only_what_is_named_is_fine_tuned_and_few_labels_have_a_claim(
+    masked: Task, params: Made, figures: FigureFolder
+) -> None:
+    dense = {**DENSE, "tuned": ["LOCA"], "tuned_fractions": [0.25]}
+    block = params(variants=["random", "LOCA"], dense=dense)
+    rows = values(evaluate(of_one_seed(models(masked, block)), block, masked, figures))
+    assert "miou_finetune@25%" in rows["LOCA"]
+    assert not [key for key in rows["random"] if key.startswith("miou_finetune")]
+    block = params(variants=["random", "LOCA"], dense={**DENSE, "tuned_fractions": [0.25, 1.0]})
+    result = evaluate(of_one_seed(models(masked, block)), block, masked, figures)
+    rows, claims = values(result), {claim.claim: claim for claim in result.claims}
+    for end, key in (("", "miou_finetune"), (" on 25 % of the labels", "miou_finetune@25%")):
+        claim = claims[f"LOCA beats random initialisation, by fine-tuning{end}"]
+        assert claim.value == pytest.approx(rows["LOCA"][key] - rows["random"][key])
 
 
 def test_fine_tuning_on_few_labels_sees_these_alone(
@@ -371,6 +382,9 @@ def test_scaling_is_drawn_and_claimed(masked: Task, params: Made, figures: Figur
         assert claims[decides].value == pytest.approx(rows[better][measure] - rows[than][measure])
     for name, setting in (("pictures", "training pictures"), ("networks", "weights of the encoder")):
         assert setting in (figures.folder / f"{name}.svg").read_text(encoding="utf-8")
+    networks = (figures.folder / "networks.svg").read_text(encoding="utf-8")
+    assert "all pictures" in networks
+    assert "50 % of the pictures" in networks
     assert (figures.folder / "eta.svg").exists()  # LOCA and LOCA-0, and no scaled one among them
     [claim] = [claim for claim in result.claims if "Hiding" in claim.claim]
     assert claim.decides.endswith("LOCA-0 minus LOCA")

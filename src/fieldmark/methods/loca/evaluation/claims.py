@@ -62,21 +62,22 @@ def make_claims(models: Mapping[str, Loca], dense: DenseRuns, positions: Positio
 def _transfer(statement: Statement, dense: DenseRuns) -> list[Claim]:
     """Decide a statement by the fine-tuned models, where both are, and by the probes."""
     better, than = dense[statement.better], dense[statement.than]
-    ways = [("probe", [one.probe for one in better], [one.probe for one in than])]
+    ways = [("probe", "probe on the same labels", [one.probe for one in better], [one.probe for one in than])]
     if tuned(better) and tuned(than):
-        ways.insert(0, ("fine-tuning", tuned(better), tuned(than)))
+        ways.insert(0, ("fine-tuning", "fine-tuning on the same labels", tuned(better), tuned(than)))
         fewest = min(better[0].tunings)
         if fewest < max(better[0].tunings):
+            few = f"fine-tuning on {100 * fewest:.3g} % of the labels"
             first, second = ([one.tunings[fewest] for one in side] for side in (better, than))
-            ways.insert(1, (f"fine-tuning on {100 * fewest:.3g} % of the labels", first, second))
+            ways.insert(1, (few, f"{few}, the same for both", first, second))
     return [
         claim_difference(
             f"{statement.claim}, by {way}",
             f"{ZOO}; {NO_NUMBER}",
-            f"mIoU of {statement.better} minus {statement.than}, {way} on the same labels",
+            f"mIoU of {statement.better} minus {statement.than}, {measured}",
             miou_difference(first, second),
         )
-        for way, first, second in ways
+        for way, measured, first, second in ways
     ]
 
 

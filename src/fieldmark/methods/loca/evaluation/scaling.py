@@ -78,9 +78,7 @@ def _by(models: Mapping[str, Loca], measures: Measures, pictures: int | None) ->
     panels: Panels = {}
     for name in _compared(models):
         model, parts = models[name], models[name].variant.parts
-        line = (
-            f"{_weights(model) / 1e6:.3g} M weights" if pictures else f"{parts.fraction:.3g} of the pictures"
-        )
+        line = f"{_weights(model) / 1e6:.3g} M weights" if pictures else _share(parts.fraction)
         at = float(round(parts.fraction * pictures) if pictures else _weights(model))
         for title, key in MEASURES.items():
             if key in measures.get(name, {}):
@@ -98,3 +96,7 @@ def _figure(name: str, title: str, caption: str, setting: str, panels: Panels, f
 
 def _weights(model: Loca) -> int:
     return sum(parameter.numel() for parameter in model.backbone.parameters())
+
+
+def _share(fraction: float) -> str:
+    return "all pictures" if fraction == 1.0 else f"{100 * fraction:.3g} % of the pictures"

@@ -207,9 +207,8 @@ def _seen(params: DenseParams) -> str:
 def _tuning(params: DenseParams, recipe: TuneParams) -> str:
     """Say how long fine-tuning is, on how many labels, and what it begins with."""
     length = f"{recipe.steps} steps" if recipe.passes is None else f"{recipe.passes:g} passes in steps"
-    labels = " and ".join(
-        "all" if fraction == 1 else f"{fraction:.3%}" for fraction in params.tuned_fractions
-    )
+    parts = params.tuned_fractions
+    labels = "all" if parts == (1.0,) else " and ".join(f"{100 * part:.3g} %" for part in parts) + " of the"
     begins = "from the probe's decoder on" if params.decoder == "probe" else "with a new decoder"
     return f"Fine-tuning: {length} of {recipe.batch_size} pictures on {labels} labels {begins}, one recipe for all."
 
