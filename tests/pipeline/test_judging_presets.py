@@ -50,6 +50,8 @@ def shrunken(name: str, folder: Path) -> dict[str, Any]:
         backbone["options"] |= options
     loca = merged(params["loca"], SMALL)
     loca["train"] |= {"steps": 2 * bool(loca["train"]["steps"]), "batch_size": 4, "warmup_steps": 0}
+    if loca["dense"].get("windows"):
+        loca["dense"]["windows"] |= {"side": SIDE, "stride": SIDE, "resize": SIDE}
     if loca["dense"]["finetune"]:
         loca["dense"]["finetune"] |= {"steps": 2, "batch_size": 2}
     return {**params, "loca": loca}

@@ -368,7 +368,6 @@ def test_finish_warns_of_a_collapse(
         ({"variants": ["LOCA+small"]}, r"networks does not have \(none\)"),
         ({"variants": ["supervised@0.5"]}, "which supervised does not learn from"),
         ({"variants": ["random@0.5"]}, "which random does not learn from"),
-        ({"variants": ["pretrained+small"]}, "is the backbone of the wiring"),
         ({"variants": ["LOCA@1.5"]}, "LOCA@0.1"),
         ({"networks": {"a": {"arch": "x", "options": {"img_size": 3}}}}, "img_size is set by LOCA itself"),
         ({"eta": 1.0}, "loca.eta"),

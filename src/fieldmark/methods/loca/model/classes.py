@@ -32,6 +32,6 @@ def count_classes(task: Task) -> int:
     if not len(train) or train.labels.min() < 0:
         raise UserError(
             "loca.variants: `supervised` learns classes, and the pictures of this split have none; "
-            "leave it out, or compare with `pretrained`"
+            "leave it out, or compare with a backbone of judge.loca.backbones"
         )
     return len(train.class_names)

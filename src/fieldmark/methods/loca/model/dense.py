@@ -53,8 +53,8 @@ class DenseParams(Block):
     fractions: tuple[float, ...] = (0.05, 0.25, 1.0)
     probe: ProbeParams = ProbeParams()
     finetune: TuneParams | None = None  # None: no fine-tuning
-    # Names of the variants that are fine-tuned; None: all of them.
-    tuned: tuple[str, ...] | None = ("random", "supervised", "pretrained", "LOCA")
+    # Names of the variants that are fine-tuned; None: all of them. What was trained elsewhere always is.
+    tuned: tuple[str, ...] | None = ("random", "supervised", "LOCA")
     tuned_fractions: tuple[float, ...] = (1.0,)
     decoder: Literal["probe", "new"] = (
         "probe"  # what fine-tuning's decoder begins as; new: random, as in Segmenter
