@@ -58,10 +58,14 @@ def pictures_alone(dataset: str, split: str) -> Wiring:
 
 
 def code_of(stage: str) -> tuple[Path, ...]:
-    """Return the code that a stage such as `train@irt` runs: the files of the folders in its `deps` in dvc.yaml."""
+    """Return the code that a stage such as `train@irt` runs: the files of the folders in its `deps` in dvc.yaml.
+
+    Of an arm the item is its method, whose code it runs: `arm@irt`.
+    """
     kind, _, item = stage.partition("@")
     deps = read_yaml(Path("dvc.yaml"))["stages"][kind]["do"]["deps"]
-    folders = [Path(dep.replace("${key}", item)) for dep in deps if dep.startswith("src/")]
+    named = [dep.replace("${key}", item).replace("${item.method}", item) for dep in deps]
+    folders = [Path(dep) for dep in named if dep.startswith("src/")]
     return tuple(
         sorted(
             file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Score every trained variant and student of a method on its test pictures; draw figures."""
+"""Score every trained variant, arm and student of a method on its test pictures; draw figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from _task import MODELS, open_task
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import load_evaluation, load_method
-from fieldmark.contract.variants import AnyMethod, load_students, load_variants
+from fieldmark.contract.variants import ARMS, AnyMethod, load_arms, load_students, load_variants
 from fieldmark.engine.wiring import read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult
@@ -24,6 +24,7 @@ def main(name: str, configuration: Configuration) -> None:
     models = load_variants(name, params, MODELS / name / "variants")
     if name in configuration.section("distill"):
         models |= load_students(MODELS / name / "students")
+    models |= load_arms(configuration, name, MODELS / name / ARMS)
     with atomic_folder(REPORTS / "figures" / name) as folder:
         figures = FigureFolder(folder, remark(len(params.seeds)))
         evaluation: Evaluation = load_evaluation(name)(models, params, task, figures)

@@ -20,25 +20,32 @@ from .imports import FIELDMARK, SRC, STAGES, closure
 
 PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 PARAMS = read_yaml(ROOT / "params.yaml")
+# The default has no arm: here is one for each method, called as that.
+PARAMS["arms"] = {
+    name: {"method": name, "variant": "any", **item} for name, item in PARAMS["methods"].items()
+}
 SOURCES, METHODS = FIELDMARK / "datasets/sources", FIELDMARK / "methods"
 SOURCE_NAMES = sorted(path.stem for path in SOURCES.glob("[a-z]*.py"))
 OPEN_SOURCE = ("download", "prepare", "validate")  # these find sources/<source>.py by name
 FOUND = {  # what a stage finds by name in the folder of its method
     "train": ["__init__.py", "model"],
+    "arm": ["__init__.py", "model"],
     "distill": ["__init__.py", "model", "distillation"],
     "evaluate": ["__init__.py", "model", "evaluation"],
 }
 # scripts that people and workflows call
 NO_STAGES = ("claims.py", "coverage.py", "in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
-TRAININGS = ("pretrain", "clip", "train", "distill")
+TRAININGS = ("pretrain", "clip", "train", "distill")  # an arm has what train has
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
-MAX_UNUSED, MAX_LINES = 20, 230
+MAX_UNUSED, MAX_LINES = 20, 250
 Stages = Mapping[str, ResolvedStage]
 
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
-    return resolve(tmp_path_factory.mktemp("resolved"))
+    folder = tmp_path_factory.mktemp("resolved")
+    (folder / "params.yaml").write_text(json.dumps(PARAMS))
+    return resolve(folder, folder / "params.yaml")
 
 
 def python_in(place: Path) -> list[Path]:
@@ -176,7 +183,9 @@ def test_deps_are_rooms_data_and_the_stages_scripts(stages):
         for kind, deps in written_deps().items()
         for dep in deps
         if dep not in (scripts[kind], "src/stages/_stage.py", "src/stages/_task.py")
-        and not dep.endswith(("/${item.source}.py", "/methods/${key}/__init__.py"))
+        and not dep.endswith(
+            ("/${item.source}.py", "/methods/${key}/__init__.py", "/${item.method}/__init__.py")
+        )
         and dep.startswith("src/")
         and dep.endswith(".py")
     ]
@@ -243,7 +252,17 @@ def test_params_exist_and_runtime_is_among_none(stages):
 
 def test_changing_a_method_concerns_its_own_stages_only(stages):
     concerned = {name for name, stage in stages.items() if "irt" in stage.params}
-    assert concerned == {"train@irt", "evaluate@irt"}
+    assert concerned == {"train@irt", "arm@irt", "evaluate@irt"}
+
+
+def test_an_arm_runs_what_its_method_runs_from_its_own_backbone(stages):
+    for name, item in PARAMS["methods"].items():
+        arm, method, evaluation = (stages[f"{kind}@{name}"] for kind in ("arm", "train", "evaluate"))
+        assert [dep.replace("arm.py", "train.py") for dep in arm.deps] == list(method.deps)
+        assert f"models/{item['backbone']}" in arm.deps
+        assert f"models/{name}/arms/{name}" in arm.outs
+        assert f"models/{name}" in evaluation.deps
+        assert "arms" in evaluation.params
 
 
 def test_artifacts_are_models_that_the_default_trains():

@@ -32,7 +32,10 @@ LIGHT = {
     "in_copy:main": set(),
 }
 TORCH = {
-    **{f"{stage}:main": {"torch"} for stage in ("check", "pretrain", "clip", "prompts", "train", "distill")},
+    **{
+        f"{stage}:main": {"torch"}
+        for stage in ("check", "pretrain", "clip", "prompts", "train", "arm", "distill")
+    },
     "score:main": {"torch", "matplotlib"},
     "evaluate:main": {"torch"},
     **{f"fieldmark.methods.{name}.model.method:METHOD": {"torch"} for name in known_methods()},

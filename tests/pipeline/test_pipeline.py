@@ -24,7 +24,7 @@ ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
     *("score_backbone@vit", "score_clip@tiny", "score_prompts@birds"),
-    *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
+    *("arm@average", "evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
 }
 RUNNING = re.compile(r"^Running stage '([^']+)'", re.MULTILINE)
 
@@ -112,6 +112,11 @@ def test_the_whole_pipeline_runs(project, first):
     ):
         assert (project / "reports" / name).stat().st_size > 0
     assert (project / "models/irt/variants/R/0/model.json").exists()
+    assert (project / "models/irt/arms/average/0/model.json").exists()
+    assert (project / "reports/history/arms/average/0.csv").exists()
+    rows = json.loads((project / "reports/results/irt.json").read_text())["variants"]
+    assert [row["name"] for row in rows] == ["O", "L", "R", "average"]
+    assert rows[-1]["title"] == "contrastive; pooling average; margin 0.3"
     assert (project / "models/pma/students/student/0/model.json").exists()
     assert (project / "data/text/prompts/birds/prompts.json").exists()
     assert not list((project / ".resume").glob("*"))  # complete runs leave no state behind
@@ -140,9 +145,14 @@ def test_training_again_gives_identical_models_and_metrics(project, first):
 
 def test_a_changed_lambda_reruns_irt_alone(project, first):
     change(project, "irt.lambda=0.3")
-    assert repro(project) == {"check", "train@irt", "evaluate@irt", "report"}
+    assert repro(project) == {"check", "train@irt", "arm@average", "evaluate@irt", "report"}
     diff = dvc(project, "params", "diff", "--md")
     assert "irt.lambda" in diff.stdout, diff.stderr
+
+
+def test_a_changed_arm_reruns_it_and_the_scores_alone(project, first):
+    change(project, "arms.average.change.margin=0.2")
+    assert repro(project) == {"check", "arm@average", "evaluate@irt", "evaluate@pma", "report"}
 
 
 def test_a_changed_temperature_reruns_the_students_alone(project, first):
@@ -190,14 +200,14 @@ def test_code_reruns_the_stages_that_run_it_and_no_training_for_what_is_drawn_or
     scoring = touched(project, "protocols/dense.py")
     assert scoring == {"evaluate@irt", "evaluate@pma"}
     assert touched(project, "datasets/checking/facts.py") == {"validate@birds"}
-    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "evaluate@irt"}
+    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "arm@average", "evaluate@irt"}
     assert touched(project, "scoring/backbones.py") == {
         "score_backbone@vit",
         "score_clip@tiny",
         "score_prompts@birds",
     }
     drawn = touched(project, "figures/style.py")
-    assert not [name for name in drawn if name.startswith(("pretrain", "clip@", "train", "distill"))]
+    assert not [name for name in drawn if name.startswith(("pretrain", "clip@", "train", "arm", "distill"))]
 
 
 def test_a_killed_training_goes_on_after_a_chart_has_changed(project, first):

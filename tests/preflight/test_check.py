@@ -13,6 +13,15 @@ from fieldmark.preflight.check import check_params
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 VECTORS = {"file": "v.npy", "names": "names.txt"}
 CLIP = read_yaml(PARAMS)["clip_models"]["small"]
+ARM = {
+    "method": "irt",
+    "variant": "L",
+    "dataset": "birds",
+    "split": "retrieval",
+    "backbone": "backbones/resnet",
+    "text": "none",
+    "change": {"pooling": "average", "train": {"lr": 1e-4}},
+}
 
 
 def check(params: dict[str, Any]) -> None:
@@ -45,6 +54,42 @@ def test_the_seed_of_a_backbone_keeps_its_place() -> None:
 
 def test_the_default_is_right() -> None:
     check(read_yaml(PARAMS))
+
+
+def test_an_arm_is_right_where_its_method_does_not_train_the_variant() -> None:
+    check(changed("arms", {"resnet": ARM}))
+    params = changed("arms", {"resnet": {**ARM, "backbone": "irt/variants/R/0"}})
+    params["irt"]["variants"] = ["R"]
+    check(params)
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        ({"method": "itr"}, "there is no method 'itr'"),
+        ({"variant": "X"}, "arms.a.change.variants"),
+        ({"change": {"poling": "gem"}}, "unknown parameter arms.a.change.poling; did you mean 'pooling'"),
+        ({"change": {"margin": 2}}, "parameter arms.a.change.margin"),
+        ({"change": {"seeds": [0, 1]}}, "arms.a.change.seeds: an arm has the seeds of its method, leave it"),
+        ({"change": {"variants": ["O"]}}, "arms.a.change.variants: an arm has the variants of its method"),
+        ({"backbone": "backbones/resnt"}, "backbones has no 'resnt'; did you mean 'resnet'"),
+        ({"split": "classification"}, "arms.a is of split 'classification' of 'birds', but its method of 'r"),
+        ({"region": "box"}, "arms.a.region is 'box', but its method sees 'whole'"),
+        ({"text": "prompts/scenes"}, "arms.a.text is 'prompts/scenes', but its method learns to read 'none'"),
+        ({"margin": 0.3}, "unknown parameter arms.a.margin"),
+    ],
+)
+def test_a_wrong_arm_is_refused_in_one_line(item: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        check(changed("arms", {"a": {**ARM, **item}}))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_arm_is_not_called_as_a_variant() -> None:
+    with pytest.raises(
+        UserError, match=r"arms\.R: irt\.variants has a 'R' already; give the arm another name"
+    ):
+        check(changed("arms", {"R": ARM}))
 
 
 @pytest.mark.parametrize(
@@ -176,10 +221,10 @@ def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("section", ["phrases", "prompts", "distill", "clip_models"])
+@pytest.mark.parametrize("section", ["phrases", "prompts", "arms", "distill", "clip_models"])
 def test_what_no_method_needs_may_be_left_out_or_empty(section: str) -> None:
     params = read_yaml(PARAMS)
-    for name in ("phrases", "prompts", "distill", "clip_models"):
+    for name in ("phrases", "prompts", "arms", "distill", "clip_models"):
         params[name] = {}
     params["methods"] = {"irt": params["methods"]["irt"]}
     check(params)

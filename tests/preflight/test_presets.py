@@ -1,10 +1,12 @@
 """Presets: what they replace, what they ask for, and that each is the published recipe."""
 
+import itertools
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
+from fieldmark.contract.variants import read_arm
+from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.network import reference_patches
 from fieldmark.methods.pma.model.method import check_feature_map
@@ -36,10 +40,15 @@ GIVEN = {  # what a user must give
     "frpt-cub200": [],
     "frpt-photos": ["datasets.photos.folder.path=/data/photos"],
     "irt-cub200": [],
+    "irt-cub200-losses": [],
     "irt-cub200-mobilenet": ["datasets.cub200.cub200.path=/data/cub", "backbones.mobilenet.weights=library"],
+    "irt-cub200-models": [],
+    "irt-cub200-pooling": [],
     "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
     "irt-photos": ["datasets.photos.folder.path=/data/photos"],
     "irt-sop": [],
+    "irt-sop-losses": [],
+    "irt-sop-margin": [],
     "pma-aircraft": [],
     "pma-cars196": ["datasets.cars196.cars196.path=/data/cars"],
     "pma-cub200": [],
@@ -119,7 +128,12 @@ def test_a_presets_blocks_replace_and_others_stay_with_their_comments(presets):
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [("frpt-photos", "frpt-cub200"), ("frpt-cub200", "frpt-photos"), ("loca-photos", "loca-masks")],
+    [
+        ("frpt-photos", "frpt-cub200"),
+        ("frpt-cub200", "frpt-photos"),
+        ("loca-photos", "loca-masks"),
+        ("irt-cub200-pooling", "irt-cub200"),
+    ],
 )
 def test_nothing_is_left_of_a_preset_laid_before(first, second):
     base = (ROOT / "params.yaml").read_text()
@@ -387,6 +401,11 @@ def test_every_preset_wants_what_it_needs():
     [
         ("irt-cub200", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
         ("irt-sop", 35_000, (1.0, 1000, None), [1, 10, 100, 1000]),
+        ("irt-cub200-models", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
+        ("irt-cub200-pooling", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
+        ("irt-cub200-losses", 2_000, (1.0, 0, None), [1, 2, 4, 8]),
+        ("irt-sop-losses", 35_000, (1.0, 1000, None), [1, 10, 100, 1000]),
+        ("irt-sop-margin", 35_000, (1.0, 1000, None), [1, 10, 100, 1000]),
         ("irt-inshop", 35_000, (0.2, 0, 0.999), [1, 10, 20, 30]),
     ],
 )
@@ -409,6 +428,40 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     assert params.section("splits")["retrieval"]["ks"] == ks
     sides = [item["side"] for item in params.section("datasets").values()]
     assert sides == [None]  # resized once, by the network's side
+
+
+def irt_rows(name):
+    """Return the block of every variant and arm of a preset, with the architecture it starts from."""
+    params = parsed(with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS))
+    arches = {f"backbones/{key}": item["arch"] for key, item in params.section("backbones").items()}
+    irt = load_method("irt")
+    rows = [
+        (arches[params.section("methods")["irt"]["backbone"]], variant.params)
+        for variant in irt.variants(read_method(params, "irt"))
+    ]
+    arms = [read_arm(params, arm) for arm in params.section("arms")]
+    return [*rows, *((arches[arm.wiring.backbone], arm.variant.params) for arm in arms)]
+
+
+def test_the_grid_of_irts_table_5_is_whole():
+    cells = {(arch, one.margin, one.lambda_) for arch, one in irt_rows("irt-sop-margin") if one.train.steps}
+    margins, weights = (0.1, 0.3, 0.5, 0.7, 0.9), (0, 0.3, 0.5, 0.7, 1)
+    arches = ("deit_small_patch16_224", "resnet50.tv_in1k")
+    assert cells == set(itertools.product(arches, margins, weights))
+    assert all(one.gradients for _, one in irt_rows("irt-sop-margin"))
+
+
+def test_irts_models_poolings_and_losses_are_those_of_the_paper():
+    assert {arch for arch, _ in irt_rows("irt-cub200-models")} == {
+        *("deit_small_patch16_224", "deit_small_distilled_patch16_224", "deit_base_patch16_224"),
+        *("deit_base_distilled_patch16_224", "resnet50.tv_in1k", "resnet101.tv_in1k"),
+    }
+    assert {one.dim for _, one in irt_rows("irt-cub200-models")} == {None, 128}
+    pooled = {one.pooling for _, one in irt_rows("irt-cub200-pooling") if not one.lambda_}
+    assert pooled == {"cls", "average", "max", "gem"}
+    for name in ("irt-cub200-losses", "irt-sop-losses"):
+        compared = {(arch, one.loss) for arch, one in irt_rows(name) if not one.lambda_}
+        assert len(compared) == 2 * len(get_args(LossName))
 
 
 @pytest.mark.parametrize(
@@ -470,6 +523,17 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
         assert images.jitter == 0
     assert student.teacher == ("PMA" if reads else "vision")
     assert ("text" in pma.variants) == ("PMA" in pma.variants) == reads
+
+
+def test_an_arm_is_one_setting(tmp_path):
+    """The SET that the README documents, as the shell hands it on."""
+    [line] = re.findall(r"""^make repro SET='("arms=.*")'$""", (ROOT / "README.md").read_text(), re.MULTILINE)
+    text = with_settings((ROOT / "params.yaml").read_text(), shlex.split(line))
+    (tmp_path / "params.yaml").write_text(text)
+    check_params(Configuration.read(tmp_path / "params.yaml"))
+    stages = resolve(tmp_path, tmp_path / "params.yaml")
+    assert "models/backbones/resnet" in stages["arm@L-resnet"].deps
+    assert "models/irt/arms/L-resnet" in stages["arm@L-resnet"].outs
 
 
 def test_pmas_phrases_by_a_clip_are_one_setting(tmp_path):

@@ -47,6 +47,15 @@ prompts:
 methods:
   irt: {dataset: birds, split: retrieval, backbone: backbones/vit, text: none}
   pma: {dataset: birds, split: classes, backbone: backbones/vit, text: phrases/birds}
+arms:
+  average:
+    method: irt
+    variant: L
+    dataset: birds
+    split: retrieval
+    backbone: backbones/vit
+    text: none
+    change: {pooling: average, margin: 0.3}
 distill:
   pma:
     dataset: birds

@@ -121,7 +121,8 @@ class Variant(Generic[P, Q]):
 
     `name` is its folder and its row in every table, `title` says what it is. `params` is the block with the values
     of this variant, `parts` says what the model is made of (None where all variants have the same parts). `fixed`
-    says that nothing of it depends on the seed: it is made once, for the first one.
+    says that nothing of it depends on the seed: it is made once, for the first one. `start` is the backbone of an arm
+    that starts from another one than its method.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Variant(Generic[P, Q]):
     params: P
     parts: Q
     fixed: bool = False
+    start: str = ""
 
     @property
     def trained(self) -> bool:

@@ -1,18 +1,22 @@
-"""Training every variant that a method's block asks for; saving trained models and reading them again."""
+"""Training every variant that a method's block asks for, and every arm; saving models and reading them again.
+
+An arm is a variant with other values than its method's block, or from another backbone, judged beside the others.
+"""
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from fieldmark.base.blocks import Block, parse
+from fieldmark.base.blocks import Block, parse, pick
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, read_json, write_json
+from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import Method, MethodParams, Variant
 from fieldmark.contract.registry import load_method
 from fieldmark.engine.loop import pick_precision
@@ -20,11 +24,14 @@ from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import Precision
 from fieldmark.engine.task import Task
 from fieldmark.engine.training import train_on
+from fieldmark.engine.wiring import ArmWiring
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.distributed import first_process
 
 DESCRIPTION = "model.json"
 SNAPSHOTS = "snapshots"  # the folder of a model's earlier states, below the folder of the model
+ARMS = "arms"  # the section, and the folder of what is made of it
+FIXED = ("variants", "seeds")  # of an arm they are those of its method
 AnyMethod = Method[Any, Any]
 AnyVariant = Variant[Any, Any]
 
@@ -35,18 +42,30 @@ def train_variants(name: str, params: MethodParams, task: Task, folder: Path) ->
     The models are saved to folders of these names below `folder`. A model that an earlier, killed call completed is
     taken from its last state, not trained again.
     """
-    method_class = load_method(name)
-    curves = {}
-    for variant in method_class.variants(params):
-        for own in variant.by_seed():
-            place = f"{own.name}/{own.params.seed}"
-            if curve := _train_variant(method_class, own, task, folder / place):
-                curves[place] = curve
+    curves: dict[str, list[Point]] = {}
+    for variant in load_method(name).variants(params):
+        by_seed = train_variant(name, variant, task, folder / variant.name, f"{name}/{variant.name}")
+        curves |= {f"{variant.name}/{seed}": curve for seed, curve in by_seed.items()}
     return curves
 
 
-def _train_variant(
-    method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path
+def train_variant(
+    name: str, variant: AnyVariant, task: Task, folder: Path, run: str
+) -> dict[str, list[Point]]:
+    """Train a variant of method `name` from each seed; return the training curves by seed.
+
+    The models are saved to `folder/<seed>`, and `run/<seed>` names each training.
+    """
+    curves = {}
+    for own in variant.by_seed():
+        seed = str(own.params.seed)
+        if curve := _train_model(load_method(name), own, task, folder / seed, f"{run}/{seed}"):
+            curves[seed] = curve
+    return curves
+
+
+def _train_model(
+    method_class: type[AnyMethod], variant: AnyVariant, task: Task, folder: Path, run: str
 ) -> list[Point]:
     """Build, train, finish and save one model; return its curve, which is empty where nothing is trained."""
     narrowed = method_class.training_task(variant, task)
@@ -54,7 +73,6 @@ def _train_variant(
     variant = replace(variant, params=params)
     torch.manual_seed(params.seed)
     method = method_class.build(variant, narrowed)
-    run = f"{method_class.name}/{variant.name}/{params.seed}"
     earlier = narrowed.checkpoints(run).folder / SNAPSHOTS
     curve = []
     if variant.trained:
@@ -138,6 +156,80 @@ def load_variants(name: str, params: MethodParams, folder: Path) -> dict[str, li
         variant.name: [load_model(folder / own.name / str(own.params.seed)) for own in variant.by_seed()]
         for variant in load_method(name).variants(params)
     }
+
+
+class Arm(NamedTuple):
+    """An item of `arms:`, and the variant with the values that it has there."""
+
+    wiring: ArmWiring
+    variant: AnyVariant
+
+
+def read_arm(configuration: Configuration, name: str) -> Arm:
+    """Return an item of `arms:`. Raises UserError for an unknown method, variant or parameter."""
+    wiring = configuration.item(ARMS, name, ArmWiring)
+    method_class = load_method(wiring.method)
+    for key in FIXED:
+        if key in wiring.change:
+            raise UserError(f"arms.{name}.change.{key}: an arm has the {key} of its method, leave it out")
+    block = pick(dict(configuration.content), wiring.method, "params.yaml")
+    params = method_class.Params.read(_merged(block, wiring.change), f"arms.{name}.change")
+    if wiring.variant not in {variant.name for variant in method_class.variants(params)}:
+        # The ordinary run need not train the variant that an arm changes.
+        alone = {**wiring.change, "variants": [wiring.variant]}
+        params = method_class.Params.read(_merged(block, alone), f"arms.{name}.change")
+    return Arm(wiring, method_class.named(params, wiring.variant))
+
+
+def load_arms(configuration: Configuration, method: str, folder: Path) -> dict[str, list[AnyMethod]]:
+    """Read the models of every arm of a method by name, in the order of params.yaml: one per seed, or one alone.
+
+    They lie in `folder/<arm>/<seed>`. Their variants are called as the arms.
+    """
+    loaded = {}
+    for name in _arms_of(configuration, method):
+        arm = read_arm(configuration, name)
+        models = [load_model(folder / name / str(own.params.seed)) for own in arm.variant.by_seed()]
+        usual = configuration.raw_item("methods", method)["backbone"]
+        start = arm.wiring.backbone if arm.wiring.backbone != usual else ""
+        title = arm.wiring.title or _title(arm, start)
+        for model in models:
+            model.variant = replace(model.variant, name=name, title=title, start=start)
+        loaded[name] = models
+    return loaded
+
+
+def _arms_of(configuration: Configuration, method: str) -> list[str]:
+    items = configuration.section(ARMS)
+    return [name for name in items if configuration.item(ARMS, name, ArmWiring).method == method]
+
+
+def _title(arm: Arm, start: str) -> str:
+    """Say what the variant is and what the arm changes."""
+    changes = [f"from {start}"] if start else []
+    changes += [f"{path} {'none' if value is None else value}" for path, value in _flat(arm.wiring.change)]
+    return "; ".join([arm.variant.title, *changes])
+
+
+def _flat(block: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted path, value) of every value at any depth."""
+    for key, value in block.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _merged(block: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `block` with the values of `change`; where both have a mapping, only the keys that `change` has."""
+    merged = dict(block)
+    for key, value in change.items():
+        inner = merged.get(key)
+        if isinstance(inner, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(inner, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def load_students(folder: Path) -> dict[str, list[AnyMethod]]:

@@ -3,6 +3,8 @@
 import re
 from typing import Any, Literal
 
+from pydantic import Field
+
 from fieldmark.base.blocks import Block, pick
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
@@ -30,6 +32,19 @@ class DistillWiring(Wiring):
     """One item of `distill:`: `backbone` is that of the students, `text` is what the teacher reads."""
 
     teacher: str  # the variant that the students learn from
+
+
+class ArmWiring(Wiring):
+    """One item of `arms:`: a variant of `method` with other values than its block, judged beside its variants.
+
+    `backbone` is what it starts from; split and text are those of its method. `change` has what it changes in the
+    method's block, as deep as is needed.
+    """
+
+    method: str
+    variant: str
+    change: dict[str, Any] = Field(default_factory=dict)
+    title: str = ""  # what the report says of it; empty: the variant's title and what is changed
 
 
 def read_wiring(configuration: Configuration, name: str) -> Wiring:

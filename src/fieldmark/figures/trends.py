@@ -13,8 +13,10 @@ Point = tuple[float, Interval]  # the setting, and what was measured there
 
 
 @chart
-def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: str) -> Canvas:
-    """Draw fractions over a setting: `panels` is title -> name of a line -> points.
+def trend_panels(
+    panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: str, *, percent: bool = True
+) -> Canvas:
+    """Draw fractions, or other numbers without `percent`, over a setting: `panels` is title -> line -> points.
 
     Lines of the same name look the same in all panels.
     """
@@ -42,6 +44,7 @@ def trend_panels(panels: Mapping[str, Mapping[str, Sequence[Point]]], setting: s
             )
         axes.set_title(title)
         axes.set_xlabel(setting)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        if percent:
+            axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     legend_above(figure, names)
     return figure

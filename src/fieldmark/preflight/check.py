@@ -9,9 +9,10 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
+from fieldmark.contract.variants import ARMS, read_arm
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import DistillWiring, Wiring, check_wiring, read_wiring, text_item
+from fieldmark.engine.wiring import Wiring, check_wiring, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -29,6 +30,7 @@ SECTIONS = (
     "prompts",
     "phrases",
     "methods",
+    "arms",
     "distill",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
@@ -46,6 +48,8 @@ def check_params(configuration: Configuration) -> None:
     _check_texts(configuration)
     for name in configuration.section("methods"):
         _check_method(configuration, name)
+    for name in configuration.section(ARMS):
+        _check_arm(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
     _check_published(configuration)
@@ -128,11 +132,24 @@ def read_method(configuration: Configuration, name: str) -> MethodParams:
     return configuration.method_block(name, load_method(name).Params)
 
 
+def _check_arm(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `arms:` does not fit its method."""
+    arm, where = read_arm(configuration, name), f"arms.{name}"
+    method = arm.wiring.method
+    check_wiring(configuration, arm.wiring, where)
+    _check_same_work(arm.wiring, read_wiring(configuration, method), where, "method")
+    if name in {variant.name for variant in load_method(method).variants(read_method(configuration, method))}:
+        raise UserError(f"{where}: {method}.variants has a '{name}' already; give the arm another name")
+    problem = arm.variant.params.unmet(arm.wiring.text, text_item(configuration, arm.wiring.text))
+    if problem:
+        raise UserError(problem)
+
+
 def _check_distillation(configuration: Configuration, name: str) -> None:
     """Raise UserError when an item of `distill:` does not fit the method of that name."""
     params = configuration.item("distill", name, load_distillation(name).PARAMS)
     check_wiring(configuration, params, f"distill.{name}")
-    _check_same_work(params, read_wiring(configuration, name), name)
+    _check_same_work(params, read_wiring(configuration, name), f"distill.{name}", "teacher")
     block = read_method(configuration, name)
     trained = [variant.name for variant in load_method(name).variants(block)]
     if params.teacher not in trained:
@@ -146,20 +163,20 @@ def _check_distillation(configuration: Configuration, name: str) -> None:
         )
 
 
-def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
-    if (params.dataset, params.split) != (teacher.dataset, teacher.split):
+def _check_same_work(wiring: Wiring, other: Wiring, where: str, who: str) -> None:
+    """Raise UserError unless the wiring at `where` has the split, region and text of that of `who`, its teacher."""
+    if (wiring.dataset, wiring.split) != (other.dataset, other.split):
         raise UserError(
-            f"distill.{name} is of split '{params.split}' of '{params.dataset}', but its teacher of '{teacher.split}' "
-            f"of '{teacher.dataset}': give both the same"
+            f"{where} is of split '{wiring.split}' of '{wiring.dataset}', but its {who} of '{other.split}' "
+            f"of '{other.dataset}': give both the same"
         )
-    if params.region != teacher.region:
+    if wiring.region != other.region:
         raise UserError(
-            f"distill.{name}.region is '{params.region}', but its teacher sees '{teacher.region}': give both the same"
+            f"{where}.region is '{wiring.region}', but its {who} sees '{other.region}': give both the same"
         )
-    if params.text != teacher.text:
+    if wiring.text != other.text:
         raise UserError(
-            f"distill.{name}.text is '{params.text}', but its teacher learns to read '{teacher.text}': "
-            "give both the same"
+            f"{where}.text is '{wiring.text}', but its {who} learns to read '{other.text}': give both the same"
         )
 
 

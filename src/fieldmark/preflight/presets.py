@@ -21,7 +21,9 @@ NOTE = (
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
-DERIVED = ("clip_models", "prompts", "phrases", "distill")
+DERIVED = ("clip_models", "prompts", "phrases", "distill", "arms")
+# Belongs to the methods: a preset with methods of its own brings its own, or has none.
+ARMS = "arms"
 STUDENT_SEEDS = 1000  # the seeds of students begin so much later than those of their teachers
 WANTED = "???"  # stands for a value that only the user can give
 LINE_WIDTH = 4096  # so long that no line is folded
@@ -51,8 +53,8 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
 
     The presets are merged first: a later one adds to the earlier ones, and its value counts where both have one. Each
     block of the result then replaces the whole block of `text`, so that nothing is left of a preset that was applied
-    before. Where its data sets lack one from which other sections are made, those are emptied. Raises UserError for an
-    unknown preset.
+    before. Where its data sets lack one from which other sections are made, those are emptied; so are the arms where it
+    has methods. Raises UserError for an unknown preset.
     """
     preset = CommentedMap()
     for name in names:
@@ -63,6 +65,8 @@ def with_presets(text: str, names: Sequence[str], folder: Path) -> str:
     if names:
         params.pop(NOTE, None)
         params.pop(EXPECTED, None)
+    if "methods" in preset and ARMS in params:
+        params[ARMS] = CommentedMap()
     if "datasets" in preset and not _are_made_from(params, preset["datasets"]):
         params.update({key: CommentedMap() for key in DERIVED if key in params})
     params.update(preset)

@@ -44,7 +44,8 @@ def _has(result: MethodResult, measure: str) -> bool:
 
 def _renamed(result: MethodResult, variant: VariantResult) -> VariantResult:
     """Return a variant as `METHOD variant`, its backbone beside its title."""
-    title = f"{variant.title} ({result.backbone})" if result.backbone else variant.title
+    backbone = variant.backbone or result.backbone
+    title = f"{variant.title} ({backbone})" if backbone else variant.title
     return VariantResult(
         name=f"{result.method.upper()} {variant.name}", title=title, measures=variant.measures
     )

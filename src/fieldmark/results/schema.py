@@ -66,10 +66,14 @@ class Claim(_Checked):
 
 
 class VariantResult(_Checked):
-    """What was measured of one variant; the measures may be given as numbers or intervals."""
+    """What was measured of one variant; the measures may be given as numbers or intervals.
+
+    `backbone` is the one it starts from, where that is not its method's.
+    """
 
     name: str
     title: str = ""
+    backbone: Annotated[str, Field(exclude_if=lambda backbone: not backbone)] = ""
     measures: dict[str, AnyMeasure]
 
 

@@ -9,6 +9,7 @@ from support.tiny import SIDE, make_task, tiny_resnet
 
 from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
+from fieldmark.contract.variants import load_model, save_model
 from fieldmark.engine.task import Task
 from fieldmark.methods.irt.model.descriptor import Projection
 from fieldmark.methods.irt.model.memory import MemoryBank
@@ -59,6 +60,36 @@ def test_a_token_that_the_network_lacks_is_refused_before_training(tmp_path: Pat
     else:
         with pytest.raises(UserError, match="needs a network distilled with a token, vit_tiny_patch16_224"):
             build(params(pooling=pooling), task)
+
+
+@pytest.mark.parametrize("loss", ["nsoftmax", "proxynca", "multisimilarity", "snca"])
+def test_another_loss_takes_the_place_of_pairs_and_memory_and_is_not_saved(tmp_path: Path, loss: str) -> None:
+    task = make_task(tmp_path)
+    method = build(params(loss=loss, proxy_lr=5.0), task)
+    losses = method(batch(task))
+    assert set(losses) == {loss, "koleo", "loss"}
+    assert (method.memory is not None) == (loss == "snca")
+    proxies = [group for group in method.parameter_groups(params().train) if group.lr_scale == 5.0]
+    shapes = [tuple(p.shape) for group in proxies for p in group.params]
+    assert shapes == {"nsoftmax": [(16, 3)], "proxynca": [(3, 16)]}.get(loss, [])
+    assert method.trained_weights == sum(p.numel() for p in method.descriptor.parameters())
+    losses["loss"].backward()
+    assert all(group.params[0].grad is not None for group in proxies)
+    save_model(method, tmp_path / "model")
+    again = load_model(tmp_path / "model")
+    assert again.rival is None
+    assert again.variant.title == f"{loss} + 0.7 KoLeo"
+
+
+def test_snca_looks_into_the_memory_without_the_picture_itself(tmp_path: Path) -> None:
+    """Each picture is alone in its class: its own entry, of which there is no other, is no right neighbour."""
+    task = make_task(tmp_path)
+    method, pictures = build(params(loss="snca"), task), batch(task)
+    alone = {**pictures, "labels": torch.arange(len(pictures["labels"]))}
+    assert float(method(alone)["snca"].detach()) == 0.0
+    assert method.memory is not None
+    assert method.memory.filled == 18
+    assert float(method(pictures)["snca"].detach()) > 0.0
 
 
 def test_memory_starts_late_but_fills_from_the_first_step(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The figures of IRT's section of the report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fieldmark.engine.task import Task
@@ -17,9 +17,23 @@ from fieldmark.protocols.retrieval_figures import (
 )
 from fieldmark.results.figures import FigureFolder
 
+MOST = 8  # rows in a figure that shows each in a colour of its own
 
-def draw_figures(scored: Mapping[str, Scored], task: Task, figures: FigureFolder) -> None:
-    """Draw every figure."""
+
+def draw_figures(
+    every: Mapping[str, Scored],
+    task: Task,
+    figures: FigureFolder,
+    ordinary: Sequence[str] = (),
+    spectra: Sequence[str] = (),
+) -> None:
+    """Draw every figure: of all rows, or of the ordinary variants where there are too many arms beside them.
+
+    Pictures and classes are those of the ordinary variants. `spectra` names the rows whose energy is drawn; none: all
+    that the other figures show.
+    """
+    usual = {name: result for name, result in every.items() if name in ordinary} or every
+    scored = every if len(every) <= MOST else usual
     recall_figure(scored, figures)
     energy_curves(
         figures.new(
@@ -27,11 +41,11 @@ def draw_figures(scored: Mapping[str, Scored], task: Task, figures: FigureFolder
             "Cumulative energy of principal components",
             "The flatter, the more dimensions the test descriptors use; the mark is where 90 % is reached.",
         ),
-        {name: result.energy for name, result in scored.items()},
+        {name: every[name].energy for name in spectra or scored},
     )
     similarity_figure(scored, figures)
-    _pictures(scored, task, figures)
-    class_figure(scored, figures)
+    _pictures(usual, task, figures)
+    class_figure(usual, figures)
     if curves := read_curves(task.history):
         path = figures.new("loss.svg", "Training", "Each loss as it enters the sum, mean of ten steps.")
         loss_curves(path, curves_by_loss(curves), order=list(scored))

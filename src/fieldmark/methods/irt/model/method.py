@@ -14,9 +14,11 @@ from fieldmark.engine.ema import move_towards
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses
 from fieldmark.methods.irt.model.descriptor import Descriptor
+from fieldmark.methods.irt.model.gradients import MeanOverSteps, gradient_spread
 from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
+from fieldmark.methods.irt.model.rivals import REMEMBER, TEMPERATURES, LibraryLoss, neighbour_loss
 from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, require_size
 from fieldmark.vision.pooling import require_tokens
@@ -30,11 +32,20 @@ class Irt(Method[IrtParams, None]):
     name: ClassVar[str] = "irt"
     title: ClassVar[str] = "IRT: vision transformers for image retrieval"
     Params: ClassVar[type[MethodParams]] = IrtParams
-    unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.")
+    unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.", "rival.", "gradients.")
 
-    def __init__(self, variant: IrtVariant, descriptor: Descriptor, memory_size: int = 0) -> None:
+    def __init__(
+        self, variant: IrtVariant, descriptor: Descriptor, memory_size: int = 0, classes: int = 0
+    ) -> None:
         super().__init__(variant)
         self.descriptor, self.step = descriptor, 0
+        self.gradient_spread: float | None = None  # mean over training, where it was measured
+        self.gradients = MeanOverSteps() if self.params.gradients else None
+        # What is not trained compares nothing and has no proxies.
+        self.rival = None
+        if classes and self.params.loss not in REMEMBER:
+            dim, temperature = descriptor.backbone.spec.dim, self.params.temperature
+            self.rival = LibraryLoss(self.params.loss, classes, dim, temperature)
         momentum = self.params.memory.momentum
         self.memory = MemoryBank(memory_size, descriptor.backbone.spec.dim) if memory_size else None
         self.key_encoder = copy.deepcopy(descriptor) if self.memory and momentum is not None else None
@@ -47,8 +58,8 @@ class Irt(Method[IrtParams, None]):
         still = params.model_copy(update={"train": params.train.model_copy(update={"steps": 0})})
         known = {
             "O": IrtVariant("O", "frozen backbone", still, None, fixed=True),
-            "L": IrtVariant("L", "contrastive", params.model_copy(update={"lambda_": 0.0}), None),
-            "R": IrtVariant("R", f"contrastive + {params.lambda_:g} KoLeo", params, None),
+            "L": IrtVariant("L", params.loss, params.model_copy(update={"lambda_": 0.0}), None),
+            "R": IrtVariant("R", f"{params.loss} + {params.lambda_:g} KoLeo", params, None),
         }
         return [known[name] for name in params.variants]
 
@@ -62,21 +73,47 @@ class Irt(Method[IrtParams, None]):
             )
         require_tokens(params.pooling, backbone.spec, "irt.pooling")
         require_size(backbone, params.images.side)
-        size = round(params.memory.fraction * len(task.subset("train"))) if variant.trained else 0
-        return cls(variant, Descriptor(backbone, params.pooling, params.dim), size)
+        pictures = task.subset("train")
+        remembers = variant.trained and params.loss in REMEMBER
+        size = round(params.memory.fraction * len(pictures)) if remembers else 0
+        classes = len(pictures.class_names) if variant.trained else 0
+        return cls(variant, Descriptor(backbone, params.pooling, params.dim), size, classes)
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
-        """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo."""
+        """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo.
+
+        In place of the first two there is the loss that the parameters name.
+        """
         embeddings = gather(self.descriptor(batch["images"]))
         labels = gather(batch["labels"])
-        losses = {"contrastive": self._contrastive(embeddings, labels)}
-        if self.memory:
-            own = self.memory.enqueue(self._keys(batch["images"], embeddings), labels)
-            if self.step >= self.params.memory.start:
-                losses["memory"] = self._contrastive(embeddings, labels, *self.memory.get(), own)
+        losses = self._of_pairs(batch["images"], embeddings, labels)
+        if self.gradients is not None and embeddings.requires_grad:
+            self.gradients.see(gradient_spread(torch.stack(list(losses.values())).sum(), embeddings))
         if self.params.lambda_:
             losses["koleo"] = self.params.lambda_ * koleo_loss(embeddings)
         return {**losses, "loss": torch.stack(list(losses.values())).sum()}
+
+    def _of_pairs(self, images: Tensor, embeddings: Tensor, labels: Tensor) -> Losses:
+        if self.rival is not None:
+            return {self.params.loss: self.rival(embeddings, labels)}
+        reference = self._remembered(images, embeddings, labels)
+        if self.params.loss == "snca":
+            temperature = self.params.temperature or TEMPERATURES["snca"]
+            entries, entry_labels, own = reference or (None, None, None)
+            return {"snca": neighbour_loss(embeddings, labels, entries, entry_labels, temperature, own)}
+        losses = {"contrastive": self._contrastive(embeddings, labels)}
+        if reference:
+            losses["memory"] = self._contrastive(embeddings, labels, *reference)
+        return losses
+
+    def _remembered(
+        self, images: Tensor, embeddings: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor] | None:
+        """Enqueue the batch; return the memory with the place of each row in it, from the step on that looks there."""
+        if not self.memory:
+            return None
+        own = self.memory.enqueue(self._keys(images, embeddings), labels)
+        return (*self.memory.get(), own) if self.step >= self.params.memory.start else None
 
     def _contrastive(
         self,
@@ -96,8 +133,9 @@ class Irt(Method[IrtParams, None]):
             return gather(self.key_encoder(images))
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
-        """Only the descriptor is trained."""
-        return [(self.descriptor, 1.0)]
+        """The descriptor is trained, and so are the proxies of a loss that has them."""
+        proxies = [] if self.rival is None else [(self.rival, self.params.proxy_lr)]
+        return [(self.descriptor, 1.0), *proxies]
 
     def before_step(self, step: int) -> None:
         """Remember the step: the memory may start late."""
@@ -109,7 +147,9 @@ class Irt(Method[IrtParams, None]):
             move_towards(self.key_encoder, self.descriptor, self.params.memory.momentum)
 
     def finish(self, task: Task) -> None:
-        """Fit the PCA on the training pictures."""
+        """Fit the PCA on the training pictures, and keep what was measured of the gradients."""
+        if self.gradients is not None:
+            self.gradient_spread = self.gradients.mean
         if self.descriptor.projection:
             pooled = task.run(
                 self.descriptor, self.descriptor.pooled, task.subset("train"), self.params.images, "PCA"
@@ -126,8 +166,9 @@ class Irt(Method[IrtParams, None]):
         return sum(p.numel() for p in self.descriptor.parameters()) if self.variant.trained else 0
 
     def description(self) -> dict[str, Any]:
-        """Return how to build the backbone again."""
-        return {"backbone": asdict(self.descriptor.backbone.spec)}
+        """Return how to build the backbone again, and what was measured of the gradients."""
+        measured = {"gradient_spread": self.gradient_spread} if self.gradient_spread is not None else {}
+        return {"backbone": asdict(self.descriptor.backbone.spec), **measured}
 
     @classmethod
     def rebuild(
@@ -135,7 +176,9 @@ class Irt(Method[IrtParams, None]):
     ) -> Self:
         """Build the descriptor; memory and momentum encoder are needed in training only."""
         backbone = backbone_from_spec(BackboneSpec(**description["backbone"]))
-        return cls(variant, Descriptor(backbone, variant.params.pooling, variant.params.dim))
+        method = cls(variant, Descriptor(backbone, variant.params.pooling, variant.params.dim))
+        method.gradient_spread = description.get("gradient_spread")
+        return method
 
 
 METHOD = Irt

@@ -7,6 +7,7 @@ from pydantic import Field
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
 from fieldmark.methods.irt.model.losses import Reduction
+from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.vision.pooling import Pooling
 
 VariantName = Literal["O", "L", "R"]
@@ -28,6 +29,13 @@ class IrtParams(MethodParams):
     variants: tuple[VariantName, ...] = ("O", "L", "R")  # frozen, contrastive only, with KoLeo
     lambda_: float = Field(0.7, ge=0.0, alias="lambda")  # weight of KoLeo in variant R
     margin: float = Field(0.5, ge=-1.0, lt=1.0)  # beta: similarity below which a negative costs nothing
+    # What pairs of pictures cost; all but "contrastive" are what the paper compares it with.
+    loss: LossName = "contrastive"
+    temperature: float | None = Field(
+        None, gt=0.0
+    )  # of nsoftmax, proxynca and snca; None: that of their papers
+    proxy_lr: float = Field(1.0, gt=0.0)  # multiple of train.lr for the proxies of nsoftmax and proxynca
+    gradients: bool = False  # whether the spread of the loss's gradients is measured while training
     reduction: Reduction = "sum"  # of the contrastive loss; "mean" is how a popular library reads it
     pooling: Pooling = "cls"
     dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
