@@ -20,6 +20,7 @@ Make = Callable[[str], Training]
 READS = [
     *(f"{name}{IN_VIEWS}" for name in TRAINED if name.startswith(("cprfl/", "pma/")) and name != "pma/text"),
     f"frpt/CAH{IN_VIEWS}",
+    f"frpt/box{IN_VIEWS}",
     f"distill/student{IN_VIEWS}",
 ]
 AS_WITHOUT = sorted({*VIEWED} - {*READS})

@@ -34,5 +34,5 @@ def test_schedules_by_hand() -> None:
 
 @pytest.mark.parametrize("half", [{"schedule": "drops"}, {"drop_every": 3}])
 def test_drops_need_an_interval_and_an_interval_needs_drops(half: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="drop_every go together"):
+    with pytest.raises(ValueError, match="drops goes together"):
         TrainParams(**{"steps": 10, "lr": 1.0, **half})

@@ -221,6 +221,26 @@ def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message
     assert "\n" not in str(caught.value)
 
 
+def test_a_variant_of_boxes_needs_boxes_that_are_not_cut_already() -> None:
+    params = changed("frpt.variants", ["box", "FRPT"])
+    check(params)
+    wiring = params["methods"]["frpt"]
+    params["methods"]["frpt"] = {**wiring, "region": "box"}
+    with pytest.raises(
+        UserError, match=r"^frpt\.variants has box, but its region is box: every picture is cut already"
+    ):
+        check(params)
+    params["methods"]["frpt"] = {**wiring, "dataset": "scenes", "split": "longtail"}
+    with pytest.raises(
+        UserError, match=r"^frpt\.variants has box, but the pictures of 'scenes' come without"
+    ):
+        check(params)
+    params["frpt"]["variants"] = ["FRPT"]
+    params["arms"] = {"cut": {**params["methods"]["frpt"], "method": "frpt", "variant": "box"}}
+    with pytest.raises(UserError, match=r"^arms\.cut has box, but the pictures of 'scenes' come without"):
+        check(params)
+
+
 @pytest.mark.parametrize("section", ["phrases", "prompts", "arms", "distill", "clip_models"])
 def test_what_no_method_needs_may_be_left_out_or_empty(section: str) -> None:
     params = read_yaml(PARAMS)

@@ -473,16 +473,27 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
         ["frpt.train.precision=bf16", "frpt.train.ema=0.9", "frpt.pooling=gem", "frpt.images.scale=[0.5, 1]"],
     )
     text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
-    frpt = read_method(parsed(text), "frpt")
+    block = read_method(parsed(text), "frpt")
+    assert (block.train.passes, block.train.drop_passes) == (500, 50)
+    frpt = block.for_pictures(pictures)
     train, images = frpt.train, frpt.images
     assert (train.optimizer, train.momentum, train.weight_decay, train.batch_size) == ("sgd", 0.9, 1e-4, 32)
     assert (train.lr, train.schedule, train.drop, train.warmup_steps) == (1e-3, "drops", 0.9, 0)
-    assert (train.steps, train.drop_every) == (500 * pictures // 32, 50 * pictures // 32)
+    assert (train.steps, train.drop_every) == (round(500 * pictures / 32), 50 * pictures // 32)
     assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
     assert (images.resize, images.shape, images.crop, images.side) == (256, "square", "random", 224)
     assert (frpt.stage, frpt.kernel_size, frpt.reduction, frpt.pooling) == (1, 31, 8, "average")
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
+    params = parsed(text)
+    archs = {item: raw["arch"] for item, raw in params.section("backbones").items()}
+    assert archs == {"resnet50": "resnet50.tv_in1k", "resnet101": "resnet101.tv_in1k"}
+    arms = [read_arm(params, arm) for arm in params.section("arms")]
+    assert {arm.wiring.backbone for arm in arms} == {"backbones/resnet101"}
+    again = {(arm.variant.name, arm.variant.parts.shots) for arm in arms}
+    few = {(f"{name}-{shots}", shots) for name in ("finetune", "FRPT") for shots in frpt.shots}
+    assert again == {("finetune", None), ("FRPT", None), *few}
+    assert frpt.shots == ((10, 5) if name == "frpt-cub200" else ())
 
 
 @pytest.mark.parametrize(
@@ -508,8 +519,8 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
     )
     text = with_settings(with_presets(before, [name], PRESETS), GIVEN[name])
     params = parsed(text)
-    pma = read_method(params, "pma")
-    student = params.item("distill", "pma", load_distillation("pma").PARAMS)
+    pma = read_method(params, "pma").for_pictures(pictures)
+    student = params.item("distill", "pma", load_distillation("pma").PARAMS).for_pictures(pictures)
     assert (pma.stages, pma.qrm, pma.part_proj, pma.text_mask_threshold) == (3, "one", "conv1x1", "uniform")
     assert (pma.word_dim, pma.phrase_dim, pma.stage_dim, pma.dropout) == (300, 512, 512, 0.5)
     assert (pma.captions, pma.captions_given, pma.aux_stage_loss) == ("all", None, 0)
@@ -517,7 +528,7 @@ def test_pmas_readings_are_exact_whatever_was_set_before(name, pictures, reads):
     for recipe in (pma, student):
         train, images = recipe.train, recipe.images
         assert (train.optimizer, train.lr, recipe.backbone_lr, train.weight_decay) == ("sgd", 1e-2, 0.1, 1e-4)
-        assert (train.steps, train.warmup_steps) == (100 * pictures // 16, 5 * pictures // 16)
+        assert (train.steps, train.warmup_steps) == (round(100 * pictures / 16), round(5 * pictures / 16))
         assert (train.schedule, train.batch_size, train.precision) == ("cosine", 16, "fp32")
         assert (images.side, images.resize, images.crop, images.flip) == (448, 512, "random", True)
         assert images.jitter == 0
@@ -603,10 +614,10 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
         ["cprfl.train.accumulate=2", "cprfl.train.freeze_batchnorm=true", "cprfl.images.jitter=0.5"],
     )
     params = parsed(with_presets(before, [name], PRESETS))
-    cprfl = read_method(params, "cprfl")
+    cprfl = read_method(params, "cprfl").for_pictures(pictures)
     train, images = cprfl.train, cprfl.images
     assert (train.optimizer, train.lr, train.weight_decay, train.batch_size) == ("adamw", lr, 1e-4, 32)
-    assert train.steps == -(-30 * pictures // 32)
+    assert train.steps == round(30 * pictures / 32)
     assert (train.schedule, train.rise, train.final, train.warmup_steps) == ("onecycle", 0.1, 4e-6, 0)
     assert (train.ema, train.accumulate, train.clip_norm, train.freeze_batchnorm) == (0.998, 1, None, False)
     assert (images.side, images.resize, images.shape, images.crop) == (448, 448, "square", "centre")

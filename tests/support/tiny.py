@@ -38,6 +38,8 @@ def make_task(folder: Path, classes: int = 6, images: int = 6, workers: int = 0)
                         "role": "train" if trains else "test",
                         "label": label if trains else label - classes // 2,
                         "class_name": f"class {label}",
+                        "box": [2.0 + number, 4.0, 12.0, 10.0],
+                        "mask_row": -1,
                     }
                 )
     save_backbone(tiny_vit(), folder / "vit")

@@ -34,13 +34,6 @@ class Recipe(Block):
     images: ImageParams
     train: TrainRecipe
     seeds: tuple[int, ...] = (0,)
-    counts_passes: ClassVar[bool] = False  # whether the length of training may be given in passes
-
-    @model_validator(mode="after")
-    def _in_steps(self) -> Self:
-        if self.train.passes is not None and not self.counts_passes:
-            raise ValueError("only the `train` of a method counts in passes; give train.steps here")
-        return self
 
     @field_validator("seeds")
     @classmethod
@@ -60,6 +53,10 @@ class Recipe(Block):
         """How a single model is trained."""
         return self.train.with_seed(self.seed)
 
+    def for_pictures(self, count: int) -> Self:
+        """Return the block with all lengths in steps, for so many training pictures."""
+        return self.model_copy(update={"train": self.train.for_pictures(count)})
+
     def for_seed(self, seed: int) -> Self:
         """Return the block of the model that is trained from this seed."""
         return self.model_copy(update={"seeds": (seed,)})
@@ -68,7 +65,6 @@ class Recipe(Block):
 class MethodParams(Recipe):
     """What every method's block has; each method adds its own, and says which variants there are."""
 
-    counts_passes: ClassVar[bool] = True
     variants: tuple[str, ...]
 
     @model_validator(mode="after")
@@ -81,9 +77,10 @@ class MethodParams(Recipe):
         """In how many views a picture is seen by a variant that trains on features; None: in a fresh one each step."""
         return None
 
-    def for_pictures(self, count: int) -> Self:
-        """Return the block with all lengths in steps, for so many training pictures."""
-        return self.model_copy(update={"train": self.train.for_pictures(count)})
+    @property
+    def cuts_to_boxes(self) -> bool:
+        """Whether a variant sees pictures cut to their annotated boxes, whatever `region` its wiring has."""
+        return False
 
     def unmet(self, text: str, item: Mapping[str, Any]) -> str | None:
         """Return in one line why the method cannot work with the text of its wiring; None when it can.

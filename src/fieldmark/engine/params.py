@@ -27,6 +27,7 @@ class TrainRecipe(Block):
     final: float = Field(0.0, ge=0, lt=1)  # last rate as a fraction of lr; schedules cosine and onecycle
     drop: float = Field(0.9, gt=0, le=1)  # factor of a drop; schedule drops only
     drop_every: int | None = Field(None, ge=1)  # steps from drop to drop; schedule drops only
+    drop_passes: float | None = Field(None, gt=0)  # in place of `drop_every`
     rise: float = Field(0.3, gt=0, lt=1)  # part of training in which the rate rises; schedule onecycle only
     warmup_steps: int = Field(0, ge=0)
     warmup_passes: float | None = Field(None, gt=0)  # in place of `warmup_steps`
@@ -41,14 +42,16 @@ class TrainRecipe(Block):
     def _length(cls, given: Any) -> Any:
         if not isinstance(given, Mapping) or given.get("passes") is None:
             return given
-        if "steps" in given:
-            raise ValueError("give steps or passes, not both; null takes out passes and warmup_passes")
+        if given.get("steps") is not None:
+            raise ValueError("give steps or passes, not both; null takes out what is not meant")
         return {**given, "steps": 1}
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         if self.warmup_passes is not None and (self.passes is None or self.warmup_steps):
             raise ValueError("warmup_passes go with passes, and in place of warmup_steps")
+        if self.drop_passes is not None and (self.passes is None or self.drop_every):
+            raise ValueError("drop_passes go with passes, and in place of drop_every")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"batch_size {self.batch_size} cannot be cut into {self.accumulate} equal parts (accumulate)"
@@ -57,21 +60,26 @@ class TrainRecipe(Block):
             raise ValueError(
                 f"batch_size {self.batch_size} is no multiple of {self.images_per_class} (images_per_class)"
             )
-        if (self.schedule == "drops") != (self.drop_every is not None):
-            raise ValueError("schedule drops and drop_every go together: give both or neither")
+        if (self.schedule == "drops") != (self.drop_every is not None or self.drop_passes is not None):
+            raise ValueError(
+                "schedule drops goes together with drop_every or drop_passes: give both or neither"
+            )
         return self
 
     def for_pictures(self, count: int) -> Self:
         """Return the recipe in steps, for so many training pictures. One of no steps stays so."""
         if self.passes is None:
             return self
-        update = {
+        update: dict[str, int | None] = {
             "passes": None,
             "warmup_passes": None,
             "warmup_steps": self.steps_in(self.warmup_passes, count),
+            "drop_passes": None,
         }
         if self.steps:
             update["steps"] = max(1, self.steps_in(self.passes, count))
+        if self.drop_passes:
+            update["drop_every"] = max(1, self.steps_in(self.drop_passes, count))
         return self.model_copy(update=update)
 
     def steps_in(self, passes: float | None, count: int) -> int:
@@ -91,5 +99,5 @@ class TrainParams(TrainRecipe):
     @model_validator(mode="after")
     def _in_steps(self) -> Self:
         if self.passes is not None:
-            raise ValueError("only the `train` of a method counts in passes; give steps here")
+            raise ValueError("only the `train` of a method or of students counts in passes; give steps here")
         return self

@@ -49,11 +49,20 @@ def interval(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: in
     resampled. The same seed and clusters give the same resamples, whatever the values are. Raises ValueError for no
     values, values that are not finite, and shapes that differ.
     """
+    rows, _ = _checked(values, clusters)
+    draws = resampled_means(rows, clusters, resamples=resamples, seed=seed)
+    return over_seeds([float(row.mean()) for row in rows], draws)
+
+
+def resampled_means(values: Any, clusters: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """Return (S, resamples) means of `values` (S, N) over resampled clusters, the same resamples for every row.
+
+    Arguments and errors are those of `interval`: for an interval of what is no mean itself, but follows from means.
+    """
     rows, codes = _checked(values, clusters)
     counts = np.bincount(codes).astype(np.float64)
     sums = np.stack([np.bincount(codes, weights=row) for row in rows])
-    draws = _resampled_means(sums, counts[None], resamples, np.random.default_rng(seed))
-    return over_seeds([float(row.mean()) for row in rows], draws)
+    return _resampled_means(sums, counts[None], resamples, np.random.default_rng(seed))
 
 
 def paired_difference(

@@ -113,6 +113,8 @@ def _check_grammar(grammar: str) -> None:
 def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
     _check_region(configuration, wiring, f"methods.{name}")
+    if read_method(configuration, name).cuts_to_boxes:
+        _check_boxes(configuration, wiring, f"{name}.variants")
     problem = read_method(configuration, name).unmet(wiring.text, text_item(configuration, wiring.text))
     if problem:
         raise UserError(problem)
@@ -120,11 +122,27 @@ def _check_method(configuration: Configuration, name: str) -> None:
 
 def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
     """Raise UserError for pictures that are to be cut to boxes and come without."""
-    source = configuration.item("datasets", wiring.dataset, DatasetParams).open_source()
-    if wiring.region == "box" and not source.promises["boxes"]:
+    if wiring.region == "box" and not _has_boxes(configuration, wiring):
         raise UserError(
             f"{where}.region is 'box', but the pictures of '{wiring.dataset}' come without boxes; write whole"
         )
+
+
+def _check_boxes(configuration: Configuration, wiring: Wiring, where: str) -> None:
+    """Raise UserError for a variant that cuts pictures to boxes where there are none, or where all are cut already."""
+    if not _has_boxes(configuration, wiring):
+        raise UserError(
+            f"{where} has box, but the pictures of '{wiring.dataset}' come without boxes; take it out"
+        )
+    if wiring.region == "box":
+        raise UserError(
+            f"{where} has box, but its region is box: every picture is cut already; take one of them out"
+        )
+
+
+def _has_boxes(configuration: Configuration, wiring: Wiring) -> bool:
+    source = configuration.item("datasets", wiring.dataset, DatasetParams).open_source()
+    return source.promises["boxes"]
 
 
 def read_method(configuration: Configuration, name: str) -> MethodParams:
@@ -140,6 +158,8 @@ def _check_arm(configuration: Configuration, name: str) -> None:
     _check_same_work(arm.wiring, read_wiring(configuration, method), where, "method")
     if name in {variant.name for variant in load_method(method).variants(read_method(configuration, method))}:
         raise UserError(f"{where}: {method}.variants has a '{name}' already; give the arm another name")
+    if arm.variant.params.cuts_to_boxes:
+        _check_boxes(configuration, arm.wiring, where)
     problem = arm.variant.params.unmet(arm.wiring.text, text_item(configuration, arm.wiring.text))
     if problem:
         raise UserError(problem)

@@ -55,7 +55,8 @@ class TimmTrunk(Trunk):
 
     The option `stem: conv` gives a plain vision transformer a stem of 3x3 convolutions instead of one linear
     patch embedding: it then learns from far fewer pictures (Xiao et al. 2021, arXiv 2106.14881). With
-    `positions: bilinear` its position table is resized as LOCA does, not bicubically.
+    `positions: bilinear` its position table is resized as LOCA does, not bicubically. With `dilations_of: 32` its
+    convolutions are dilated as in the same network of that `output_stride`, whatever its own is.
     """
 
     def __init__(self, arch: str, options: dict[str, Any], pretrained: bool) -> None:
@@ -65,8 +66,14 @@ class TimmTrunk(Trunk):
         if not timm.is_model(arch):
             raise UserError(f"timm has no model '{arch}'; near it: {', '.join(_similar(arch)) or 'nothing'}")
         positions = options.get("positions")
-        own = {name: value for name, value in options.items() if name != "positions"}
+        own = {name: value for name, value in options.items() if name not in ("positions", "dilations_of")}
         self.network = timm.create_model(arch, pretrained=pretrained, num_classes=0, **_with_stem(own))
+        if "dilations_of" in options:
+            with torch.device("meta"):
+                like = timm.create_model(
+                    arch, **{**_with_stem(own), "output_stride": options["dilations_of"]}
+                )
+            _dilate_as(self.network, like)
         if positions not in (None, "bilinear"):
             raise UserError(f"positions must be bilinear, or left out (it is {positions!r})")
         if positions:
@@ -242,6 +249,21 @@ def _begins_with_stem(network: Any) -> bool:
     """Say whether the first map of a timm network, at half the picture's side, comes before those of the blocks."""
     strides = [int(entry["reduction"]) for entry in network.feature_info]
     return strides[0] == 2 < strides[-1]
+
+
+def _dilate_as(network: nn.Module, like: nn.Module) -> None:
+    """Give the convolutions of a network the dilations of another one with the same layers; maps keep their sizes."""
+    layers = dict(like.named_modules())
+    for name, layer in network.named_modules():
+        if not isinstance(layer, nn.Conv2d) or layer.dilation == layers[name].dilation:
+            continue
+        # Of a layer that pads by itself when it is called, `padding` is zero or a word, and stays so.
+        if isinstance(layer.padding, tuple):
+            layer.padding = tuple(
+                width // old * new
+                for width, old, new in zip(layer.padding, layer.dilation, layers[name].dilation, strict=True)
+            )
+        layer.dilation = layers[name].dilation
 
 
 def _with_stem(options: dict[str, Any]) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def test_figures_are_written_and_listed_and_the_same_twice(
     assert list(first) == [
         "recall.svg",
         "warps.svg",
+        "activations.svg",
         "neighbours.svg",
         "similarity.svg",
         "classes.svg",
@@ -162,6 +163,7 @@ def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
     assert not loaded["FRPT-2"][0].earlier
     result = evaluate(loaded, own, task, figures)
     claims = {claim.claim: claim.decides for claim in result.claims}
+    assert " of 1 passes; " in claims["FRPT converges faster than full fine-tuning"]
     assert (
         claims["FRPT beats full fine-tuning with 4 training pictures per class"]
         == "recall@1 of FRPT-4 minus finetune-4"
@@ -171,6 +173,7 @@ def test_few_pictures_and_snapshots_are_trained_kept_scored_and_drawn(
     assert list(drawn(figures)) == [
         "recall.svg",
         "warps.svg",
+        "activations.svg",
         "neighbours.svg",
         "steps.svg",
         "shots.svg",
@@ -193,9 +196,11 @@ def test_recall_on_the_way_is_that_of_a_shorter_constant_training(task: Task, pa
 
 
 def test_a_few_shot_training_sees_those_pictures_only(task: Task, params: Make) -> None:
-    few = Frpt.named(params(variants=["FRPT"], shots=[2]), "FRPT-2")
+    few = Frpt.named(params(variants=["FRPT"], shots=[2], steps_per_shot=1), "FRPT-2")
     narrowed = Frpt.training_task(few, task).subset("train")
     assert set(np.bincount(narrowed.labels)) == {2}
     assert set(narrowed.rows) < set(task.subset("train").rows)
     with pytest.raises(UserError, match="shots: 99 is more than"):
-        Frpt.training_task(Frpt.named(params(variants=["FRPT"], shots=[99]), "FRPT-99"), task)
+        Frpt.training_task(
+            Frpt.named(params(variants=["FRPT"], shots=[99], steps_per_shot=1), "FRPT-99"), task
+        )

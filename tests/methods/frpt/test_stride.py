@@ -1,5 +1,6 @@
-"""A finer last map: the weights meet the neighbours they were trained on, and one variant keeps the map as it is."""
+"""A finer last map: with dilation weights meet the neighbours they know; one variant keeps the map as it is."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,6 @@ from fieldmark.base.errors import UserError
 from fieldmark.contract.variants import load_model, load_variants, save_model, train_variants
 from fieldmark.engine.task import Task
 from fieldmark.methods.frpt.evaluation import evaluate
-from fieldmark.methods.frpt.model import stride
 from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.stride import with_output_stride
@@ -27,8 +27,8 @@ def mobilenet() -> Backbone:
     return create_backbone(NetworkParams(arch="mobilenetv2_035"), SIDE)
 
 
-def made(params: Make, task: Task, variant: str) -> Frpt:
-    own = params(variants=[variant], output_stride=8)
+def made(params: Make, task: Task, variant: str, **changes: object) -> Frpt:
+    own = params(variants=[variant], output_stride=8, **changes)
     return Frpt.build(Frpt.named(own, variant), task).eval()
 
 
@@ -46,24 +46,54 @@ def test_the_coarse_map_is_every_other_place_of_the_fine_one(network: Callable[[
     )
 
 
-def test_a_finer_map_is_not_that_of_a_last_stride_of_1() -> None:
-    """The released code has a map as fine without dilation: other values, as the module says."""
-    assert "dilates nothing" in (stride.__doc__ or "")
-    coarse, images = tiny_resnet().eval(), torch.rand(2, 3, SIDE, SIDE)
-    for module in coarse.modules():
-        if isinstance(
-            module, torch.nn.BatchNorm2d
-        ):  # at first timm's let nothing pass through a block's convolutions
+def resnet18() -> Backbone:
+    """A residual network whose shortcuts have strides, as torchvision's and the released code's."""
+    torch.manual_seed(0)
+    options = {"channels": [8, 16, 24, 32]}
+    made = create_backbone(NetworkParams(arch="resnet18", options=options), SIDE)
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # at first timm's let nothing pass through a block
             torch.nn.init.ones_(module.weight)
-    fine, undilated = (with_output_stride(coarse, 8).eval() for _ in range(2))
-    dilated = [m for m in undilated.modules() if isinstance(m, torch.nn.Conv2d) and m.dilation != (1, 1)]
-    for layer in dilated:
-        layer.dilation, layer.padding = (1, 1), (1, 1)
+    return made.eval()
+
+
+def maps(backbone: Backbone) -> torch.Tensor:
+    torch.manual_seed(1)
     with torch.no_grad():
-        expected, other = fine(images).feature_map, undilated(images).feature_map
-    assert dilated
-    assert other.shape == expected.shape
-    assert (other - expected).norm() > 0.05 * expected.norm()
+        return backbone.eval()(torch.rand(2, 3, SIDE, SIDE)).feature_map
+
+
+def test_without_dilation_it_is_a_last_stride_of_1() -> None:
+    """The released code (FastReID's LAST_STRIDE) sets both strides of the last block to 1, and nothing else."""
+    coarse = resnet18()
+    released = copy.deepcopy(coarse)
+    block = released.trunk.network.layer4[0]
+    block.conv1.stride = block.downsample[0].stride = (1, 1)
+    finer, dilated = (with_output_stride(coarse, 16, dilate) for dilate in (False, True))
+    assert maps(finer).shape[-1] == 2 * maps(coarse).shape[-1]
+    assert torch.equal(maps(finer), maps(released))
+    assert (maps(dilated) - maps(released)).norm() > 0.05 * maps(released).norm()
+    assert finer.spec.options == {**coarse.spec.options, "output_stride": 16, "dilations_of": 32}
+
+
+def test_dilations_that_weights_were_trained_with_stay() -> None:
+    """A network that came with a map of 16 pixels a cell keeps its dilated last block when the map gets finer."""
+    coarse = with_output_stride(resnet18(), 16)
+    released = copy.deepcopy(coarse)
+    block = released.trunk.network.layer3[0]
+    block.conv1.stride = block.downsample[0].stride = (1, 1)
+    assert torch.equal(maps(with_output_stride(coarse, 8, dilate=False)), maps(released))
+
+
+@pytest.mark.parametrize("arch", ["mobilenetv2_035", "efficientnet_lite0", "tf_efficientnet_lite0"])
+def test_any_network_of_timm_that_dilates_can_do_without(arch: str) -> None:
+    """Those from TensorFlow pad by themselves."""
+    torch.manual_seed(0)
+    coarse = create_backbone(NetworkParams(arch=arch), SIDE)
+    finer = with_output_stride(coarse, 16, dilate=False)
+    assert maps(finer).shape[-1] == 2 * maps(coarse).shape[-1] == SIDE // 16
+    convolutions = [layer for layer in finer.modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert {layer.dilation for layer in convolutions} == {(1, 1)}
 
 
 def test_the_backbone_given_is_left_as_it_is() -> None:
@@ -81,9 +111,14 @@ def test_every_variant_but_plain_has_the_finer_map(params: Make, task: Task) -> 
     assert sides == {"plain": 2, "frozen": 4, "finetune": 4, "CAH": 4, "FRPT": 4}
 
 
-@pytest.mark.parametrize("variant", ["plain", "frozen", "FRPT"])
-def test_a_saved_model_keeps_its_map(params: Make, task: Task, variant: str) -> None:
-    method = made(params, task, variant)
+@pytest.mark.parametrize(
+    ("variant", "dilate"), [("plain", True), ("frozen", True), ("FRPT", True), ("FRPT", False)]
+)
+def test_a_saved_model_keeps_its_map(params: Make, task: Task, variant: str, dilate: bool) -> None:
+    method = made(params, task, variant, dilate=dilate)
+    dilations = {layer.dilation for layer in method.modules() if isinstance(layer, torch.nn.Conv2d)}
+    # The network comes with a dilated last block.
+    assert max(dilations) == ((4, 4) if variant != "plain" and dilate else (2, 2))
     save_model(method, Path("model"))
     images = torch.rand(2, 3, SIDE, SIDE)
     with torch.no_grad():
@@ -112,6 +147,10 @@ def test_the_report_compares_with_the_backbone_as_it_comes(
             lambda: create_backbone(NetworkParams(library="torchvision", arch="resnet18"), SIDE),
             "frpt.output_stride: torchvision builds no network by it; take timm's or null",
         ),
+        (
+            lambda: create_backbone(NetworkParams(arch="resnet18", options={"channels": [8, 8, 8, 8]}), SIDE),
+            "frpt.output_stride: resnet18 has other layers at 8 pixels per cell; write null",
+        ),
     ],
 )
 def test_a_network_without_choice_is_refused(
@@ -121,6 +160,11 @@ def test_a_network_without_choice_is_refused(
     with pytest.raises(UserError) as caught:
         made(params, task, "frozen")
     assert str(caught.value) == message
+
+
+def test_what_is_not_dilated_needs_a_stride(params: Make) -> None:
+    with pytest.raises(UserError, match="dilate: false needs output_stride"):
+        params(dilate=False)
 
 
 def test_plain_needs_a_stride_to_differ_from(params: Make) -> None:

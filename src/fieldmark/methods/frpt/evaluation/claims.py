@@ -3,8 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from fieldmark.engine.params import TrainRecipe
+from fieldmark.engine.task import Task
+from fieldmark.methods.frpt.evaluation.convergence import lead
+from fieldmark.methods.frpt.evaluation.pairs import Pair, pairs
+from fieldmark.methods.frpt.evaluation.progress import Progress
+from fieldmark.methods.frpt.model.method import Frpt
 from fieldmark.methods.frpt.model.params import FrptParams
-from fieldmark.methods.frpt.model.variants import few_name
+from fieldmark.methods.frpt.model.variants import all_variants, few_name
 from fieldmark.protocols.retrieval import Scored, recall_difference
 from fieldmark.results.claims import claim_difference, untestable
 from fieldmark.results.schema import Claim
@@ -36,6 +42,15 @@ STATEMENTS = (  # recall@1 in per cent, ResNet-50
         "The prompt helps beside the head", "FRPT", "CAH", "CUB 61.8 to 74.3, Cars 76.9 to 91.1 (Table 1)"
     ),
     Statement(
+        "The learned prompt beats a crop to the box of activations",
+        "FRPT",
+        "activation",
+        "CUB 63.7 to 74.3 (Table 5, box of class activations)",
+    ),
+    Statement(
+        "The learned prompt beats a crop to the annotated box", "FRPT", "box", "CUB 67.6 to 74.3 (Table 5)"
+    ),
+    Statement(
         "The head helps the frozen backbone", "CAH", "frozen", "CUB 44.9 to 61.8, Cars 58.9 to 76.9 (Table 1)"
     ),
     Statement(
@@ -55,6 +70,13 @@ ONE_MODEL = (
     "so equation 7 leaves weight times mean. What differs between the two is rounding."
 )
 FEW = {10: "CUB 63.1 to 66.6", 5: "CUB 59.7 to 62.8"}  # Table 4
+LARGER = {  # by training pictures per class
+    "resnet101": {
+        None: "CUB 70.9 to 75.6, Cars 85.1 to 90.4, Aircraft 69.7 to 76.2 (Table 3)",
+        10: "CUB 64.7 to 68.9 (Table 4)",
+        5: "CUB 61.5 to 65.2 (Table 4)",
+    }
+}
 
 
 def make_claims(scored: Mapping[str, Sequence[Scored]], params: FrptParams) -> list[Claim]:
@@ -69,6 +91,59 @@ def make_claims(scored: Mapping[str, Sequence[Scored]], params: FrptParams) -> l
         for statement in statements
         if statement.better in scored and (statement.than in scored or _is_one_model(statement, params))
     ]
+
+
+def arm_claims(
+    scored: Mapping[str, Sequence[Scored]], models: Mapping[str, Sequence[Frpt]], params: FrptParams
+) -> list[Claim]:
+    """Decide whether FRPT beats the fine-tuning like it, for each pair of which one is no ordinary variant."""
+    ordinary = {variant.name for variant in all_variants(params)}
+    return [
+        claim_difference(
+            f"FRPT beats full fine-tuning, {pair.ours} and {pair.theirs}",
+            _reported_of(pair),
+            f"{scored[pair.ours][0].recalls[0]} of {pair.ours} minus {pair.theirs}",
+            recall_difference(scored, pair.ours, pair.theirs),
+        )
+        for pair in pairs(models)
+        if not {pair.ours, pair.theirs} <= ordinary
+    ]
+
+
+def _reported_of(pair: Pair) -> str:
+    network = next((network for network in LARGER if pair.arch.startswith(network)), None)
+    if network is None or pair.shots not in LARGER[network]:
+        return "ResNet-50 and ResNet-101 only (Tables 3 and 4)"
+    return f"recall@1, ResNet-101, finetune to FRPT: {LARGER[network][pair.shots]}"
+
+
+def convergence_claims(
+    progress: Mapping[str, Progress], models: Mapping[str, Sequence[Frpt]], task: Task
+) -> list[Claim]:
+    """Decide which of FRPT and the fine-tuning like it is the sooner as good as fine-tuning at its end.
+
+    There is a claim only where both were followed; it says after how many passes each was there.
+    """
+    return [
+        _converges(pair, progress, models[pair.theirs][0].params.train, len(task.subset("train")))
+        for pair in pairs(models)
+        if {pair.ours, pair.theirs} <= set(progress)
+    ]
+
+
+def _converges(pair: Pair, progress: Mapping[str, Progress], train: TrainRecipe, pictures: int) -> Claim:
+    found = lead(progress[pair.ours], progress[pair.theirs])
+    passes = train.steps * train.batch_size / pictures
+    ours, theirs = (f"{part * passes:.3g}" for part in (found.ours, found.theirs))
+    ordinary = (pair.ours, pair.theirs) == ("FRPT", "finetune")
+    return claim_difference(
+        "FRPT converges faster than full fine-tuning"
+        + ("" if ordinary else f", {pair.ours} and {pair.theirs}"),
+        "recall@1 over epochs, ResNet-50 and ResNet-101 on CUB (Figure 2, no numbers)",
+        f"part of the training until the recall that {pair.theirs} ends with, {pair.theirs} minus {pair.ours} "
+        f"(after {theirs} and {ours} of {passes:.3g} passes; not to reach it counts as all of them)",
+        found.lead,
+    )
 
 
 def _decide(statement: Statement, scored: Mapping[str, Sequence[Scored]], params: FrptParams) -> Claim:

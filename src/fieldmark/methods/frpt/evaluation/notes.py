@@ -21,6 +21,7 @@ def make_notes(
     return [
         resampling("classes", seed_count(scored)),
         *_setting(models, params),
+        *_crops(models),
         *_by_map(scored),
         *_against_controls(scored),
     ]
@@ -41,6 +42,25 @@ def _setting(models: Mapping[str, Frpt], params: FrptParams) -> list[str]:
             f"kernel_size {params.kernel_size} is less than half of the map's {width} places; "
             "the paper's rule asks for half or more."
         )
+    return notes
+
+
+def _crops(models: Mapping[str, Frpt]) -> list[str]:
+    """Say what is cut where a fixed prompt stands in place of the learned one."""
+    notes = []
+    if "activation" in models:
+        notes.append(
+            "activation: the box lies around the largest connected region in which the summed channels of the frozen "
+            "backbone's last map exceed their mean (arXiv 1604.04994). The paper takes a class activation map, which "
+            "needs a classifier of the backbone's."
+        )
+    if "box" in models:
+        notes.append(
+            "box: pictures are cut before they are resized, so that they show finer detail than a warp of small ones; "
+            "a saved model of it takes pictures that are cut already."
+        )
+    if notes:
+        notes.append("What is cut out is a square, a tenth larger than the longer side of the box.")
     return notes
 
 

@@ -17,6 +17,7 @@ from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.data.roles.splits import few_shot
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses, features_of
+from fieldmark.methods.frpt.model.crops import activation_boxes, cut_squares, squares, with_boxes
 from fieldmark.methods.frpt.model.head import build_head
 from fieldmark.methods.frpt.model.params import FrptParams
 from fieldmark.methods.frpt.model.prompt import Prompt
@@ -63,19 +64,24 @@ class Frpt(Method[FrptParams, Parts]):
         return all_variants(params)
 
     @classmethod
+    def shown_task(cls, variant: FrptVariant, task: Task) -> Task:
+        """Return the task with the pictures that a variant is given: cut to their boxes, or as they are."""
+        return with_boxes(task) if variant.parts.cut == "box" else task
+
+    @classmethod
     def training_task(cls, variant: FrptVariant, task: Task) -> Task:
         """Keep only the variant's number of training pictures per class. Raises UserError when a class has fewer."""
-        shots = variant.parts.shots
+        shots, shown = variant.parts.shots, cls.shown_task(variant, task)
         if shots is None:
-            return task
-        return task.with_split(few_shot(task.split, shots, variant.params.seed))
+            return shown
+        return shown.with_split(few_shot(task.split, shots, variant.params.seed))
 
     @classmethod
     def build(cls, variant: FrptVariant, task: Task) -> Self:
         """Start from the task's backbone. Raises UserError for a stage, stride or size that it does not have."""
         params, backbone = variant.params, task.load_backbone()
         if params.output_stride and not variant.parts.unchanged_stride:
-            backbone = with_output_stride(backbone, params.output_stride)
+            backbone = with_output_stride(backbone, params.output_stride, params.dilate)
         require_size(backbone, params.images.side)
         method = cls(variant, backbone, len(task.subset("train").class_names) if variant.trained else None)
         if first_process():
@@ -87,9 +93,9 @@ class Frpt(Method[FrptParams, Parts]):
 
     @property
     def loaded(self) -> ImageParams:
-        """The finer pictures, for a variant whose prompt looks into them."""
+        """The finer pictures, for a variant whose prompt, learned or fixed, looks into them."""
         params = self.params
-        return params.source if params.source and self.variant.parts.prompt else params.images
+        return params.source if params.source and self.variant.parts.looks else params.images
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -108,7 +114,7 @@ class Frpt(Method[FrptParams, Parts]):
 
     def feature_source(self) -> Backbone | None:
         """The backbone, unless it is trained or a prompt changes what it is shown."""
-        return None if self.variant.parts.backbone or self.prompt is not None else self.backbone
+        return None if self.variant.parts.backbone or self.variant.parts.looks else self.backbone
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Cross-entropy on the training classes (eq. 10)."""
@@ -125,7 +131,7 @@ class Frpt(Method[FrptParams, Parts]):
         """
         if self.prompt is None:
             raise RuntimeError("this variant has no prompt")
-        shown = images.float() / 255 if images.dtype == torch.uint8 else images
+        shown = _fractions(images)
         with torch.no_grad():  # nothing is trained before the prompt
             features = self.backbone.stage_features(self._glance(shown), self.params.stage)
         saliency = self.prompt.saliency(features)
@@ -138,17 +144,32 @@ class Frpt(Method[FrptParams, Parts]):
         side = self.params.images.side
         return interpolate(images, (side, side), mode="bilinear", align_corners=False, antialias=True)
 
+    def shown(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> what the backbone is shown: warped, cut, or the images as they are."""
+        if self.prompt is not None:
+            return self.prompted(images)[1]
+        return self._cut(_fractions(images)) if self.variant.parts.looks else images
+
+    @torch.no_grad()
+    def _cut(self, images: Tensor) -> Tensor:
+        """Cut pictures (B, 3, H, W) to the squares around what the frozen backbone responds to."""
+        feature_map = self.backbone(self._glance(images)).feature_map.float()
+        with torch.autocast(images.device.type, enabled=False):
+            return cut_squares(images, squares(activation_boxes(feature_map)), self.params.images.side)
+
     def pooled(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> descriptors (B, D) of any length."""
         return self._pooled({"images": images})
 
+    def final_map(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the map (B, D, h, w) that is pooled, for a batch of pictures or, without a prompt, of features."""
+        given = {"images": self.shown(batch["images"])} if self.variant.parts.looks else batch
+        feature_map = features_of(self.backbone, given).feature_map.float()
+        return feature_map if self.head is None else self.head(feature_map)
+
     def _pooled(self, batch: dict[str, Tensor]) -> Tensor:
         """Return what `pooled` does for a batch of pictures or, without a prompt, of features."""
-        shown = batch if self.prompt is None else {"images": self.prompted(batch["images"])[1]}
-        feature_map = features_of(self.backbone, shown).feature_map.float()
-        if self.head is not None:
-            feature_map = self.head(feature_map)
-        return pool(Features(feature_map), self.params.pooling)
+        return pool(Features(self.final_map(batch)), self.params.pooling)
 
     def embed(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> unit-length descriptors (B, D)."""
@@ -186,6 +207,11 @@ class Frpt(Method[FrptParams, Parts]):
         method = super().load(variant, description, folder)
         method.earlier = sorted((folder / SNAPSHOTS).glob("*"))
         return method
+
+
+def _fractions(images: Tensor) -> Tensor:
+    """Return pictures of uint8 as floats from 0 to 1, and others as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 @torch.no_grad()

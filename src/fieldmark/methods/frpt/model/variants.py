@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from fieldmark.contract.method import Variant
 from fieldmark.engine.params import TrainRecipe
+from fieldmark.methods.frpt.model.crops import Cut
 from fieldmark.methods.frpt.model.head import HeadKind
 from fieldmark.methods.frpt.model.params import FrptParams, VariantName
 
@@ -19,7 +20,13 @@ class Parts:
     unchanged_stride: bool = (
         False  # whether the backbone's stride stays as it is, whatever `output_stride` says
     )
+    cut: Cut = "none"  # a fixed prompt: pictures cut to the box of their activations, or to the annotated one
     shots: int | None = None  # training pictures per class; None: all
+
+    @property
+    def looks(self) -> bool:
+        """Whether the model itself makes what the backbone is shown from the pictures that it is given."""
+        return self.prompt or self.cut == "activation"
 
 
 class Row(NamedTuple):
@@ -42,6 +49,10 @@ TABLE: dict[VariantName, Row] = {
     "finetune": Row("full fine-tuning, cross-entropy", Parts(backbone=True), followed=True),
     "DPP": Row("prompt alone", Parts(prompt=True)),
     "CAH": Row("head alone", Parts(head="awareness")),
+    "activation": Row(
+        "head alone, pictures cut to the box of their activations", Parts(head="awareness", cut="activation")
+    ),
+    "box": Row("head alone, pictures cut to their annotated box", Parts(head="awareness", cut="box")),
     "attention": Row("prompt, and head without instance normalisation", Parts(prompt=True, head="attention")),
     "FRPT": Row("prompt and head", Parts(prompt=True, head="awareness"), followed=True),
     "release": Row("prompt, and the released code's head", Parts(prompt=True, head="release")),
@@ -72,8 +83,9 @@ def _whole(name: VariantName, params: FrptParams) -> FrptVariant:
 
 
 def _few(variant: FrptVariant, shots: int) -> FrptVariant:
-    steps = max(1, round(shots * variant.params.steps_per_shot))
-    train = _shortened(variant.params.train, steps)
+    train, per_shot = variant.params.train, variant.params.steps_per_shot
+    if per_shot is not None:  # else the recipe counts in passes
+        train = _shortened(train, max(1, round(shots * per_shot)))
     return FrptVariant(
         few_name(variant.name, shots),
         f"{variant.title}, {shots} training pictures per class",

@@ -108,6 +108,7 @@ def distil(params: DistillParams, task: Task, teachers: Path, folder: Path) -> d
     from its last state. Raises UserError when the teacher knows other classes than the task.
     """
     curves = {}
+    params = params.for_pictures(len(task.subset("train")))
     for variant in Pma.variants(params.network):
         pairs = zip(variant.by_seed(), seed_folders(teachers / params.teacher), strict=True)
         for own, teacher in pairs:
