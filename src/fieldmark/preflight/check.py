@@ -9,7 +9,7 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
-from fieldmark.contract.variants import ARMS, read_arm
+from fieldmark.contract.variants import ARMS, arms_of, read_arm
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.wiring import Wiring, check_wiring, read_wiring, text_item
@@ -213,8 +213,9 @@ def _check_published(configuration: Configuration) -> None:
 
 
 def _trained(configuration: Configuration, name: str) -> list[str]:
-    """Return the names of the variants and students of a method."""
+    """Return the names of the variants, arms and students of a method."""
     names = [variant.name for variant in load_method(name).variants(read_method(configuration, name))]
+    names += arms_of(configuration, name)
     if name in configuration.section("distill"):
         names += configuration.item("distill", name, load_distillation(name).PARAMS).students
     return names
