@@ -29,8 +29,9 @@ def test_hours_are_pictures_over_a_measured_rate():
 
 def test_students_and_a_larger_side_count():
     steps, rate = 41_668 * 16, 1218.01 / 4  # pictures; a second, of 448 px
-    assert cost("pma-aircraft", "pma.variants=[plain,vision]").hours == pytest.approx(4 * steps / rate / 3600)
-    assert cost("pma-aircraft", "distill={}").hours == pytest.approx(2 * steps / rate / 3600)
+    both = cost("pma-aircraft", "pma.variants=[plain,vision]").hours
+    assert both == pytest.approx(4 * steps / rate / 3600, rel=1e-3)
+    assert cost("pma-aircraft", "distill={}").hours == pytest.approx(both / 2)
 
 
 def test_an_arm_counts_with_its_own_network():
