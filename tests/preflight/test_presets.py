@@ -18,7 +18,7 @@ from fieldmark.base.errors import UserError
 from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
-from fieldmark.contract.variants import read_arm
+from fieldmark.contract.variants import arms_of, read_arm
 from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.network import reference_patches
@@ -398,15 +398,36 @@ def test_every_preset_of_a_paper_brings_its_numbers():
             assert all(row.table and row.tolerance <= 3 for row in rows)
 
 
-def test_a_papers_numbers_go_with_its_preset(tmp_path):
+def test_a_papers_numbers_go_with_its_preset():
     text = with_presets((ROOT / "params.yaml").read_text(), ["irt-cub200"], PRESETS)
     assert read_published(parsed(text).content).keys() == {"irt"}
     assert not read_published(parsed(with_presets(text, ["irt-photos"], PRESETS)).content)
     both = with_presets(text, ["irt-cub200", "frpt-cub200"], PRESETS)
     assert read_published(parsed(both).content).keys() == {"irt", "frpt"}
-    (tmp_path / "params.yaml").write_text(with_settings(text, ["irt.variants=[O,L]"]))
-    with pytest.raises(UserError, match=r"^expected\.irt: no variant is called 'R'; it knows: L, O$"):
-        check_params(Configuration.read(tmp_path / "params.yaml"))
+    wrong = with_settings(text, ["expected.irt=[{variant: R}]"])
+    with pytest.raises(UserError, match=r"^parameter expected\.irt\.0\.measure is missing$"):
+        check_params(parsed(wrong))
+
+
+def trained(params, method):
+    """The names of what is scored of a method: variants, arms and students."""
+    names = [variant.name for variant in load_method(method).variants(read_method(params, method))]
+    names += arms_of(params, method)
+    if method in params.section("distill"):
+        names += params.item("distill", method, load_distillation(method).PARAMS).students
+    return names
+
+
+@pytest.mark.parametrize("name", sorted(PAPERS))
+def test_a_papers_numbers_are_of_variants_that_its_preset_trains(name):
+    params = parsed(with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS))
+    for method, rows in read_published(params.content).items():
+        assert {row.variant for row in rows} <= {*trained(params, method)}
+
+
+def test_fewer_variants_than_a_paper_has_numbers_for_may_be_trained():
+    text = with_presets((ROOT / "params.yaml").read_text(), ["irt-cub200"], PRESETS)
+    check_params(parsed(with_settings(text, ["irt.variants=[O,L]"])))
 
 
 def test_a_note_goes_with_its_preset(presets):

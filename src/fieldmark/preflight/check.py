@@ -9,7 +9,7 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
-from fieldmark.contract.variants import ARMS, arms_of, read_arm
+from fieldmark.contract.variants import ARMS, read_arm
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.wiring import Wiring, check_wiring, read_wiring, text_item
@@ -52,7 +52,7 @@ def check_params(configuration: Configuration) -> None:
         _check_arm(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
-    _check_published(configuration)
+    read_published(configuration.content)  # of variants that are not trained the report says so
     _check_names(configuration.content)
 
 
@@ -198,27 +198,6 @@ def _check_same_work(wiring: Wiring, other: Wiring, where: str, who: str) -> Non
         raise UserError(
             f"{where}.text is '{wiring.text}', but its {who} learns to read '{other.text}': give both the same"
         )
-
-
-def _check_published(configuration: Configuration) -> None:
-    """Raise UserError when a paper's number is of a method or variant that is not trained."""
-    for name, rows in read_published(configuration.content).items():
-        configuration.require("methods", name, EXPECTED)
-        known = _trained(configuration, name)
-        for row in rows:
-            if row.variant not in known:
-                raise UserError(
-                    f"{EXPECTED}.{name}: no variant is called '{row.variant}'{nearest(row.variant, known)}"
-                )
-
-
-def _trained(configuration: Configuration, name: str) -> list[str]:
-    """Return the names of the variants, arms and students of a method."""
-    names = [variant.name for variant in load_method(name).variants(read_method(configuration, name))]
-    names += arms_of(configuration, name)
-    if name in configuration.section("distill"):
-        names += configuration.item("distill", name, load_distillation(name).PARAMS).students
-    return names
 
 
 def _check_names(content: Any) -> None:
