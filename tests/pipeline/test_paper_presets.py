@@ -185,7 +185,7 @@ def stages_of(params: dict[str, Any]) -> list[tuple[str, str]]:
     kinds = [
         *(("download", "datasets"), ("prepare", "datasets"), ("split", "splits"), ("validate", "datasets")),
         *(("pretrain", "backbones"), ("clip", "clip_models"), ("prompts", "prompts"), ("phrases", "phrases")),
-        *(("train", "methods"), ("distill", "distill"), ("evaluate", "methods")),
+        *(("train", "methods"), ("arm", "arms"), ("distill", "distill"), ("evaluate", "methods")),
     ]
     items = [(kind, item) for kind, section in kinds for item in params[section]]
     return [("check", ""), *items, ("report", "")]
@@ -222,7 +222,7 @@ def test_a_preset_of_a_paper_runs_from_the_download_to_the_report(
     few = {
         f"{variant}-{shots}" for variant in ("finetune", "FRPT") for shots in params[method].get("shots", [])
     }
-    assert {*params[method]["variants"], *few} <= names
+    assert {*params[method]["variants"], *few, *params["arms"]} <= names
     assert found["dataset"] == data
     page, summary = ((folder / f"reports/{file}").read_text() for file in ("index.html", "summary.md"))
     published = read_published(params).get(method, ())

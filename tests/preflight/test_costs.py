@@ -34,6 +34,13 @@ def test_students_and_a_larger_side_count():
     assert cost("pma-aircraft", "distill={}").hours == pytest.approx(both / 2)
 
 
+def test_an_arm_counts_with_its_own_network():
+    one = 2000 * 64 / 3600
+    assert cost("irt-cub200-pooling").hours == pytest.approx(4 * one / 1050.70)
+    rates = (*2 * (1050.70,), 1050.70, 1028.80, 390.04, 384.06, *3 * (1218.01,), *2 * (747.89,))
+    assert cost("irt-cub200-models").hours == pytest.approx(sum(one / rate for rate in rates))
+
+
 def test_passes_are_over_the_official_training_pictures():
     given = "irt.train={passes: 10, batch_size: 64, lr: 1e-3}"
     assert cost("irt-cub200", given).hours == pytest.approx(2 * 10 * 5864 / 1050.70 / 3600)

@@ -188,7 +188,7 @@ def load_arms(configuration: Configuration, method: str, folder: Path) -> dict[s
     They lie in `folder/<arm>/<seed>`. Their variants are called as the arms.
     """
     loaded = {}
-    for name in _arms_of(configuration, method):
+    for name in arms_of(configuration, method):
         arm = read_arm(configuration, name)
         models = [load_model(folder / name / str(own.params.seed)) for own in arm.variant.by_seed()]
         usual = configuration.raw_item("methods", method)["backbone"]
@@ -200,7 +200,8 @@ def load_arms(configuration: Configuration, method: str, folder: Path) -> dict[s
     return loaded
 
 
-def _arms_of(configuration: Configuration, method: str) -> list[str]:
+def arms_of(configuration: Configuration, method: str) -> list[str]:
+    """Return the names of the arms of a method, in the order of params.yaml."""
     items = configuration.section(ARMS)
     return [name for name in items if configuration.item(ARMS, name, ArmWiring).method == method]
 

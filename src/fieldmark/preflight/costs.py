@@ -12,6 +12,7 @@ from typing import Any
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import Recipe
 from fieldmark.contract.registry import load_distillation, load_method
+from fieldmark.contract.variants import arms_of, read_arm
 from fieldmark.preflight.check import read_method
 
 # Pictures of 224 px per second in training, measured by the authors of timm on one RTX 3090 in mixed precision with
@@ -129,7 +130,7 @@ def _disk(item: Mapping[str, Any]) -> float | None:
 
 
 def _method_hours(configuration: Configuration, name: str) -> float | None:
-    """Return the hours of all variants and students of a method; None for a network that nobody has measured.
+    """Return the hours of all variants, arms and students of a method; None for a network that nobody has measured.
 
     None, too, where backbones or CLIPs are trained here: their hours would come on top.
     """
@@ -137,19 +138,22 @@ def _method_hours(configuration: Configuration, name: str) -> float | None:
     if any(item.get("train") for item in networks):
         return None
     wired = configuration.raw_item("methods", name)
-    block = read_method(configuration, name)
-    rate = _rate(configuration, wired, block)
-    if rate is None:
-        return None
-    lengths = [
-        _pictures_seen(configuration, wired, variant.params) if variant.trained else 0.0
-        for variant in load_method(name).variants(block)
-    ]
+    trained = [(wired, one) for one in load_method(name).variants(read_method(configuration, name))]
+    arms = {arm: read_arm(configuration, arm) for arm in arms_of(configuration, name)}
+    trained += [(configuration.raw_item("arms", arm), read.variant) for arm, read in arms.items()]
+    hours = [_hours(configuration, where, one.params) for where, one in trained if one.trained]
     if name in configuration.section("distill"):
         students = configuration.item("distill", name, load_distillation(name).PARAMS)
-        lengths += [_pictures_seen(configuration, wired, students)] * len(students.students)
-    seen = _total(lengths)
-    return None if seen is None else seen * _pixels(block) / MEASURED_SIDE**2 / rate / 3600
+        hours += [_hours(configuration, wired, students)] * len(students.students)
+    return _total(hours)
+
+
+def _hours(configuration: Configuration, wired: Mapping[str, Any], block: Recipe) -> float | None:
+    """Return the hours of one variant, all seeds together."""
+    rate, seen = _rate(configuration, wired, block), _pictures_seen(configuration, wired, block)
+    if rate is None or seen is None:
+        return None
+    return seen * _pixels(block) / MEASURED_SIDE**2 / rate / 3600
 
 
 def _rate(configuration: Configuration, wired: Mapping[str, Any], block: Recipe) -> float | None:
