@@ -1,0 +1,81 @@
+"""Small twins of the landmark data sets in their official layouts: one colour a building."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from support.pictures import Pixels, encoded
+
+HEIGHT, WIDTH = 48, 64
+BOX = (12.0, 6.0, 44.0, 38.0)  # of every query: left, top, right, bottom
+
+
+def building(place: int, seed: int, *, alone: bool = False) -> Pixels:
+    """A building in its colour; around the box of a query there is another colour, unless the building is alone."""
+    rng = np.random.default_rng((place, seed))
+    colours = (
+        np.random.default_rng(place).integers(40, 215, 3),
+        np.random.default_rng(99).integers(40, 215, 3),
+    )
+    pixels = np.empty((HEIGHT, WIDTH, 3))
+    pixels[:] = colours[0] if alone else colours[1]
+    left, top, right, bottom = map(int, BOX)
+    pixels[top:bottom, left:right] = colours[0]
+    noisy: Pixels = (pixels + rng.normal(0, 12, pixels.shape)).clip(0, 255).astype(np.uint8)
+    return noisy
+
+
+def write_revisited(
+    folder: Path, name: str, places: int = 3, per_place: int = 4, *, inner: str = "", protocol: int = 2
+) -> dict[str, Any]:
+    """Write a benchmark: a query per building; of its photographs one is hard, one is junk, the others are easy.
+
+    The last query has no hard one. Photographs lie in jpg, in the folder `inner` of it. Returns the ground truth.
+    """
+    names = [f"{name}_{place:02d}_{number:06d}" for place in range(places) for number in range(per_place)]
+    queries = [f"{name}_query_{place:06d}" for place in range(places)]
+    entries = []
+    for place in range(places):
+        own = np.arange(per_place) + place * per_place
+        hard = own[:1] if place < places - 1 else np.array([])
+        easy = own[2:] if len(hard) else np.concatenate([own[:1], own[2:]])
+        entries.append({"bbx": list(BOX), "easy": easy, "hard": hard, "junk": own[1:2]})
+    truth = {"gnd": entries, "imlist": names, "qimlist": queries}
+    pictures = folder / "jpg" / inner
+    pictures.mkdir(parents=True)
+    for index, key in enumerate(names):
+        shown = building(index // per_place, index, alone=True)
+        (pictures / f"{key}.jpg").write_bytes(encoded(shown, "JPEG", quality=95))
+    for place, key in enumerate(queries):
+        (pictures / f"{key}.jpg").write_bytes(encoded(building(place, 100), "JPEG", quality=95))
+    (folder / f"gnd_{name}.pkl").write_bytes(pickle.dumps(truth, protocol=protocol))
+    return truth
+
+
+def write_sfm(folder: Path, models: int = 6, validation: int = 2, per_model: int = 4) -> dict[str, Any]:
+    """Write a twin of Retrieval-SfM-120k: every photograph of a model is a query for the next one of it."""
+    lists: dict[str, Any] = {}
+    first = 0
+    for part, count in (("train", models), ("val", validation)):
+        total = count * per_model
+        lists[part] = {
+            "cids": [f"{(first + index) * 7919:032x}" for index in range(total)],
+            "cluster": [index // per_model + 5 for index in range(total)],
+            "qidxs": list(range(total)),
+            "pidxs": [index // per_model * per_model + (index + 1) % per_model for index in range(total)],
+        }
+        for index, key in enumerate(lists[part]["cids"]):
+            path = folder / "ims" / key[-2:] / key[-4:-2] / key[-6:-4] / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shown = building(50 + (first + index) // per_model, index, alone=True)
+            path.write_bytes(encoded(shown, "JPEG", quality=95))
+        first += total
+    write_lists(folder, lists)
+    return lists
+
+
+def write_lists(folder: Path, lists: Mapping[str, Any]) -> None:
+    (folder / "retrieval-SfM-120k.pkl").write_bytes(pickle.dumps(lists, protocol=2))
