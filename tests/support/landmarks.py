@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from support.pictures import Pixels, encoded
+from fieldmark.datasets.data.batches.boxed import QueryStore
+from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.roles.splits import SplitParams
+from fieldmark.datasets.preparing.prepare import prepare
+from fieldmark.datasets.splitting.landmarks import make_landmarks
+from fieldmark.engine.checkpoint import StateKey
+from fieldmark.engine.task import Task
+from fieldmark.runtime.params import RuntimeParams
+from fieldmark.vision.backbones import save_backbone
+from support.pictures import Pixels, dataset, encoded
+from support.sources import fetched
+from support.tiny import tiny_vit
 
 HEIGHT, WIDTH = 48, 64
 BOX = (12.0, 6.0, 44.0, 38.0)  # of every query: left, top, right, bottom
@@ -79,3 +90,25 @@ def write_sfm(folder: Path, models: int = 6, validation: int = 2, per_model: int
 
 def write_lists(folder: Path, lists: Mapping[str, Any]) -> None:
     (folder / "retrieval-SfM-120k.pkl").write_bytes(pickle.dumps(lists, protocol=2))
+
+
+def benchmark_task(folder: Path, places: int = 3, per_place: int = 4) -> Task:
+    """Return the task of a small benchmark, from its files on, with a small transformer."""
+    write_revisited(folder / "files", "roxford5k", places, per_place)
+    params = dataset("roxford5k", {"path": str(folder / "files")})
+    prepare(fetched(params.open_source(), folder / "raw" / "d"), folder / "out", params)
+    manifest = read_manifest(folder / "out" / "manifest.parquet")
+    kind = SplitParams(dataset="d", kind="landmarks")
+    split = make_landmarks(manifest, kind)
+    save_backbone(tiny_vit(), folder / "vit")
+    return Task(
+        store=QueryStore.of(folder / "out", manifest, split["id"][split["role"] == "query"].tolist()),
+        manifest=manifest,
+        split=split,
+        split_params=kind,
+        backbone=folder / "vit",
+        text=Path("none"),
+        history=folder / "history",
+        states=StateKey(folder / "states"),
+        runtime=RuntimeParams(device="cpu", workers=0, checkpoint_seconds=0.0001),
+    )

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from fieldmark.engine.task import Task
 from fieldmark.methods.irt.evaluation.claims import make_claims
 from fieldmark.methods.irt.evaluation.figures import draw_figures
+from fieldmark.methods.irt.evaluation.landmarks import evaluate_landmarks
+from fieldmark.methods.irt.evaluation.tokens import BOTH, by_both_tokens
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.protocols.retrieval import Scored, counted, measured, score
@@ -12,20 +14,22 @@ from fieldmark.protocols.seeds import first_of, resampling, seed_count
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 
-BOTH = "+dist"
-
 
 def evaluate(
     models: Mapping[str, Sequence[Irt]], params: IrtParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
     """Score every variant and draw the figures."""
+    if task.split_params.kind == "landmarks":
+        return evaluate_landmarks(models, params, task, figures)
     scored = {name: score(name, by_seed, params.images, task) for name, by_seed in models.items()}
     draw_figures(first_of(scored), task, figures)
     [first, *_], recall = next(iter(scored.values())), f"recall@{task.split_params.ks[0]}"
     variants = [_result(models[name][0], result) for name, result in scored.items()]
-    for name, result in _both_tokens(models, params, task).items():
-        scored[name + BOTH] = result
-        variants.append(_result(models[name][0], result, BOTH, ", class and distillation token"))
+    both = by_both_tokens(models, lambda name, by_seed: score(name, by_seed, params.images, task))
+    for name, result in both.items():
+        scored[name] = result
+        model = models[name.removesuffix(BOTH)][0]
+        variants.append(_result(model, result, BOTH, ", class and distillation token"))
     return Evaluation(
         title=Irt.title,
         variants=tuple(variants),
@@ -42,26 +46,6 @@ def _result(model: Irt, scored: Sequence[Scored], suffix: str = "", addition: st
     variant = model.variant
     measures = measured(scored, model.trained_weights)
     return VariantResult(name=variant.name + suffix, title=variant.title + addition, measures=measures)
-
-
-def _both_tokens(
-    models: Mapping[str, Sequence[Irt]], params: IrtParams, task: Task
-) -> dict[str, list[Scored]]:
-    """Score models on distilled backbones a second time, by the mean of both tokens.
-
-    The paper does not say which token it reads, so both are reported; training uses the class token.
-    """
-    scored = {}
-    for name, by_seed in models.items():
-        descriptors = [model.descriptor for model in by_seed]
-        distilled = descriptors[0].backbone.spec.has_distilled and descriptors[0].pooling == "cls"
-        if distilled and not descriptors[0].projection:
-            for descriptor in descriptors:
-                descriptor.pooling = "cls_distilled"
-            scored[name] = score(name + BOTH, by_seed, params.images, task)
-            for descriptor in descriptors:
-                descriptor.pooling = "cls"
-    return scored
 
 
 def _weights(models: Mapping[str, Sequence[Irt]]) -> int:
