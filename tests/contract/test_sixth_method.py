@@ -35,7 +35,15 @@ def tiny_params() -> dict[str, Any]:
     """The tiny world with a backbone, and no method yet."""
     params: dict[str, Any] = YAML(typ="safe").load(TINY_PARAMS)
     kept = {name: params[name] for name in ("runtime", "datasets", "splits", "backbones")}
-    return {**kept, "phrases": {}, "clip_models": {}, "prompts": {}, "methods": {}, "distill": {}}
+    return {
+        **kept,
+        "phrases": {},
+        "clip_models": {},
+        "prompts": {},
+        "methods": {},
+        "distill": {},
+        "judged": {},
+    }
 
 
 @pytest.fixture(scope="module")

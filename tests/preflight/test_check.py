@@ -168,6 +168,32 @@ def test_the_default_is_right() -> None:
             "^parameter loca.dense.images: cutout and augment change pictures without",
         ),
         ("irt", None, "params.yaml has no 'irt'"),
+        ("judged.a", {"dataset": "birds", "split": "retrieval"}, "judged.a.method is missing"),
+        (
+            "judged.a",
+            {"method": "irtt", "dataset": "birds", "split": "retrieval"},
+            "judged.a.method: methods has no 'irtt'; did you mean 'irt'",
+        ),
+        (
+            "judged.a",
+            {"method": "irt", "dataset": "scenes", "split": "retrieval"},
+            "judged.a.dataset is 'scenes', but split 'retrieval' is of data set 'birds'",
+        ),
+        (
+            "judged.a",
+            {"method": "irt", "dataset": "scenes", "split": "longtail"},
+            "judged.a: method 'irt' cannot be judged on a split of kind 'longtail' elsewhere; it can on retrieval and",
+        ),
+        (
+            "judged.a",
+            {"method": "pma", "dataset": "birds", "split": "retrieval"},
+            "judged.a: method 'pma' cannot be judged on a split of kind 'retrieval' elsewhere$",
+        ),
+        (
+            "splits.retrieval",
+            {"dataset": "birds", "kind": "landmarks"},
+            "methods.irt.split is 'retrieval', a benchmark with nothing to train on: leave L out of irt.variants",
+        ),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message: str) -> None:

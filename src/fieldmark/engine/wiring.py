@@ -32,6 +32,27 @@ class DistillWiring(Wiring):
     teacher: str  # the variant that the students learn from
 
 
+class JudgedParams(Block):
+    """One item of `judged:`: the variants that `method` trained, scored on the test pictures of another split."""
+
+    method: str
+    dataset: str  # the split's
+    split: str
+
+
+def read_judged(configuration: Configuration, name: str) -> tuple[JudgedParams, Wiring]:
+    """Return one item of `judged:` and the wiring with which its method is scored there.
+
+    Raises UserError when it names what is not there.
+    """
+    params, where = configuration.item("judged", name, JudgedParams), f"judged.{name}"
+    configuration.require("methods", params.method, f"{where}.method")
+    configuration.require_split(params.split, params.dataset, where)
+    wiring = read_wiring(configuration, params.method)
+    other = {"dataset": params.dataset, "split": params.split, "text": NO_TEXT, "region": "whole"}
+    return params, wiring.model_copy(update=other)
+
+
 def read_wiring(configuration: Configuration, name: str) -> Wiring:
     """Return one item of `methods:`. Raises UserError when it names what is not there."""
     wiring = configuration.item("methods", name, Wiring)

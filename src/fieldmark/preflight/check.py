@@ -11,7 +11,14 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import DistillWiring, Wiring, check_wiring, read_wiring, text_item
+from fieldmark.engine.wiring import (
+    DistillWiring,
+    Wiring,
+    check_wiring,
+    read_judged,
+    read_wiring,
+    text_item,
+)
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -28,6 +35,7 @@ SECTIONS = (
     "phrases",
     "methods",
     "distill",
+    "judged",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
 # (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
@@ -46,6 +54,8 @@ def check_params(configuration: Configuration) -> None:
         _check_method(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
+    for name in configuration.section("judged"):
+        _check_judged(configuration, name)
     _check_names(configuration.content)
 
 
@@ -106,9 +116,16 @@ def _check_grammar(grammar: str) -> None:
 def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
     _check_region(configuration, wiring, f"methods.{name}")
-    problem = read_method(configuration, name).unmet(wiring.text, text_item(configuration, wiring.text))
+    params = read_method(configuration, name)
+    problem = params.unmet(wiring.text, text_item(configuration, wiring.text))
     if problem:
         raise UserError(problem)
+    trained = [variant.name for variant in load_method(name).variants(params) if variant.trained]
+    if _kind(configuration, wiring.split) == "landmarks" and trained:
+        raise UserError(
+            f"methods.{name}.split is '{wiring.split}', a benchmark with nothing to train on: leave {trained[0]} out "
+            f"of {name}.variants, or train on another split and name this one in judged"
+        )
 
 
 def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
@@ -158,6 +175,21 @@ def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
             f"distill.{name}.text is '{params.text}', but its teacher learns to read '{teacher.text}': "
             "give both the same"
         )
+
+
+def _check_judged(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `judged:` does not fit its method."""
+    params, _ = read_judged(configuration, name)
+    kind, known = _kind(configuration, params.split), load_method(params.method).judged_on
+    if kind not in known:
+        raise UserError(
+            f"judged.{name}: method '{params.method}' cannot be judged on a split of kind '{kind}' elsewhere"
+            + (f"; it can on {' and '.join(known)}" if known else "")
+        )
+
+
+def _kind(configuration: Configuration, split: str) -> str:
+    return configuration.item("splits", split, SplitParams).kind
 
 
 def _check_names(content: Any) -> None:

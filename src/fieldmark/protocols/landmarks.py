@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.transforms import ImageParams
-from fieldmark.datasets.data.roles.landmarks import Relevance, relevance
+from fieldmark.datasets.data.packed.manifest import KINDS, listed
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.arrays import unit_rows
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
@@ -21,6 +21,7 @@ from fieldmark.evaluation.landmarks import (
     revisited_average_precision,
     revisited_precision,
 )
+from fieldmark.evaluation.relevance import Relevance
 
 LEVELS: tuple[Protocol, ...] = ("easy", "medium", "hard")
 K = 10  # of mP@k
@@ -64,7 +65,7 @@ def rank(name: str, models: Sequence[Any], images: ImageParams, task: Task) -> l
     """
     queries, gallery = task.subset("query"), task.subset("gallery")
     ids = queries.frame["id"].tolist(), gallery.frame["id"].tolist()
-    wanted = relevance(task.manifest, *ids)
+    wanted = Relevance.of({kind: listed(task.manifest, kind) for kind in KINDS}, *ids)
     ranked = []
     for model in models:
         sides = [

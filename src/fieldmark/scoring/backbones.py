@@ -6,10 +6,11 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fieldmark.datasets.data.roles.landmarks import relevance
+from fieldmark.datasets.data.packed.manifest import KINDS, listed
 from fieldmark.engine.task import Subset, Task
 from fieldmark.evaluation.bootstrap import Interval, interval
 from fieldmark.evaluation.landmarks import Protocol, revisited_average_precision
+from fieldmark.evaluation.relevance import Relevance
 from fieldmark.evaluation.retrieval import rank_queries
 from fieldmark.pretraining.backbones import Classifier
 from fieldmark.pretraining.schema import BackboneParams
@@ -66,7 +67,8 @@ def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset
 
 def _landmarks(backbone: Backbone, params: BackboneParams, task: Task) -> dict[str, Interval]:
     queries, database = task.subset("query"), task.subset("gallery")
-    found = relevance(task.manifest, queries.frame["id"].tolist(), database.frame["id"].tolist())
+    names = {kind: listed(task.manifest, kind) for kind in KINDS}
+    found = Relevance.of(names, queries.frame["id"].tolist(), database.frame["id"].tolist())
     rows, others = (
         normalize(_described(backbone, params, task, side), dim=1) for side in (queries, database)
     )

@@ -11,11 +11,11 @@ from support.sources import fetched, refused
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.checking.validation import validate
-from fieldmark.datasets.data.packed.manifest import read_manifest
-from fieldmark.datasets.data.roles.landmarks import positive_pairs, relevance
+from fieldmark.datasets.data.packed.manifest import KINDS, POSITIVES, listed, read_manifest
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.splitting.landmarks import make_landmarks
+from fieldmark.evaluation.relevance import Relevance
 
 KIND = SplitParams(dataset="d", kind="landmarks")
 
@@ -54,10 +54,11 @@ def test_relevance_is_the_published(made: tuple[pd.DataFrame, dict[str, list[obj
     split = make_landmarks(manifest, KIND)
     sides = [split["id"][split["role"] == role].tolist() for role in ("query", "gallery")]
     assert sides[1] == truth["imlist"]
-    found = relevance(manifest, *sides)
+    names = {kind: listed(manifest, kind) for kind in KINDS}
+    found = Relevance.of(names, *sides)
     for kind in ("easy", "hard", "junk"):
         assert getattr(found, kind) == [[int(row) for row in entry[kind]] for entry in truth["gnd"]]  # type: ignore[index]
-    backwards = relevance(manifest, sides[0], sides[1][::-1])
+    backwards = Relevance.of(names, sides[0], sides[1][::-1])
     assert backwards.junk == [[11 - row for row in rows] for rows in found.junk]
 
 
@@ -87,7 +88,7 @@ def test_what_does_not_fit_is_refused_in_one_line(made: tuple[pd.DataFrame, dict
     manifest = made[0]
     with refused("lists easy nowhere, which is not in the database"):
         make_landmarks(changed(manifest, 0, easy="nowhere"), KIND)
-    with refused("lists no easy and hard and junk photographs"):
+    with refused("lists no junk photographs"):
         make_landmarks(changed(manifest, 0, junk=None), KIND)
     with refused("the source's split holds 'train'; set kind: retrieval"):
         make_landmarks(manifest.assign(split="train"), KIND)
@@ -103,13 +104,9 @@ def test_only_the_source_decides(by: str) -> None:
         SplitParams(dataset="d", kind="landmarks", by=by)  # type: ignore[arg-type]
 
 
-def test_pairs_for_training_are_the_published_and_skip_what_is_left_out(tmp_path: Path) -> None:
+def test_positives_for_training_are_the_published(tmp_path: Path) -> None:
     lists = write_sfm(tmp_path / "files", models=2, validation=1)["train"]
-    manifest = prepared(tmp_path, "sfm120k")
-    expected = list(zip(lists["qidxs"], lists["pidxs"], strict=True))
-    assert [tuple(pair) for pair in positive_pairs(manifest, lists["cids"]).tolist()] == expected
-    fewer = positive_pairs(
-        manifest, lists["cids"][1:]
-    ).tolist()  # the first is a query, and a positive of the last
-    assert [tuple(pair) for pair in fewer] == [(q - 1, p - 1) for q, p in expected if 0 not in (q, p)]
-    assert positive_pairs(manifest, []).shape == (0, 2)
+    found = listed(prepared(tmp_path, "sfm120k"), POSITIVES)
+    names = lists["cids"]
+    for query, positive in zip(lists["qidxs"], lists["pidxs"], strict=True):
+        assert found[names[query]] == [names[positive]]

@@ -1,9 +1,11 @@
 """The split of a landmark benchmark: queries and the database, as the source gives them."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.roles.landmarks import relevance
+from fieldmark.datasets.data.packed.manifest import KINDS, listed
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.splitting.splits import by_source, in_columns, require_role
 
@@ -27,5 +29,19 @@ def make_landmarks(manifest: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     for side in SIDES:
         require_role(frame["role"] == side, side, len(frame))
     queries, gallery = (frame["id"][frame["role"] == side].tolist() for side in SIDES)
-    relevance(manifest, queries, gallery)
+    for kind in KINDS:
+        _check_lists(manifest, kind, queries, set(gallery))
     return in_columns(frame)
+
+
+def _check_lists(manifest: pd.DataFrame, kind: str, queries: Sequence[str], gallery: set[str]) -> None:
+    """Raise UserError for a query without a list of this kind, and for one that names what is not in the gallery."""
+    names = listed(manifest, kind)
+    for query in queries:
+        if query not in names:
+            raise UserError(f"'{query}' lists no {kind} photographs; it is no query of a benchmark")
+        absent = [name for name in names[query] if name not in gallery]
+        if absent:
+            raise UserError(
+                f"'{query}' lists {kind} {absent[0]}, which is not in the database; prepare it again"
+            )

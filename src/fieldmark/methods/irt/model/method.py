@@ -31,6 +31,7 @@ class Irt(Method[IrtParams, None]):
     title: ClassVar[str] = "IRT: vision transformers for image retrieval"
     Params: ClassVar[type[MethodParams]] = IrtParams
     unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.")
+    judged_on: ClassVar[tuple[str, ...]] = ("retrieval", "landmarks")
 
     def __init__(self, variant: IrtVariant, descriptor: Descriptor, memory_size: int = 0) -> None:
         super().__init__(variant)
