@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from fieldmark.datasets.data.batches.boxed import QueryStore
 from fieldmark.datasets.data.packed.manifest import read_manifest
+from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.prepare import prepare
 from fieldmark.datasets.splitting.landmarks import make_landmarks
+from fieldmark.datasets.splitting.splits import make_split
 from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
@@ -92,6 +95,16 @@ def write_lists(folder: Path, lists: Mapping[str, Any]) -> None:
     (folder / "retrieval-SfM-120k.pkl").write_bytes(pickle.dumps(lists, protocol=2))
 
 
+def tuples_task(folder: Path, models: int = 6, per_model: int = 4) -> Task:
+    """Return the task of a small twin of SfM-120k, from its files on, with a small transformer."""
+    write_sfm(folder / "files", models, 2, per_model)
+    params = dataset("sfm120k", {"path": str(folder / "files")})
+    prepare(fetched(params.open_source(), folder / "raw" / "d"), folder / "out", params)
+    manifest = read_manifest(folder / "out" / "manifest.parquet")
+    kind = SplitParams(dataset="d", kind="retrieval", by="source", ks=(1, 2))
+    return _task(folder, manifest, make_split(manifest, kind), kind, ImageStore.open(folder / "out"))
+
+
 def benchmark_task(folder: Path, places: int = 3, per_place: int = 4) -> Task:
     """Return the task of a small benchmark, from its files on, with a small transformer."""
     write_revisited(folder / "files", "roxford5k", places, per_place)
@@ -100,9 +113,16 @@ def benchmark_task(folder: Path, places: int = 3, per_place: int = 4) -> Task:
     manifest = read_manifest(folder / "out" / "manifest.parquet")
     kind = SplitParams(dataset="d", kind="landmarks")
     split = make_landmarks(manifest, kind)
+    queries = split["id"][split["role"] == "query"].tolist()
+    return _task(folder, manifest, split, kind, QueryStore.of(folder / "out", manifest, queries))
+
+
+def _task(
+    folder: Path, manifest: pd.DataFrame, split: pd.DataFrame, kind: SplitParams, store: ImageStore
+) -> Task:
     save_backbone(tiny_vit(), folder / "vit")
     return Task(
-        store=QueryStore.of(folder / "out", manifest, split["id"][split["role"] == "query"].tolist()),
+        store=store,
         manifest=manifest,
         split=split,
         split_params=kind,
