@@ -1,18 +1,24 @@
 """Small twins of the landmark data sets in their official layouts: one colour a building."""
 
 import pickle
-from collections.abc import Mapping
+import tarfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from fieldmark.datasets.acquire import revisited
+from fieldmark.datasets.acquire.source import load_source
 from fieldmark.datasets.data.batches.boxed import QueryStore
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.datasets.preparing.prepare import prepare
+from fieldmark.datasets.sources import sfm120k
 from fieldmark.datasets.splitting.landmarks import make_landmarks
 from fieldmark.datasets.splitting.splits import make_split
 from fieldmark.engine.checkpoint import StateKey
@@ -20,6 +26,7 @@ from fieldmark.engine.task import Task
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.vision.backbones import save_backbone
 from support.pictures import Pixels, dataset, encoded
+from support.serving import serving
 from support.sources import fetched
 from support.tiny import tiny_vit
 
@@ -93,6 +100,43 @@ def write_sfm(folder: Path, models: int = 6, validation: int = 2, per_model: int
 
 def write_lists(folder: Path, lists: Mapping[str, Any]) -> None:
     (folder / "retrieval-SfM-120k.pkl").write_bytes(pickle.dumps(lists, protocol=2))
+
+
+ARCHIVES = {"roxford5k": ["oxbuild_images-v1"], "rparis6k": ["paris_1-v1", "paris_2-v1"]}
+
+
+@contextmanager
+def official_addresses(site: Path) -> Iterator[None]:
+    """Serve the folder `site` in place of the official addresses of all three data sets."""
+    with serving(site) as address, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sfm120k, "URL", address)
+        patch.setattr(revisited, "TRUTH_URL", address)
+        for name, archives in ARCHIVES.items():
+            source = load_source(name)
+            assert [Path(url).name for url in source.archives] == [f"{key}.tgz" for key in archives]  # type: ignore[attr-defined]
+            patch.setattr(source, "archives", {f"{address}/{key}.tgz": None for key in archives})
+        yield
+
+
+def publish_revisited(site: Path, name: str, made: Path) -> None:
+    """Move a benchmark to the site: its ground truth, and its photographs over as many archives as it has."""
+    (site / name).mkdir(parents=True)
+    (made / f"gnd_{name}.pkl").rename(site / name / f"gnd_{name}.pkl")
+    pictures = sorted(made.rglob("*.jpg"))
+    for part, archive in enumerate(ARCHIVES[name]):
+        with tarfile.open(site / f"{archive}.tgz", "w:gz") as tar:
+            for path in pictures[part :: len(ARCHIVES[name])]:
+                tar.add(path, path.relative_to(made / "jpg"))
+
+
+def publish_sfm(site: Path, made: Path) -> None:
+    """Move a twin of Retrieval-SfM-120k to the site."""
+    for folder in ("dbs", "ims"):
+        (site / folder).mkdir(parents=True)
+    (made / "retrieval-SfM-120k.pkl").rename(site / "dbs/retrieval-SfM-120k.pkl")
+    with tarfile.open(site / "ims/ims.tar.gz", "w:gz") as tar:
+        for path in sorted((made / "ims").iterdir()):
+            tar.add(path, path.name)
 
 
 def tuples_task(folder: Path, models: int = 6, per_model: int = 4) -> Task:

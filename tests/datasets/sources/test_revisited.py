@@ -1,24 +1,18 @@
 """ROxford5k and RParis6k from their official layout and from a server that serves it."""
 
-import functools
-import http.server
 import pickle
-import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.landmarks import BOX, write_revisited
+from support.landmarks import BOX, official_addresses, publish_revisited, write_revisited
 from support.sources import fetched, refused
 
-from fieldmark.datasets.acquire import revisited
 from fieldmark.datasets.acquire.records import Record
 from fieldmark.datasets.acquire.source import load_source
 
 NAMES = ("roxford5k", "rparis6k")
-ARCHIVES = {"roxford5k": ["oxbuild_images-v1"], "rparis6k": ["paris_1-v1", "paris_2-v1"]}
 
 
 def records_of(folder: Path, path: Path | None, name: str = "roxford5k") -> list[Record]:
@@ -47,39 +41,17 @@ def test_queries_and_database_in_the_order_of_the_ground_truth(tmp_path: Path, n
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder that is served in place of the official addresses, file by file."""
+def site(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is served in place of the official addresses."""
     (tmp_path / "site").mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    address = f"http://127.0.0.1:{running.server_port}"
-    monkeypatch.setattr(revisited, "TRUTH_URL", address)
-    for name in NAMES:
-        source = load_source(name)
-        assert [Path(url).name for url in source.archives] == [f"{key}.tgz" for key in ARCHIVES[name]]
-        monkeypatch.setattr(source, "archives", {f"{address}/{key}.tgz": None for key in ARCHIVES[name]})
-    yield tmp_path / "site"
-    running.shutdown()
-    running.server_close()
-
-
-def serve(site: Path, name: str, made: Path) -> None:
-    """Put a benchmark on the site: its ground truth, and its photographs over as many archives as it has."""
-    (site / name).mkdir()
-    (made / f"gnd_{name}.pkl").rename(site / name / f"gnd_{name}.pkl")
-    pictures = sorted(made.rglob("*.jpg"))
-    for part, archive in enumerate(ARCHIVES[name]):
-        with tarfile.open(site / f"{archive}.tgz", "w:gz") as tar:
-            for path in pictures[part :: len(ARCHIVES[name])]:
-                tar.add(path, path.relative_to(made / "jpg"))
+    with official_addresses(tmp_path / "site"):
+        yield tmp_path / "site"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_downloads_and_converts_once(tmp_path: Path, site: Path, name: str) -> None:
     truth = write_revisited(tmp_path / "made", name, inner="" if name == "roxford5k" else "paris/louvre")
-    serve(site, name, tmp_path / "made")
+    publish_revisited(site, name, tmp_path / "made")
     records = records_of(tmp_path, None, name)
     assert [record.id for record in records[3:]] == truth["imlist"]
     kept = tmp_path / "raw" / ".downloads"
@@ -92,7 +64,7 @@ def test_downloads_and_converts_once(tmp_path: Path, site: Path, name: str) -> N
 
 def test_another_file_under_the_same_name_is_refused_later(tmp_path: Path, site: Path) -> None:
     write_revisited(tmp_path / "made", "roxford5k")
-    serve(site, "roxford5k", tmp_path / "made")
+    publish_revisited(site, "roxford5k", tmp_path / "made")
     records_of(tmp_path, None)
     kept = tmp_path / "raw" / ".downloads" / "gnd_roxford5k.pkl"
     kept.unlink()

@@ -1,16 +1,12 @@
 """Retrieval-SfM-120k from its official layout and from a server that serves it."""
 
-import functools
-import http.server
 import logging
-import tarfile
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.landmarks import write_lists, write_sfm
+from support.landmarks import official_addresses, publish_sfm, write_lists, write_sfm
 from support.pictures import dataset
 from support.sources import fetched, refused, validated
 
@@ -48,27 +44,16 @@ def test_a_query_has_all_its_positives_and_no_query_none(tmp_path: Path) -> None
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def site(tmp_path: Path) -> Iterator[Path]:
     """A folder that is served in place of the official address."""
     (tmp_path / "site").mkdir()
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    monkeypatch.setattr(sfm120k, "URL", f"http://127.0.0.1:{running.server_port}")
-    yield tmp_path / "site"
-    running.shutdown()
-    running.server_close()
+    with official_addresses(tmp_path / "site"):
+        yield tmp_path / "site"
 
 
 def test_downloads_and_unpacks(tmp_path: Path, site: Path) -> None:
     lists = write_sfm(tmp_path / "made")
-    (site / "dbs").mkdir()
-    (site / "ims").mkdir()
-    (tmp_path / "made/retrieval-SfM-120k.pkl").rename(site / "dbs/retrieval-SfM-120k.pkl")
-    with tarfile.open(site / "ims/ims.tar.gz", "w:gz") as tar:
-        for path in sorted((tmp_path / "made/ims").iterdir()):
-            tar.add(path, path.name)
+    publish_sfm(site, tmp_path / "made")
     records = records_of(tmp_path, None)
     assert [record.id for record in records] == [*lists["train"]["cids"], *lists["val"]["cids"]]
     assert all(isinstance(record.image, Path) and record.image.is_file() for record in records)
