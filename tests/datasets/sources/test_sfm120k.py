@@ -113,9 +113,10 @@ def test_counts_other_than_the_published_are_a_warning(
 ) -> None:
     write_sfm(tmp_path / "data")
     records_of(tmp_path, tmp_path / "data")
-    assert "24 pictures of 6 classes for train, the published list has 91642 of 551" in caplog.text
+    assert "6 3-D models for train, the published list has 551" in caplog.text
+    assert "2 3-D models for val, the published list has 162" in caplog.text
     caplog.clear()
-    monkeypatch.setattr(sfm120k, "COUNTS", {"train": (24, 6), "test": (8, 2)})
+    monkeypatch.setattr(sfm120k, "MODELS", {"train": 6, "val": 2})
     with caplog.at_level(logging.WARNING):
         records_of(tmp_path, tmp_path / "data")
     assert caplog.text == ""
