@@ -3,11 +3,14 @@
 import dataclasses
 import math
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support import tuples_in_parts
 from support.landmarks import tuples_task
 from support.tiny import SIDE, make_task
 
@@ -263,3 +266,22 @@ def test_pairs_with_a_picture_that_the_split_left_out_are_passed_over(task: Task
     whole = training_pairs(task)
     fewer = training_pairs(task.with_split(task.split.iloc[1:].reset_index(drop=True)))
     assert (fewer + 1).tolist() == [pair for pair in whole.tolist() if 0 not in pair]
+
+
+@pytest.mark.slow
+def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both mine the same tuples, and each has the loss and the neighbours of the whole batch."""
+    monkeypatch.chdir(tmp_path)
+    states = []
+    for count in (1, 2):
+        (tmp_path / str(count)).mkdir()
+        command = [sys.executable, str(tuples_in_parts.__file__), str(tmp_path / str(count)), str(count)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=480)
+        assert done.returncode == 0, done.stderr[-4000:]
+        states.append(torch.load(tmp_path / str(count) / "state.pt", weights_only=True))
+    one, two = (state["state"] for state in states)
+    assert torch.equal(one["tuples.indices"], two["tuples.indices"])
+    for name, weight in one.items():
+        if isinstance(weight, torch.Tensor):
+            torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+    assert states[1]["point"]["loss"] == pytest.approx(states[0]["point"]["loss"], rel=1e-4)
