@@ -1,4 +1,4 @@
-"""Score every trained variant and student of a method on its test pictures, or on those of `judged`; draw figures."""
+"""Score every trained variant and student of a method on its test pictures, or on those of `transfer`; draw figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,19 +13,19 @@ from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import load_evaluation, load_method
 from fieldmark.contract.variants import AnyMethod, load_students, load_variants
 from fieldmark.engine.task import Task
-from fieldmark.engine.wiring import Wiring, read_judged, read_wiring
+from fieldmark.engine.wiring import Wiring, read_transfer, read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult
 
 REPORTS = Path("reports")
-JUDGED = "judged"
+TRANSFER = "transfer"
 
 
 def main(what: str, configuration: Configuration) -> None:
     section, _, name = what.rpartition("/")
-    if section not in ("", JUDGED):
-        raise UserError(f"'{what}' cannot be evaluated; write a method, or {JUDGED}/NAME")
-    (judged if section else own)(name, configuration)
+    if section not in ("", TRANSFER):
+        raise UserError(f"'{what}' cannot be evaluated; write a method, or {TRANSFER}/NAME")
+    (transferred if section else own)(name, configuration)
 
 
 def own(name: str, configuration: Configuration) -> None:
@@ -39,12 +39,12 @@ def own(name: str, configuration: Configuration) -> None:
     write(name, name, wiring, params, task, models)
 
 
-def judged(name: str, configuration: Configuration) -> None:
+def transferred(name: str, configuration: Configuration) -> None:
     """Score what a method has trained on another split."""
-    item, wiring = read_judged(configuration, name)
+    item, wiring = read_transfer(configuration, name)
     params = configuration.method_block(item.method, load_method(item.method).Params)
-    place = f"{JUDGED}/{name}"
-    task = open_task(configuration, f"judge@{name}", wiring, params, place)
+    place = f"{TRANSFER}/{name}"
+    task = open_task(configuration, f"transfer@{name}", wiring, params, place)
     task = task.with_split(task.split[task.split["role"] != "train"])  # nothing of it was trained on
     models = load_variants(item.method, params, MODELS / item.method / "variants")
     write(item.method, place, wiring, params, task, models)
@@ -82,4 +82,4 @@ def precision(models: Mapping[str, Sequence[AnyMethod]]) -> str:
 
 
 if __name__ == "__main__":
-    run(main, __doc__ or "", "a method of params.yaml, such as irt, or judged/NAME")
+    run(main, __doc__ or "", "a method of params.yaml, such as irt, or transfer/NAME")

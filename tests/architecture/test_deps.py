@@ -27,9 +27,9 @@ FOUND = {  # what a stage finds by name in the folder of its method
     "train": ["__init__.py", "model"],
     "distill": ["__init__.py", "model", "distillation"],
     "evaluate": ["__init__.py", "model", "evaluation"],
-    "judge": ["__init__.py", "model", "evaluation"],
+    "transfer": ["__init__.py", "model", "evaluation"],
 }
-JUDGED = {
+TRANSFER = {
     "others": {"method": "irt", "dataset": "birds", "split": "retrieval"}
 }  # the default judges nothing elsewhere
 # scripts that people and workflows call
@@ -43,7 +43,7 @@ Stages = Mapping[str, ResolvedStage]
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
     folder = tmp_path_factory.mktemp("resolved")
-    (folder / "params.yaml").write_text(json.dumps({**PARAMS, "judged": JUDGED}))
+    (folder / "params.yaml").write_text(json.dumps({**PARAMS, "transfer": TRANSFER}))
     return resolve(folder, folder / "params.yaml")
 
 
@@ -62,7 +62,7 @@ def entry_points(stage: ResolvedStage) -> list[Path]:
     files = [script_of(stage)]
     if stage.kind in OPEN_SOURCE:
         files.append(SOURCES / f"{PARAMS['datasets'][stage.item]['source']}.py")
-    method = JUDGED[stage.item]["method"] if stage.kind == "judge" else stage.item
+    method = TRANSFER[stage.item]["method"] if stage.kind == "transfer" else stage.item
     for part in FOUND.get(stage.kind, []):
         files += python_in(METHODS / method / part)
     if stage.kind == "check":  # it reads the schemas of all
@@ -244,13 +244,13 @@ def test_every_input_is_made_by_a_stage(stages):
 def test_params_exist_and_runtime_is_among_none(stages):
     for stage in stages.values():
         for key in stage.params:
-            at({**PARAMS, "judged": JUDGED}, key)
+            at({**PARAMS, "transfer": TRANSFER}, key)
             assert not key.startswith("runtime"), stage.name
 
 
 def test_changing_a_method_concerns_its_own_stages_only(stages):
     concerned = {name for name, stage in stages.items() if "irt" in stage.params}
-    assert concerned == {"train@irt", "evaluate@irt", "judge@others"}
+    assert concerned == {"train@irt", "evaluate@irt", "transfer@others"}
 
 
 def test_artifacts_are_models_that_the_default_trains():

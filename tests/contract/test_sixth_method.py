@@ -42,7 +42,7 @@ def tiny_params() -> dict[str, Any]:
         "prompts": {},
         "methods": {},
         "distill": {},
-        "judged": {},
+        "transfer": {},
     }
 
 

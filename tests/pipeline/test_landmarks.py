@@ -73,7 +73,7 @@ def reproduce(params: Configuration) -> None:
         run("pretrain", name, params)
         run("score", f"backbones/{name}", params)
     run("train", "irt", params)
-    for name in ("irt", *(f"judged/{name}" for name in params.section("judged"))):
+    for name in ("irt", *(f"transfer/{name}" for name in params.section("transfer"))):
         run("evaluate", name, params)
     importlib.import_module("report").report()
 
@@ -124,7 +124,7 @@ def test_training_on_landmarks_from_download_to_report(
     assert [row["name"] for row in own["variants"]] == rows
     assert (own["split"], own["counts"]["training pictures"]) == ("sfm120k", 32)
     for place in ("roxford5k", "rparis6k"):
-        judged = result(f"judged/{place}")
+        judged = result(f"transfer/{place}")
         assert [row["name"] for row in judged["variants"]] == rows
         assert (judged["method"], judged["split"], judged["counts"]["queries"]) == ("irt", place, 3)
         assert judged["headline"] == ["map_medium", "map_hard", "mp@10_medium", "mp@10_hard"]

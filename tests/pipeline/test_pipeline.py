@@ -22,7 +22,7 @@ from fieldmark.preflight.presets import with_settings
 
 ALL = {
     *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "split@others"),
-    *("validate@birds", "judge@others"),
+    *("validate@birds", "transfer@others"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
     *("score_backbone@vit", "score_clip@tiny", "score_prompts@birds"),
     *("evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
@@ -108,7 +108,7 @@ def test_the_whole_pipeline_runs(project, first):
         *(f"{kind}/prompts/birds.json" for kind in ("metrics", "results")),
         *(f"{kind}/difficulty/birds.json" for kind in ("metrics", "results")),
         "results/phrases/birds.json",
-        *(f"{kind}/judged/others.json" for kind in ("metrics", "results")),
+        *(f"{kind}/transfer/others.json" for kind in ("metrics", "results")),
         "plots/variants.csv",
         "plots/losses.csv",
     ):
@@ -142,7 +142,7 @@ def test_training_again_gives_identical_models_and_metrics(project, first):
 
 def test_a_changed_lambda_reruns_irt_alone(project, first):
     change(project, "irt.lambda=0.3")
-    assert repro(project) == {"check", "train@irt", "evaluate@irt", "judge@others", "report"}
+    assert repro(project) == {"check", "train@irt", "evaluate@irt", "transfer@others", "report"}
     diff = dvc(project, "params", "diff", "--md")
     assert "irt.lambda" in diff.stdout, diff.stderr
 
@@ -190,9 +190,9 @@ def test_code_reruns_the_stages_that_run_it_and_no_training_for_what_is_drawn_or
     repro(project)
     assert touched(project, "reporting/templates/style.css") == {"report"}
     scoring = touched(project, "protocols/dense.py")
-    assert scoring == {"evaluate@irt", "evaluate@pma", "judge@others"}
+    assert scoring == {"evaluate@irt", "evaluate@pma", "transfer@others"}
     assert touched(project, "datasets/checking/facts.py") == {"validate@birds"}
-    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "evaluate@irt", "judge@others"}
+    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "evaluate@irt", "transfer@others"}
     assert touched(project, "scoring/backbones.py") == {
         "score_backbone@vit",
         "score_clip@tiny",

@@ -279,7 +279,7 @@ def test_the_preset_for_a_gpu_needs_no_download_and_trains_every_method_from_fiv
     params = read_yaml(tmp_path / "params.yaml")
     stages = resolve(tmp_path, tmp_path / "params.yaml").values()
     # It has no other data set on which what was trained could be judged.
-    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]} - {"judge"}
+    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]} - {"transfer"}
     assert {item["source"] for item in params["datasets"].values()} == {"world"}
     networks = [*params["backbones"].values(), *params["clip_models"].values()]
     assert not any(
@@ -563,7 +563,7 @@ def test_the_recipe_for_landmarks_is_exact_whatever_was_set_before(name, side, p
     assert (irt.pooling, irt.variants) == (pooling, variants)
     [backbone] = params.section("backbones").values()
     assert (backbone["images"]["side"], backbone["pooling"]) == (side, pooling)
-    judged = params.section("judged")
+    judged = params.section("transfer")
     assert {item["split"] for item in judged.values()} == {"roxford5k", "rparis6k"} == {*judged}
     assert {params.section("splits")[name]["kind"] for name in judged} == {"landmarks"}
 

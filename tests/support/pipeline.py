@@ -57,7 +57,7 @@ distill:
     temperature: 1.0
     images: {side: 32}
     train: {steps: 3, batch_size: 8, lr: 1e-3}
-judged:
+transfer:
   others: {method: irt, dataset: birds, split: others}
 pma:
   variants: [vision, PMA]

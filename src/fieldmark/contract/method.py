@@ -177,7 +177,7 @@ class Method(Trainable, Generic[P, Q]):
     unsaved: ClassVar[tuple[str, ...]] = ()  # prefixes of the names of weights that inference does not need
     judged_on: ClassVar[
         tuple[str, ...]
-    ] = ()  # kinds of splits on which what was trained elsewhere may be scored
+    ] = ()  # kinds of splits on which `transfer` may score what was trained elsewhere
 
     def __init__(self, variant: Variant[P, Q]) -> None:
         super().__init__()

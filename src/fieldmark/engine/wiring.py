@@ -32,20 +32,20 @@ class DistillWiring(Wiring):
     teacher: str  # the variant that the students learn from
 
 
-class JudgedParams(Block):
-    """One item of `judged:`: the variants that `method` trained, scored on the test pictures of another split."""
+class TransferParams(Block):
+    """One item of `transfer:`: the variants that `method` trained, scored on the test pictures of another split."""
 
     method: str
     dataset: str  # the split's
     split: str
 
 
-def read_judged(configuration: Configuration, name: str) -> tuple[JudgedParams, Wiring]:
-    """Return one item of `judged:` and the wiring with which its method is scored there.
+def read_transfer(configuration: Configuration, name: str) -> tuple[TransferParams, Wiring]:
+    """Return one item of `transfer:` and the wiring with which its method is scored there.
 
     Raises UserError when it names what is not there.
     """
-    params, where = configuration.item("judged", name, JudgedParams), f"judged.{name}"
+    params, where = configuration.item("transfer", name, TransferParams), f"transfer.{name}"
     configuration.require("methods", params.method, f"{where}.method")
     configuration.require_split(params.split, params.dataset, where)
     wiring = read_wiring(configuration, params.method)

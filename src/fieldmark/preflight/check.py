@@ -15,7 +15,7 @@ from fieldmark.engine.wiring import (
     DistillWiring,
     Wiring,
     check_wiring,
-    read_judged,
+    read_transfer,
     read_wiring,
     text_item,
 )
@@ -35,7 +35,7 @@ SECTIONS = (
     "phrases",
     "methods",
     "distill",
-    "judged",
+    "transfer",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
 # (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
@@ -54,8 +54,8 @@ def check_params(configuration: Configuration) -> None:
         _check_method(configuration, name)
     for name in configuration.section("distill"):
         _check_distillation(configuration, name)
-    for name in configuration.section("judged"):
-        _check_judged(configuration, name)
+    for name in configuration.section("transfer"):
+        _check_transfer(configuration, name)
     _check_names(configuration.content)
 
 
@@ -124,7 +124,7 @@ def _check_method(configuration: Configuration, name: str) -> None:
     if _kind(configuration, wiring.split) == "landmarks" and trained:
         raise UserError(
             f"methods.{name}.split is '{wiring.split}', a benchmark with nothing to train on: leave {trained[0]} out "
-            f"of {name}.variants, or train on another split and name this one in judged"
+            f"of {name}.variants, or train on another split and name this one in transfer"
         )
 
 
@@ -177,13 +177,13 @@ def _check_same_work(params: DistillWiring, teacher: Any, name: str) -> None:
         )
 
 
-def _check_judged(configuration: Configuration, name: str) -> None:
-    """Raise UserError when an item of `judged:` does not fit its method."""
-    params, _ = read_judged(configuration, name)
+def _check_transfer(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `transfer:` does not fit its method."""
+    params, _ = read_transfer(configuration, name)
     kind, known = _kind(configuration, params.split), load_method(params.method).judged_on
     if kind not in known:
         raise UserError(
-            f"judged.{name}: method '{params.method}' cannot be judged on a split of kind '{kind}' elsewhere"
+            f"transfer.{name}: method '{params.method}' cannot be judged on a split of kind '{kind}' elsewhere"
             + (f"; it can on {' and '.join(known)}" if known else "")
         )
 

@@ -18,7 +18,7 @@ NOTE = "note"  # what the page says on top; that of a preset laid before does no
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
-DERIVED = ("clip_models", "prompts", "phrases", "distill", "judged")
+DERIVED = ("clip_models", "prompts", "phrases", "distill", "transfer")
 STUDENT_SEEDS = 1000  # the seeds of students begin so much later than those of their teachers
 WANTED = "???"  # stands for a value that only the user can give
 LINE_WIDTH = 4096  # so long that no line is folded

@@ -11,7 +11,7 @@ from fieldmark.results.figures import FigureFile, read_figures
 from fieldmark.results.files import checked, read_json
 from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
 
-JUDGED = "judged"
+TRANSFER = "transfer"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
     the key of what is malformed.
     """
     results, figures = reports / "results", reports / "figures"
-    methods, judged = read_methods(reports, params), read_judged(reports, params)
+    methods, judged = read_methods(reports, params), read_transfers(reports, params)
     backbones = _named((results / "backbones").glob("*.json"), params, "backbones")
     clip_models = _named((results / "clip_models").glob("*.json"), params, "clip_models")
     phrases = _named((results / "phrases").glob("*.json"), params, "phrases")
@@ -58,7 +58,7 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
         methods=[*methods, *judged.values()],
         method_figures={
             **{result.method: read_figures(figures / result.method) for result in methods},
-            **{result.method: read_figures(figures / JUDGED / name) for name, result in judged.items()},
+            **{result.method: read_figures(figures / TRANSFER / name) for name, result in judged.items()},
         },
         backbones=[checked(NetworkResult, path) for path in backbones],
         clip_models=[checked(NetworkResult, path) for path in clip_models],
@@ -79,15 +79,15 @@ def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]
     return [checked(MethodResult, path) for path in paths]
 
 
-def read_judged(reports: Path, params: Mapping[str, Any]) -> dict[str, MethodResult]:
-    """Read `reports/results/judged/*.json` by name; the method of each is called after the item, too."""
-    paths = _named((reports / "results" / JUDGED).glob("*.json"), params, JUDGED)
+def read_transfers(reports: Path, params: Mapping[str, Any]) -> dict[str, MethodResult]:
+    """Read `reports/results/transfer/*.json` by name; the method of each is called after the item, too."""
+    paths = _named((reports / "results" / TRANSFER).glob("*.json"), params, TRANSFER)
     results = {path.stem: checked(MethodResult, path) for path in paths}
     return {name: called_after(name, result) for name, result in results.items()}
 
 
 def called_after(name: str, result: MethodResult) -> MethodResult:
-    """Return a result of `judged` as the report calls it: its method and title say where it was judged."""
+    """Return a result of `transfer` as the report calls it: its method and title say where it was judged."""
     title = f"{result.title}, judged on {result.dataset}"
     return result.model_copy(update={"method": f"{result.method} on {name}", "title": title})
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fieldmark.base.blocks import parse_yaml
 from fieldmark.base.errors import UserError
-from fieldmark.reporting.reading import JUDGED, called_after, is_current, items_of
+from fieldmark.reporting.reading import TRANSFER, called_after, is_current, items_of
 from fieldmark.reporting.revisions import Revision
 from fieldmark.results.files import parse_json, validated
 from fieldmark.results.schema import Claim, Measure, MethodResult, MetricValues, NetworkResult
@@ -18,7 +18,7 @@ Result = MethodResult | NetworkResult
 # By folder below reports/results, what its files hold; other folders hold no measures with intervals.
 SCHEMAS: Mapping[str, type[Result]] = {
     "": MethodResult,
-    JUDGED: MethodResult,
+    TRANSFER: MethodResult,
     "backbones": NetworkResult,
     "clip_models": NetworkResult,
     "prompts": NetworkResult,
@@ -87,7 +87,7 @@ def _results(revision: Revision, params: Mapping[str, Any]) -> dict[str, Result]
 def _named(source: str, result: Result) -> Result:
     """Return a result with the name of its method as the report has it."""
     folder, _, name = source.rpartition("/")
-    return called_after(name, result) if folder == JUDGED and isinstance(result, MethodResult) else result
+    return called_after(name, result) if folder == TRANSFER and isinstance(result, MethodResult) else result
 
 
 def _measures(

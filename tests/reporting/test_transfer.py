@@ -13,15 +13,17 @@ from fieldmark.reporting.snapshot import read_snapshot
 
 PARAMS = {
     "methods": {"irt": {}},
-    "judged": {"roxford5k": {"method": "irt", "dataset": "roxford5k", "split": "roxford5k"}},
+    "transfer": {"roxford5k": {"method": "irt", "dataset": "roxford5k", "split": "roxford5k"}},
 }
 
 
 def judged(root: Path, name: str, mark: str) -> None:
     content = {**method_result("irt"), "dataset": name, "split": name, "title": f"IRT {mark}"}
-    write(root / f"reports/results/judged/{name}.json", content)
-    write(root / f"reports/figures/judged/{name}/figures.json", [{"file": "n.svg", "title": f"found {mark}"}])
-    (root / f"reports/figures/judged/{name}/n.svg").write_text("<svg/>")
+    write(root / f"reports/results/transfer/{name}.json", content)
+    write(
+        root / f"reports/figures/transfer/{name}/figures.json", [{"file": "n.svg", "title": f"found {mark}"}]
+    )
+    (root / f"reports/figures/transfer/{name}/n.svg").write_text("<svg/>")
 
 
 def test_it_has_a_section_of_its_own_after_the_methods(tmp_path: Path) -> None:
@@ -46,9 +48,9 @@ def test_a_review_tells_the_claims_of_both_apart(tmp_path: Path) -> None:
         folder = tmp_path / side
         write_params(folder, **PARAMS)
         write_method(folder, "irt", {"recall@1": 0.4}, [{**said, "verdict": "holds"}])
-        write_method(folder, "judged/roxford5k", {"map_medium": 0.4}, [{**said, "verdict": verdict}])
-        path = folder / "reports/results/judged/roxford5k.json"
-        path.write_text(path.read_text().replace('"method": "judged/roxford5k"', '"method": "irt"'))
+        write_method(folder, "transfer/roxford5k", {"map_medium": 0.4}, [{**said, "verdict": verdict}])
+        path = folder / "reports/results/transfer/roxford5k.json"
+        path.write_text(path.read_text().replace('"method": "transfer/roxford5k"', '"method": "irt"'))
     snapshot = read_snapshot(WorkingTree(tmp_path / "old", "old"))
     assert {(key.method, key.copy) for key in snapshot.claims} == {("irt", 0), ("irt on roxford5k", 0)}
     page = review(*(WorkingTree(tmp_path / side, side) for side in ("old", "new")))
