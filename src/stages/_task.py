@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from fieldmark.base.blocks import Block, read_yaml
 from fieldmark.configuration.configuration import Configuration
-from fieldmark.datasets.data.batches.boxed import BoxedStore
+from fieldmark.datasets.data.batches.boxed import BoxedStore, QueryStore
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.data.roles.splits import SplitParams, read_split
@@ -38,12 +40,13 @@ def open_task(
     if wiring.backbone:
         files.append(MODELS / wiring.backbone / WEIGHTS)
     pictures = {**configuration.raw_item("datasets", wiring.dataset), "region": wiring.region}
-    manifest = read_manifest(data / "manifest.parquet")
+    manifest, roles = read_manifest(data / "manifest.parquet"), read_split(split)
+    split_params = configuration.item("splits", wiring.split, SplitParams)
     return Task(
-        store=BoxedStore.of(data, manifest) if wiring.region == "box" else ImageStore.open(data),
+        store=open_store(data, manifest, roles, split_params.kind, wiring.region),
         manifest=manifest,
-        split=read_split(split),
-        split_params=configuration.item("splits", wiring.split, SplitParams),
+        split=roles,
+        split_params=split_params,
         backbone=MODELS / wiring.backbone,
         text=TEXTS / wiring.text,
         history=HISTORY / history,
@@ -60,6 +63,13 @@ def open_judged(configuration: Configuration, name: str, params: Block) -> Judge
     inputs = sorted(folder.glob("*.*"))
     task = open_task(configuration, f"evaluate@{name}", judge.pictures, params, name, inputs)
     return Judged(task, {backbone: folder / backbone for backbone in judge.backbones})
+
+
+def open_store(data: Path, manifest: pd.DataFrame, split: pd.DataFrame, kind: str, region: str) -> ImageStore:
+    """Open the pictures in `data` as they are shown: cut to boxes where the wiring or the benchmark says so."""
+    if kind == "landmarks":
+        return QueryStore.of(data, manifest, split["id"][split["role"] == "query"].tolist())
+    return BoxedStore.of(data, manifest) if region == "box" else ImageStore.open(data)
 
 
 def pictures_alone(dataset: str, split: str) -> Wiring:

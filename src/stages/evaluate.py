@@ -1,4 +1,4 @@
-"""Score every trained variant, arm and student of a method on its test pictures; draw figures."""
+"""Score every trained variant, arm and student of a method, on its own test pictures or on those of `transfer`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -7,18 +7,30 @@ from pathlib import Path
 from _stage import run
 from _task import MODELS, open_judged, open_task
 
+from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
 from fieldmark.configuration.configuration import Configuration
+from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import load_evaluation, load_method
 from fieldmark.contract.variants import ARMS, AnyMethod, load_arms, load_students, load_variants
-from fieldmark.engine.wiring import read_wiring
+from fieldmark.engine.task import Task
+from fieldmark.engine.wiring import Wiring, read_transfer, read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult
 
 REPORTS = Path("reports")
+TRANSFER = "transfer"
 
 
-def main(name: str, configuration: Configuration) -> None:
+def main(what: str, configuration: Configuration) -> None:
+    section, _, name = what.rpartition("/")
+    if section not in ("", TRANSFER):
+        raise UserError(f"'{what}' cannot be evaluated; write a method, or {TRANSFER}/NAME")
+    (transferred if section else own)(name, configuration)
+
+
+def own(name: str, configuration: Configuration) -> None:
+    """Score a method on the split that it was trained on."""
     wiring = read_wiring(configuration, name)
     params = configuration.method_block(name, load_method(name).Params)
     task = open_task(configuration, f"evaluate@{name}", wiring, params, name)
@@ -27,15 +39,39 @@ def main(name: str, configuration: Configuration) -> None:
     if name in configuration.section("distill"):
         models |= load_students(MODELS / name / "students")
     models |= load_arms(configuration, name, MODELS / name / ARMS)
-    with atomic_folder(REPORTS / "figures" / name) as folder:
+    write(name, name, wiring, params, task, models)
+
+
+def transferred(name: str, configuration: Configuration) -> None:
+    """Score what a method has trained on another split."""
+    item, wiring = read_transfer(configuration, name)
+    params = configuration.method_block(item.method, load_method(item.method).Params)
+    place = f"{TRANSFER}/{name}"
+    task = open_task(configuration, f"transfer@{name}", wiring, params, place)
+    task = task.with_split(task.split[task.split["role"] != "train"])  # nothing of it was trained on
+    models = load_variants(item.method, params, MODELS / item.method / "variants")
+    models |= load_arms(configuration, item.method, MODELS / item.method / ARMS)
+    write(item.method, place, wiring, params, task, models)
+
+
+def write(
+    method: str,
+    place: str,
+    wiring: Wiring,
+    params: MethodParams,
+    task: Task,
+    models: Mapping[str, Sequence[AnyMethod]],
+) -> None:
+    """Score models and write what the report reads, below reports/*/`place`."""
+    with atomic_folder(REPORTS / "figures" / place) as folder:
         figures = FigureFolder(folder, remark(len(params.seeds)))
-        evaluation: Evaluation = load_evaluation(name)(models, params, task, figures)
+        evaluation: Evaluation = load_evaluation(method)(models, params, task, figures)
         figures.write_index()
     result = MethodResult(
-        method=name, precision=precision(models), **wiring.model_dump(), **evaluation.model_dump()
+        method=method, precision=precision(models), **wiring.model_dump(), **evaluation.model_dump()
     )
-    write_json(REPORTS / f"results/{name}.json", result.model_dump(mode="json"))
-    write_json(REPORTS / f"metrics/{name}.json", evaluation.metric_values)
+    write_json(REPORTS / f"results/{place}.json", result.model_dump(mode="json"))
+    write_json(REPORTS / f"metrics/{place}.json", evaluation.metric_values)
 
 
 def remark(seeds: int) -> str:
@@ -50,4 +86,4 @@ def precision(models: Mapping[str, Sequence[AnyMethod]]) -> str:
 
 
 if __name__ == "__main__":
-    run(main, __doc__ or "", "a method of params.yaml, such as irt")
+    run(main, __doc__ or "", "a method of params.yaml, such as irt, or transfer/NAME")

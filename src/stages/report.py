@@ -10,7 +10,7 @@ from fieldmark.base.files import write_text
 from fieldmark.reporting.build import build_readme_block, build_report
 from fieldmark.reporting.claims import claims_table, read_claims
 from fieldmark.reporting.plots import write_plots
-from fieldmark.reporting.reading import read_methods
+from fieldmark.reporting.reading import read_methods, read_transfers
 from fieldmark.reporting.summary import update_readme
 
 REPORTS = Path("reports")
@@ -25,7 +25,8 @@ def report() -> None:
     page, summary = build_report(REPORTS, PREPARED, params)
     write_text(REPORTS / "index.html", page)
     write_text(REPORTS / "summary.md", summary)
-    write_plots(read_methods(REPORTS, params), REPORTS / "history", REPORTS / "plots")
+    scored = [*read_methods(REPORTS, params), *read_transfers(REPORTS, params).values()]
+    write_plots(scored, REPORTS / "history", REPORTS / "plots")
 
 
 def readme() -> None:

@@ -20,8 +20,9 @@ from .imports import FIELDMARK, SRC, STAGES, closure
 
 PIPELINE = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 JUDGE = {"loca": {"dataset": "scenes", "split": "longtail", "backbones": ["vit"]}}
-# Kinds of stages of which the default has no item: an arm for each method, called as that, and a judgement.
-PARAMS = {**read_yaml(ROOT / "params.yaml"), "judge": JUDGE}
+TRANSFER = {"others": {"method": "irt", "dataset": "birds", "split": "retrieval"}}
+# Kinds of stages of which the default has no item: an arm for each method, called as that, and judgements elsewhere.
+PARAMS = {**read_yaml(ROOT / "params.yaml"), "judge": JUDGE, "transfer": TRANSFER}
 PARAMS["arms"] = {
     name: {"method": name, "variant": "any", **item} for name, item in PARAMS["methods"].items()
 }
@@ -33,12 +34,13 @@ FOUND = {  # what a stage finds by name in the folder of its method
     "arm": ["__init__.py", "model"],
     "distill": ["__init__.py", "model", "distillation"],
     "evaluate": ["__init__.py", "model", "evaluation"],
+    "transfer": ["__init__.py", "model", "evaluation"],
 }
 # scripts that people and workflows call
 NO_STAGES = ("claims.py", "coverage.py", "in_copy.py", "preset.py", "publish.py", "repro.py", "review.py")
 TRAININGS = ("pretrain", "clip", "train", "distill")  # an arm has what train has
 GIVEN = {"params.yaml", "data/pretrained", "data/text/none", "models/clip_models/none"}  # in Git
-MAX_UNUSED, MAX_LINES = 20, 265  # of dvc.yaml
+MAX_UNUSED, MAX_LINES = 20, 285  # of dvc.yaml
 Stages = Mapping[str, ResolvedStage]
 
 
@@ -64,8 +66,9 @@ def entry_points(stage: ResolvedStage) -> list[Path]:
     files = [script_of(stage)]
     if stage.kind in OPEN_SOURCE:
         files.append(SOURCES / f"{PARAMS['datasets'][stage.item]['source']}.py")
+    method = TRANSFER[stage.item]["method"] if stage.kind == "transfer" else stage.item
     for part in FOUND.get(stage.kind, []):
-        files += python_in(METHODS / stage.item / part)
+        files += python_in(METHODS / method / part)
     if stage.kind == "check":  # it reads the schemas of all
         files += [*python_in(SOURCES), *METHODS.glob("*/model/*.py"), *METHODS.glob("*/distillation/*.py")]
     return files
@@ -253,7 +256,7 @@ def test_params_exist_and_runtime_is_among_none(stages):
 
 def test_changing_a_method_concerns_its_own_stages_only(stages):
     concerned = {name for name, stage in stages.items() if "irt" in stage.params}
-    assert concerned == {"train@irt", "arm@irt", "evaluate@irt"}
+    assert concerned == {"train@irt", "arm@irt", "evaluate@irt", "transfer@others"}
 
 
 def test_an_arm_runs_what_its_method_runs_from_its_own_backbone(stages):

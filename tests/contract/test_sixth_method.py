@@ -35,7 +35,7 @@ def tiny_params() -> dict[str, Any]:
     """The tiny world with a backbone, and no method yet."""
     params: dict[str, Any] = YAML(typ="safe").load(TINY_PARAMS)
     kept = {name: params[name] for name in ("runtime", "datasets", "splits", "backbones")}
-    empty = ("phrases", "clip_models", "prompts", "methods", "arms", "distill", "judge")
+    empty = ("phrases", "clip_models", "prompts", "methods", "arms", "distill", "judge", "transfer")
     return {**kept, **{name: {} for name in empty}}
 
 

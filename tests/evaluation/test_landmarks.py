@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fieldmark.evaluation import revisited_map
-from fieldmark.evaluation.landmarks import revisited_average_precision
+from fieldmark.evaluation.landmarks import revisited_average_precision, revisited_precision
 
 
 def slow_average_precision(scores, positives, ignored):
@@ -45,6 +45,51 @@ def test_equals_a_slow_walk(seed, protocol, tied):
             expected.append(slow_average_precision(similarity[:, query], positives, ignored))
     found = revisited_map(torch.tensor(similarity), easy, hard, junk, protocol)
     assert found == pytest.approx(np.mean(expected))
+
+
+def slow_precision(scores, positives, ignored, k):
+    """Walk down the ranking, dropping ignored images, up to the k-th or the last positive, whichever comes first."""
+    ranking = sorted(range(len(scores)), key=lambda row: (-scores[row], row in positives))
+    kept = [row for row in ranking if row not in ignored]
+    seen = hits = 0
+    for row in kept:
+        if seen == k or hits == len(positives):
+            break
+        seen += 1
+        hits += row in positives
+    return hits / seen
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("protocol", ["easy", "medium", "hard"])
+@pytest.mark.parametrize("k", [1, 5, 10, 100])
+def test_precision_equals_a_slow_walk(seed, protocol, k):
+    rng = np.random.default_rng(seed)
+    similarity = rng.integers(9, size=(40, 7)) / 9 if seed % 2 else rng.normal(size=(40, 7))
+    easy, hard, junk = zip(*(random_lists(rng, 40) for _ in range(7)), strict=True)
+    found = revisited_precision(similarity, easy, hard, junk, protocol, k)
+    for query in range(7):
+        e, h, j = set(easy[query]), set(hard[query]), set(junk[query])
+        positives = {"easy": e, "medium": e | h, "hard": h}[protocol]
+        ignored = {"easy": h | j, "medium": j, "hard": e | j}[protocol]
+        if positives:
+            expected = slow_precision(similarity[:, query], positives, ignored, k)
+            assert found[query] == pytest.approx(expected)
+        else:
+            assert np.isnan(found[query])
+
+
+def test_precision_by_hand():
+    # Ranking: 0 hard, 1 negative, 2 easy, 3 junk, 4 easy: without junk, positives at ranks 1, 3 and 4.
+    similarity = np.array([[0.9], [0.8], [0.7], [0.6], [0.5]])
+    lists = [[2, 4]], [[0]], [[3]]
+    assert revisited_precision(similarity, *lists, "medium", 2) == pytest.approx([1 / 2])
+    assert revisited_precision(similarity, *lists, "medium", 10) == pytest.approx(
+        [3 / 4]
+    )  # of four, not of ten
+    assert revisited_precision(similarity, *lists, "hard", 10) == pytest.approx([1])
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        revisited_precision(similarity, *lists, "hard", 0)
 
 
 def test_by_hand():

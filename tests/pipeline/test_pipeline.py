@@ -21,7 +21,8 @@ from support.pipeline import ROOT, TINY_PARAMS
 from fieldmark.preflight.presets import with_settings
 
 ALL = {
-    *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "validate@birds"),
+    *("check", "download@birds", "prepare@birds", "split@retrieval", "split@classes", "split@others"),
+    *("validate@birds", "transfer@others"),
     *("describe@birds", "phrases@birds", "pretrain@vit", "clip@tiny", "prompts@birds", "train@irt"),
     *("score_backbone@vit", "score_clip@tiny", "score_prompts@birds"),
     *("arm@average", "evaluate@irt", "train@pma", "distill@pma", "evaluate@pma", "report"),
@@ -107,6 +108,7 @@ def test_the_whole_pipeline_runs(project, first):
         *(f"{kind}/prompts/birds.json" for kind in ("metrics", "results")),
         *(f"{kind}/difficulty/birds.json" for kind in ("metrics", "results")),
         "results/phrases/birds.json",
+        *(f"{kind}/transfer/others.json" for kind in ("metrics", "results")),
         "plots/variants.csv",
         "plots/losses.csv",
     ):
@@ -145,7 +147,8 @@ def test_training_again_gives_identical_models_and_metrics(project, first):
 
 def test_a_changed_lambda_reruns_irt_alone(project, first):
     change(project, "irt.lambda=0.3")
-    assert repro(project) == {"check", "train@irt", "arm@average", "evaluate@irt", "report"}
+    concerned = {"check", "train@irt", "arm@average", "evaluate@irt", "transfer@others", "report"}
+    assert repro(project) == concerned
     diff = dvc(project, "params", "diff", "--md")
     assert "irt.lambda" in diff.stdout, diff.stderr
 
@@ -198,9 +201,14 @@ def test_code_reruns_the_stages_that_run_it_and_no_training_for_what_is_drawn_or
     repro(project)
     assert touched(project, "reporting/templates/style.css") == {"report"}
     scoring = touched(project, "protocols/dense.py")
-    assert scoring == {"evaluate@irt", "evaluate@pma"}
+    assert scoring == {"evaluate@irt", "evaluate@pma", "transfer@others"}
     assert touched(project, "datasets/checking/facts.py") == {"validate@birds"}
-    assert touched(project, "methods/irt/model/losses.py") == {"train@irt", "arm@average", "evaluate@irt"}
+    assert touched(project, "methods/irt/model/losses.py") == {
+        "train@irt",
+        "arm@average",
+        "evaluate@irt",
+        "transfer@others",
+    }
     assert touched(project, "scoring/backbones.py") == {
         "score_backbone@vit",
         "score_clip@tiny",

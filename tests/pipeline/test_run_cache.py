@@ -25,7 +25,7 @@ from fieldmark.preflight.presets import with_settings
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 ALWAYS = {"check", "report"}
-IRT = {"train@irt", "evaluate@irt"}
+IRT = {"train@irt", "evaluate@irt", "transfer@others"}
 PMA = {"train@pma", "distill@pma", "evaluate@pma"}
 STUDENTS = {"distill@pma", "evaluate@pma"}
 PROMPTS = {"prompts@birds", "score_prompts@birds"}
@@ -36,6 +36,7 @@ DATA = {
         "prepare@birds",
         "split@retrieval",
         "split@classes",
+        "split@others",
         "validate@birds",
         "describe@birds",
         "phrases@birds",
@@ -53,6 +54,7 @@ CHANGES = {
     "prompts.birds.zero_shot=false": PROMPTS,
     "methods.irt.text=phrases/birds": IRT,
     "distill.pma.images.side=40": STUDENTS,
+    "transfer.others.split=retrieval": {"transfer@others"},
     "irt.images.side=40": IRT,
     "pma.train.lr=1e-2": PMA,
     "runtime.workers=2": set(),

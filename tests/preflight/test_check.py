@@ -222,6 +222,32 @@ def test_an_arm_is_not_called_as_a_variant() -> None:
             "^parameter loca.dense.images: erase, cutout and augment change pictures without",
         ),
         ("irt", None, "params.yaml has no 'irt'"),
+        ("transfer.a", {"dataset": "birds", "split": "retrieval"}, "transfer.a.method is missing"),
+        (
+            "transfer.a",
+            {"method": "irtt", "dataset": "birds", "split": "retrieval"},
+            "transfer.a.method: methods has no 'irtt'; did you mean 'irt'",
+        ),
+        (
+            "transfer.a",
+            {"method": "irt", "dataset": "scenes", "split": "retrieval"},
+            "transfer.a.dataset is 'scenes', but split 'retrieval' is of data set 'birds'",
+        ),
+        (
+            "transfer.a",
+            {"method": "irt", "dataset": "scenes", "split": "longtail"},
+            "transfer.a: method 'irt' cannot be judged on a split of kind 'longtail' elsewhere; it can on",
+        ),
+        (
+            "transfer.a",
+            {"method": "pma", "dataset": "birds", "split": "retrieval"},
+            "transfer.a: method 'pma' cannot be judged on a split of kind 'retrieval' elsewhere$",
+        ),
+        (
+            "splits.retrieval",
+            {"dataset": "birds", "kind": "landmarks"},
+            "methods.irt.split is 'retrieval', a benchmark with nothing to train on: leave L out of irt.variants",
+        ),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message: str) -> None:

@@ -17,7 +17,7 @@ from fieldmark.contract.registry import known_methods, load_distillation, load_m
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.acquire.source import SOURCES, load_source
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import ArmWiring, JudgeWiring, Wiring
+from fieldmark.engine.wiring import ArmWiring, JudgeWiring, TransferParams, Wiring
 from fieldmark.language.schema import PhrasesParams
 from fieldmark.preflight.check import SECTIONS, UNSEEN_BY_DVC, check_params
 from fieldmark.pretraining.schema import BackboneParams
@@ -37,6 +37,7 @@ SCHEMAS: dict[str, type[Block]] = {
     "judge": JudgeWiring,
     **{f"datasets.{path.stem}": load_source(path.stem).Params for path in sorted(SOURCES.glob("[a-z]*.py"))},
     **{name: load_method(name).Params for name in known_methods()},
+    "transfer": TransferParams,
     "distill.pma": load_distillation("pma").PARAMS,
 }
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]

@@ -1,6 +1,7 @@
 """Presets: what they replace, what they ask for, and that each is the published recipe."""
 
 import itertools
+import math
 import re
 import shlex
 import subprocess
@@ -19,6 +20,7 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.contract.variants import arms_of, read_arm
+from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.methods.loca.model.encoder import build_encoder
 from fieldmark.methods.loca.model.network import reference_patches
@@ -50,6 +52,11 @@ GIVEN = {  # what a user must give
     "irt-cub200-pooling": [],
     "irt-inshop": ["datasets.inshop.inshop.path=/data/in-shop"],
     "irt-photos": ["datasets.photos.folder.path=/data/photos"],
+    "irt-roxford5k": [],
+    "irt-rparis6k": [],
+    "irt-sfm120k": [],
+    "irt-sfm120k-deit-b": [],
+    "irt-sfm120k-resnet101": [],
     "irt-sop": [],
     "irt-sop-losses": [],
     "irt-sop-margin": [],
@@ -296,7 +303,8 @@ def test_the_preset_for_a_gpu_needs_no_download_and_trains_every_method_from_fiv
     (tmp_path / "params.yaml").write_text(text)
     params = read_yaml(tmp_path / "params.yaml")
     stages = resolve(tmp_path, tmp_path / "params.yaml").values()
-    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]}
+    # It has no other data set on which what was trained could be judged.
+    assert {stage.kind for stage in stages} == {*read_yaml(ROOT / "dvc.yaml")["stages"]} - {"transfer"}
     assert {item["source"] for item in params["datasets"].values()} == {"world"}
     networks = [*params["backbones"].values(), *params["clip_models"].values()]
     assert not any(
@@ -712,6 +720,50 @@ def test_cprfls_recipes_are_exact_whatever_was_set_before(name, pictures, lr, ba
     split = params.section("splits")["longtail"]
     assert (split["by"], split["head"], split["tail"], split["val_fraction"]) == ("source", 100, 20, 0)
     assert [item[item["source"]]["lists"] for item in params.section("datasets").values()] == ["published"]
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "pooling", "variants"),
+    [
+        ("irt-sfm120k", 224, "cls", ("O", "L", "R")),
+        ("irt-sfm120k-deit-b", 384, "cls", ("O", "L", "R")),
+        ("irt-sfm120k-resnet101", 224, "gem", ("O", "L")),
+    ],
+)
+def test_the_recipe_for_landmarks_is_exact_whatever_was_set_before(name, side, pooling, variants):
+    before = with_settings(
+        (ROOT / "params.yaml").read_text(),
+        ["irt.train.precision=bf16", "irt.train.ema=0.9", "irt.memory.fraction=1.0", "irt.images.jitter=0.5"],
+    )
+    params = parsed(with_presets(before, [name], PRESETS))
+    irt = read_method(params, "irt")
+    train, images = irt.train, irt.images
+    rounds = irt.tuples.pairs * irt.tuples.length / train.batch_size
+    assert (train.batch_size, irt.tuples.length, rounds, train.steps) == (35, 7, 400, 100 * 400)
+    assert (train.optimizer, train.lr, train.weight_decay, train.warmup_steps) == ("adam", 5e-7, 1e-6, 0)
+    assert (irt.tuples.negatives, irt.tuples.pool, irt.memory.fraction) == (5, 22_000, 0)
+    assert (irt.margin, irt.lambda_, irt.reduction) == (0.85, 4.0, "sum")
+    for done in range(3):  # rounds
+        rate = learning_rate(irt.seeded, 400 * done + 399)
+        assert rate == pytest.approx(5e-7 * math.exp(-0.01 * done))
+    assert (images.side, images.resize, images.shape, images.crop) == (side, None, "square", "centre")
+    assert (images.flip, images.jitter, images.erase) == (False, 0, 0)
+    assert (train.precision, train.ema, train.accumulate, train.clip_norm) == ("fp32", None, 1, None)
+    assert (irt.pooling, irt.variants) == (pooling, variants)
+    [backbone] = params.section("backbones").values()
+    assert (backbone["images"]["side"], backbone["pooling"]) == (side, pooling)
+    judged = params.section("transfer")
+    assert {item["split"] for item in judged.values()} == {"roxford5k", "rparis6k"} == {*judged}
+    assert {params.section("splits")[name]["kind"] for name in judged} == {"landmarks"}
+
+
+def test_the_settings_that_presets_of_landmarks_document_are_right():
+    for name in ("irt-sfm120k", "irt-sfm120k-deit-b", "irt-sfm120k-resnet101"):
+        documented = re.findall(r"SET='([^']+)'", (PRESETS / f"{name}.yaml").read_text())
+        assert len(documented) >= 3
+        text = with_presets((ROOT / "params.yaml").read_text(), [name], PRESETS)
+        for settings in documented:
+            check_params(parsed(with_settings(text, settings.split())))
 
 
 def script(folder, *arguments):

@@ -20,6 +20,7 @@ datasets:
     encoding: raw
 splits:
   retrieval: {dataset: birds, kind: retrieval, ks: [1, 2]}
+  others: {dataset: birds, kind: retrieval, train_classes: 0.34, ks: [1, 2]}
   classes: {dataset: birds, kind: classification, test_fraction: 0.3}
 backbones:
   vit:
@@ -65,6 +66,8 @@ distill:
     temperature: 1.0
     images: {side: 32}
     train: {steps: 3, batch_size: 8, lr: 1e-3}
+transfer:
+  others: {method: irt, dataset: birds, split: others}
 pma:
   variants: [vision, PMA]
   stages: 2

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.io
 
+from support.landmarks import write_revisited, write_sfm
 from support.multilabel import write_coco, write_lists, write_voc
 from support.pictures import encoded, noise, write_cub, write_picture
 
@@ -173,10 +174,26 @@ def coco_lists(path: Path) -> Settings:
     return {"path": str(path / "coco"), "lists": write_lists(path / "lists", "coco", train, test)}
 
 
+def roxford5k(path: Path) -> Settings:
+    write_revisited(path, "roxford5k", places=2)
+    return {"path": str(path)}
+
+
+def rparis6k(path: Path) -> Settings:
+    write_revisited(path, "rparis6k", places=2, inner="paris/defense")
+    return {"path": str(path)}
+
+
+def sfm120k(path: Path) -> Settings:
+    write_sfm(path, models=2, validation=1, per_model=2)
+    return {"path": str(path)}
+
+
 # By the name of the source, with a word behind it where a source is there twice.
 TWINS: dict[str, Builder] = {
     "folder": folder, "folder csv": csv, "folder labels": labels, "masks": masks, "masks by name": masks_by_name,
     "ade20k": ade20k, "aircraft": aircraft, "cars196": cars196, "cars196 parts": cars196_parts, "cub200": cub200,
     "flowers102": flowers102, "flowers102 captions": flowers102_captions, "inshop": inshop, "sop": sop, "voc": voc,
     "voc lists": voc_lists, "coco": coco, "coco lists": coco_lists,
+    "roxford5k": roxford5k, "rparis6k": rparis6k, "sfm120k": sfm120k,
 }  # fmt: skip

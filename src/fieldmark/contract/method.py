@@ -179,6 +179,9 @@ class Method(Trainable, Generic[P, Q]):
     title: ClassVar[str]
     Params: ClassVar[type[MethodParams]]
     unsaved: ClassVar[tuple[str, ...]] = ()  # prefixes of the names of weights that inference does not need
+    judged_on: ClassVar[
+        tuple[str, ...]
+    ] = ()  # kinds of splits on which `transfer` may score what was trained elsewhere
 
     def __init__(self, variant: Variant[P, Q]) -> None:
         super().__init__()

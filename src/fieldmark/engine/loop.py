@@ -15,7 +15,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader, mix
-from fieldmark.datasets.data.batches.samplers import Sampler
+from fieldmark.datasets.data.batches.samplers import RoundSampler, Sampler
 from fieldmark.engine.checkpoint import CheckpointFolder
 from fieldmark.engine.ema import EmaWeights
 from fieldmark.engine.monitor import WINDOW, Curve, LiveCurve, LossMonitor, NoCurve, Pending, Point
@@ -228,13 +228,33 @@ def _batches(
     runtime: RuntimeParams,
     start: int,
 ) -> Iterator[Batch]:
-    try:
-        slices = TrainingSlices(
-            sampler, start, params.steps, fabric.global_rank, fabric.world_size, params.accumulate
-        )
-    except ValueError as error:
-        raise UserError(f"{error}: change train.batch_size, train.accumulate or runtime.devices") from None
-    return loader(dataset, slices, runtime.workers, pin=fabric.device.type == "cuda")
+    def load(first: int, last: int) -> Iterator[Batch]:
+        try:
+            slices = TrainingSlices(
+                sampler, first, last, fabric.global_rank, fabric.world_size, params.accumulate
+            )
+        except ValueError as error:
+            raise UserError(
+                f"{error}: change train.batch_size, train.accumulate or runtime.devices"
+            ) from None
+        return loader(dataset, slices, runtime.workers, pin=fabric.device.type == "cuda")
+
+    if isinstance(sampler, RoundSampler):
+        return _in_rounds(sampler, start, params.steps, load)
+    return load(start, params.steps)
+
+
+def _in_rounds(
+    sampler: RoundSampler, start: int, stop: int, load: Callable[[int, int], Iterator[Batch]]
+) -> Iterator[Batch]:
+    """Yield the batches of the steps from `start` up to `stop`; the batches of a round are chosen when it begins."""
+    while start < stop:
+        last = min(stop, (start // sampler.round_steps + 1) * sampler.round_steps)
+        with torch.random.fork_rng(devices=[]):  # a resumed training draws no other random numbers
+            sampler.renew(start)
+            batches = load(start, last)
+        yield from batches
+        start = last
 
 
 @contextmanager

@@ -8,7 +8,9 @@ from typing import Self
 from torch import Tensor, nn
 
 from fieldmark.datasets.data.batches.loading import Batch
+from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.params import TrainParams
+from fieldmark.engine.task import Task
 from fieldmark.vision.backbones import Backbone
 from fieldmark.vision.libraries import Features
 
@@ -44,6 +46,10 @@ class Trainable(nn.Module, ABC):
     def sees_pictures(self) -> bool:
         """Whether a batch must carry pictures: beside the features of `feature_source`, or where it has none."""
         return self.feature_source() is None
+
+    def own_sampler(self, task: Task) -> Sampler | None:
+        """Return the sampler of a method that chooses its batches itself; None: they are as its recipe says."""
+        return None
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Return the modules that are trained, each with its multiple of the learning rate."""

@@ -44,7 +44,7 @@ def train_on(
     gets batches without.
     """
     subset = task.subset("train")
-    sampler = make_sampler(subset, params, task.manifest)
+    sampler = model.own_sampler(task) or make_sampler(subset, params, task.manifest)
     pictures = (task.store, subset.rows, subset.labels, training_transform(images), params.seed)
     dataset, source = PictureDataset(*pictures), model.feature_source()
     if source is None and not model.sees_pictures:

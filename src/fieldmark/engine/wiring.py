@@ -85,6 +85,27 @@ def read_judge(configuration: Configuration, name: str) -> JudgeWiring:
     return judge
 
 
+class TransferParams(Block):
+    """One item of `transfer:`: the variants that `method` trained, scored on the test pictures of another split."""
+
+    method: str
+    dataset: str  # the split's
+    split: str
+
+
+def read_transfer(configuration: Configuration, name: str) -> tuple[TransferParams, Wiring]:
+    """Return one item of `transfer:` and the wiring with which its method is scored there.
+
+    Raises UserError when it names what is not there.
+    """
+    params, where = configuration.item("transfer", name, TransferParams), f"transfer.{name}"
+    configuration.require("methods", params.method, f"{where}.method")
+    configuration.require_split(params.split, params.dataset, where)
+    wiring = read_wiring(configuration, params.method)
+    other = {"dataset": params.dataset, "split": params.split, "text": NO_TEXT, "region": "whole"}
+    return params, wiring.model_copy(update=other)
+
+
 def read_wiring(configuration: Configuration, name: str) -> Wiring:
     """Return one item of `methods:`. Raises UserError when it names what is not there."""
     wiring = configuration.item("methods", name, Wiring)

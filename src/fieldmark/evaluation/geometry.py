@@ -147,11 +147,12 @@ def similarity_histograms(
         similarity = (rows[start : start + step] @ others.T).cpu().numpy()
         same = labels[start : start + step, None] == other_labels[None, :]
         wanted = np.ones_like(same) if gallery is not None else np.triu(np.ones_like(same), k=start + 1)
-        counts[0] += _binned(similarity[wanted & same], bins)
-        counts[1] += _binned(similarity[wanted & ~same], bins)
+        counts[0] += binned(similarity[wanted & same], bins)
+        counts[1] += binned(similarity[wanted & ~same], bins)
     return SimilarityHistograms(np.linspace(-1, 1, bins + 1), counts[0], counts[1])
 
 
-def _binned(similarity: Array, bins: int) -> Array:
+def binned(similarity: Array, bins: int) -> Array:
+    """Count cosine similarities in so many equal bins from -1 to 1."""
     index = ((similarity + 1) * (bins / 2)).astype(np.int64)
     return np.bincount(np.clip(index, 0, bins - 1), minlength=bins)

@@ -1,6 +1,6 @@
 """The revisited Oxford and Paris protocol (F. Radenovic et al., CVPR 2018, arXiv 1803.11285)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -53,6 +53,37 @@ def revisited_average_precision(
     for all images must not score by luck. Raises ValueError for an unknown protocol, NaN, rows outside the database,
     lists that do not match the queries, and images that are both positive and ignored.
     """
+    return _by_query(similarity, easy, hard, junk, protocol, _average_precision)
+
+
+def revisited_precision(
+    similarity: Tensor | Array, easy: Indices, hard: Indices, junk: Indices, protocol: Protocol, k: int = 10
+) -> Array:
+    """Return (queries,) precisions among the first k images, NaN for queries without positives.
+
+    Ignored images are taken out of the ranking first. Where the last positive comes before rank k, its rank stands for
+    k, as in the published evaluation: a query with fewer than k positives can reach 1. Ties and errors are those of
+    `revisited_average_precision`; k below 1 raises ValueError, too.
+    """
+    if k < 1:
+        raise ValueError(f"k must be at least 1, it is {k}")
+
+    def precision(ranks: Array) -> float:
+        within = min(int(ranks[-1]) + 1, k)
+        return float((ranks < within).sum()) / within
+
+    return _by_query(similarity, easy, hard, junk, protocol, precision)
+
+
+def _by_query(
+    similarity: Tensor | Array,
+    easy: Indices,
+    hard: Indices,
+    junk: Indices,
+    protocol: Protocol,
+    measure: Callable[[Array], float],
+) -> Array:
+    """Return (queries,) what `measure` makes of the rising ranks, from 0, of a query's positives; NaN without any."""
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}; it is {protocol!r}")
     scores = float_array(similarity)
@@ -65,11 +96,12 @@ def revisited_average_precision(
     wanted, ignored = PROTOCOLS[protocol]
     return np.array(
         [
-            _average_precision(
+            _measured(
                 scores[:, query],
                 _mask([lists[name][query] for name in wanted], len(scores), query),
                 _mask([lists[name][query] for name in ignored], len(scores), query),
                 query,
+                measure,
             )
             for query in range(scores.shape[1])
         ]
@@ -87,15 +119,22 @@ def _mask(parts: list[Any], database: int, query: int) -> Array:
     return mask
 
 
-def _average_precision(scores: Array, positive: Array, ignored: Array, query: int) -> float:
+def _measured(
+    scores: Array, positive: Array, ignored: Array, query: int, measure: Callable[[Array], float]
+) -> float:
     if (positive & ignored).any():
         raise ValueError(f"query {query}: an image is both positive and ignored")
     if not positive.any():
         return float("nan")
     positives = np.sort(scores[positive])[::-1]
     negatives = np.sort(scores[~positive & ~ignored])
-    order = np.arange(len(positives))
-    ranks = order + len(negatives) - np.searchsorted(negatives, positives)  # from 0; negatives first if equal
+    # From 0; negatives first if equal.
+    ranks: Array = np.arange(len(positives)) + len(negatives) - np.searchsorted(negatives, positives)
+    return measure(ranks)
+
+
+def _average_precision(ranks: Array) -> float:
+    order = np.arange(len(ranks))
     before = np.where(ranks > 0, order / np.maximum(ranks, 1), 1.0)
     after = (order + 1) / (ranks + 1)
     return float(((before + after) / 2).mean())

@@ -13,7 +13,7 @@ from fieldmark.contract.registry import known_methods, load_distillation, load_m
 from fieldmark.contract.variants import ARMS, read_arm
 from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
-from fieldmark.engine.wiring import Wiring, check_wiring, read_judge, read_wiring, text_item
+from fieldmark.engine.wiring import Wiring, check_wiring, read_judge, read_transfer, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
@@ -34,6 +34,7 @@ SECTIONS = (
     "arms",
     "distill",
     "judge",
+    "transfer",
 )
 # DVC ignores keys with these names, wherever they stand, when it looks a run up in its run cache
 # (treeverse/dvc#10296): it would take a run with another value from there. What to call them instead:
@@ -57,6 +58,8 @@ def check_params(configuration: Configuration) -> None:
     read_published(configuration.content)  # of variants that are not trained the report says so
     for name in configuration.section("judge"):
         _check_judge(configuration, name)
+    for name in configuration.section("transfer"):
+        _check_transfer(configuration, name)
     _check_names(configuration.content)
 
 
@@ -130,11 +133,18 @@ def _check_grammar(grammar: str) -> None:
 def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
     _check_region(configuration, wiring, f"methods.{name}")
-    if read_method(configuration, name).cuts_to_boxes:
+    params = read_method(configuration, name)
+    if params.cuts_to_boxes:
         _check_boxes(configuration, wiring, f"{name}.variants")
-    problem = read_method(configuration, name).unmet(wiring.text, text_item(configuration, wiring.text))
+    problem = params.unmet(wiring.text, text_item(configuration, wiring.text))
     if problem:
         raise UserError(problem)
+    trained = [variant.name for variant in load_method(name).variants(params) if variant.trained]
+    if _kind(configuration, wiring.split) == "landmarks" and trained:
+        raise UserError(
+            f"methods.{name}.split is '{wiring.split}', a benchmark with nothing to train on: leave {trained[0]} out "
+            f"of {name}.variants, or train on another split and name this one in transfer"
+        )
 
 
 def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
@@ -237,6 +247,21 @@ def _check_judge(configuration: Configuration, name: str) -> None:
                 f"backbones.{backbone}.images.side is {side}, but {name} judges features at {block.judged_side} px: "
                 "give both the same, so that the network is made for such pictures"
             )
+
+
+def _check_transfer(configuration: Configuration, name: str) -> None:
+    """Raise UserError when an item of `transfer:` does not fit its method."""
+    params, _ = read_transfer(configuration, name)
+    kind, known = _kind(configuration, params.split), load_method(params.method).judged_on
+    if kind not in known:
+        raise UserError(
+            f"transfer.{name}: method '{params.method}' cannot be judged on a split of kind '{kind}' elsewhere"
+            + (f"; it can on {' and '.join(known)}" if known else "")
+        )
+
+
+def _kind(configuration: Configuration, split: str) -> str:
+    return configuration.item("splits", split, SplitParams).kind
 
 
 def _check_names(content: Any) -> None:

@@ -21,7 +21,7 @@ NOTE = (
 # Sections whose keys are names that the user chooses.
 NAMED = ("datasets", "splits", "backbones", "methods")
 # Such sections as well, which are made from the data sets: a preset without these data sets empties them.
-DERIVED = ("clip_models", "prompts", "phrases", "distill", "arms", "judge")
+DERIVED = ("clip_models", "prompts", "phrases", "distill", "arms", "judge", "transfer")
 BY_METHOD = ("distill", "judge")  # items of such sections belong to the method of their name
 # Belongs to the methods: a preset with methods of its own brings its own, or has none.
 ARMS = "arms"

@@ -12,6 +12,8 @@ from fieldmark.results.figures import FigureFile, read_figures
 from fieldmark.results.files import checked, read_json
 from fieldmark.results.schema import MethodResult, NetworkResult, PhrasesResult
 
+TRANSFER = "transfer"
+
 
 @dataclass(frozen=True)
 class DatasetResult:
@@ -51,13 +53,16 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
     the key of what is malformed.
     """
     results, figures = reports / "results", reports / "figures"
-    methods = read_methods(reports, params)
+    methods, judged = read_methods(reports, params), read_transfers(reports, params)
     backbones = _named((results / "backbones").glob("*.json"), params, "backbones")
     clip_models = _named((results / "clip_models").glob("*.json"), params, "clip_models")
     phrases = _named((results / "phrases").glob("*.json"), params, "phrases")
     return Results(
-        methods=methods,
-        method_figures={result.method: read_figures(figures / result.method) for result in methods},
+        methods=[*methods, *judged.values()],
+        method_figures={
+            **{result.method: read_figures(figures / result.method) for result in methods},
+            **{result.method: read_figures(figures / TRANSFER / name) for name, result in judged.items()},
+        },
         backbones=[checked(NetworkResult, path) for path in backbones],
         clip_models=[checked(NetworkResult, path) for path in clip_models],
         clip_figures={path.stem: read_figures(figures / "clip_models" / path.stem) for path in clip_models},
@@ -76,6 +81,19 @@ def read_methods(reports: Path, params: Mapping[str, Any]) -> list[MethodResult]
     order = items_of(params, "methods") or []
     paths.sort(key=lambda path: order.index(path.stem) if path.stem in order else len(order))
     return [checked(MethodResult, path) for path in paths]
+
+
+def read_transfers(reports: Path, params: Mapping[str, Any]) -> dict[str, MethodResult]:
+    """Read `reports/results/transfer/*.json` by name; the method of each is called after the item, too."""
+    paths = _named((reports / "results" / TRANSFER).glob("*.json"), params, TRANSFER)
+    results = {path.stem: checked(MethodResult, path) for path in paths}
+    return {name: called_after(name, result) for name, result in results.items()}
+
+
+def called_after(name: str, result: MethodResult) -> MethodResult:
+    """Return a result of `transfer` as the report calls it: its method and title say where it was judged."""
+    title = f"{result.title}, judged on {result.dataset}"
+    return result.model_copy(update={"method": f"{result.method} on {name}", "title": title})
 
 
 def items_of(params: Mapping[str, Any], block: str) -> list[str] | None:

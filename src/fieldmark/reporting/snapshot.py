@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from fieldmark.base.blocks import parse_yaml
 from fieldmark.base.errors import UserError
-from fieldmark.reporting.reading import is_current, items_of
+from fieldmark.reporting.reading import TRANSFER, called_after, is_current, items_of
 from fieldmark.reporting.revisions import Revision
 from fieldmark.results.files import parse_json, validated
 from fieldmark.results.schema import Claim, Measure, MethodResult, MetricValues, NetworkResult
@@ -18,6 +18,7 @@ Result = MethodResult | NetworkResult
 # By folder below reports/results, what its files hold; other folders hold no measures with intervals.
 SCHEMAS: Mapping[str, type[Result]] = {
     "": MethodResult,
+    TRANSFER: MethodResult,
     "backbones": NetworkResult,
     "clip_models": NetworkResult,
     "prompts": NetworkResult,
@@ -75,11 +76,18 @@ def _results(revision: Revision, params: Mapping[str, Any]) -> dict[str, Result]
     if not files:
         raise UserError(f"there is no file in {RESULTS}")
     schemas = {source: SCHEMAS.get(_folder(source)) for source in files}
-    return {
+    results = {
         source: validated(schema, _json(revision, files[source]), revision.where(files[source]))
         for source, schema in schemas.items()
         if schema is not None
     }
+    return {source: _named(source, result) for source, result in results.items()}
+
+
+def _named(source: str, result: Result) -> Result:
+    """Return a result with the name of its method as the report has it."""
+    folder, _, name = source.rpartition("/")
+    return called_after(name, result) if folder == TRANSFER and isinstance(result, MethodResult) else result
 
 
 def _measures(

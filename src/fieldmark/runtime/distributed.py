@@ -22,6 +22,13 @@ def gather(rows: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
+def from_first(values: Tensor) -> Tensor:
+    """Return the values of the first process, in every process; they have the same shape everywhere."""
+    if dist.is_available() and dist.is_initialized():
+        dist.broadcast(values, src=0)
+    return values
+
+
 def process_rank() -> int:
     """Return the number of this process among those that train together, counted from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0

@@ -1,5 +1,6 @@
 """The facts that expectations are about: columns computed from a manifest or a split, one row per picture."""
 
+import json
 import math
 from typing import Any
 
@@ -63,6 +64,28 @@ def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
             "label_error": (split["label"] + 1).abs(),
             "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
             "untrained": labels.map(lambda names: len(set(names) - trained)),
+        }
+    )
+
+
+def landmark_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return id, role and what must agree with the manifest, for a split whose queries list what they should find.
+
+    `row_error`, `label_error` and `content_roles` are as in `longtail_facts`. `findable` is 1 for a query with easy or
+    hard pictures (NaN for the gallery).
+    """
+    known = manifest.set_index("id")
+    queries = split["role"] == "query"
+    lists = split["id"].map(known["attributes"])[queries].map(json.loads)
+    findable = lists.map(lambda names: int(bool(names.get("easy", "") + names.get("hard", ""))))
+    return pd.DataFrame(
+        {
+            "id": split["id"],
+            "role": split["role"],
+            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
+            "label_error": (split["label"] + 1).abs(),
+            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
+            "findable": findable.reindex(split.index).astype(float),
         }
     )
 

@@ -1,6 +1,6 @@
 """A store whose pictures are cut to their boxes, for data sets whose subjects are small in them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,6 +42,38 @@ class BoxedStore(ImageStore):
 
     def __reduce__(self) -> tuple[Callable[..., ImageStore], tuple[Any, ...]]:
         return type(self), (self.folder, self._boxes, self._mask_boxes)
+
+
+class QueryStore(ImageStore):
+    """Shows of the queries of a benchmark their boxes alone, exactly, and all other pictures whole."""
+
+    def __init__(self, folder: Path, boxes: Boxes) -> None:
+        super().__init__(folder)
+        self._boxes = boxes
+
+    @classmethod
+    def of(cls, folder: Path, manifest: pd.DataFrame, queries: Collection[str]) -> Self:
+        """Open the store in `folder`; `queries` are the ids of the pictures that are cut to their boxes."""
+        boxed = manifest[manifest.box.notna() & manifest.id.isin(queries)]
+        return cls(folder, {row: tuple(box) for row, box in zip(boxed.row, boxed.box, strict=True)})
+
+    def __getitem__(self, row: int) -> Pixels:
+        """Return what is shown of the picture at `row`, (h, w, 3) uint8 RGB."""
+        pixels, box = super().__getitem__(row), self._boxes.get(row)
+        return pixels if box is None else cut_exactly(pixels, box)
+
+    def __reduce__(self) -> tuple[Callable[..., ImageStore], tuple[Any, ...]]:
+        return type(self), (self.folder, self._boxes)
+
+
+def cut_exactly(pixels: Pixels, box: Box) -> Pixels:
+    """Cut (H, W, ...) to a box whose edges are rounded to whole pixels; at least one pixel is left."""
+    x, y, width, height = box
+    left, top = (
+        min(max(0, round(start)), length - 1)
+        for start, length in ((x, pixels.shape[1]), (y, pixels.shape[0]))
+    )
+    return pixels[top : max(top + 1, round(y + height)), left : max(left + 1, round(x + width))]
 
 
 def cut(pixels: Pixels, box: Box | None) -> Pixels:

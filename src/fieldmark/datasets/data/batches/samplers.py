@@ -1,5 +1,6 @@
 """Which pictures make up the batch of a step: pure functions of a seed, so that a resumed run sees the same."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,6 +17,25 @@ class Sampler(Protocol):
 
     def batch(self, step: int) -> Indices:
         """Return the `batch_size` indices of batch number `step`, counted from 0."""
+
+
+class RoundSampler(ABC):
+    """Batches that are chosen anew every `round_steps` steps, by what the model has learnt until then.
+
+    Within a round a batch is a function of the step. What was chosen is a part of the model's state, so that a resumed
+    training goes on with it.
+    """
+
+    batch_size: int
+    round_steps: int
+
+    @abstractmethod
+    def renew(self, step: int) -> None:
+        """Choose the batches of the round of `step`, unless they are known already."""
+
+    @abstractmethod
+    def batch(self, step: int) -> Indices:
+        """Return the `batch_size` indices of batch number `step`, which lies in the round chosen last."""
 
 
 class ShuffledSampler:

@@ -1,5 +1,6 @@
 """The manifest of a prepared data set: one row per usable picture, in the order of the image store."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +28,8 @@ COLUMNS = pa.schema(
         pa.field("sha256", pa.string(), nullable=False),  # of the decoded pixels: the content hash
     ]
 )
+KINDS = ("easy", "hard", "junk")  # attributes that list what a query of a landmark benchmark should find
+POSITIVES = "positives"  # the one that lists what shows the same as a picture, for training
 _LISTS = ("labels", "captions", "box")
 
 
@@ -42,6 +45,15 @@ def read_manifest(path: Path) -> pd.DataFrame:
     for name in _LISTS:
         frame[name] = pd.Series(table[name].to_pylist(), dtype=object)
     return frame[list(COLUMNS.names)]
+
+
+def listed(manifest: pd.DataFrame, attribute: str) -> dict[str, list[str]]:
+    """Return, by id, the ids of other pictures that an attribute lists, parted by blanks.
+
+    Pictures without the attribute are left out.
+    """
+    pairs = zip(manifest["id"], map(json.loads, manifest["attributes"]), strict=True)
+    return {key: attributes[attribute].split() for key, attributes in pairs if attribute in attributes}
 
 
 def write_table(frame: pd.DataFrame, schema: pa.Schema, path: Path) -> None:

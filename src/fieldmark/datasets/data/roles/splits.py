@@ -1,9 +1,10 @@
 """Splits as trainings read them: which picture plays which role in a task.
 
 A split has one row per picture that takes part, in the order of the store, with the columns `id`, `row`, `role`,
-`label` and `class_name`. In a long-tailed split, whose pictures have several labels, `label` is -1 and
-`class_name` is "". Roles are "train" and "test", or "train", "query" and "gallery"; a long-tailed split also has
-"val", and so may the split that a source brings.
+`label` and `class_name`. In a long-tailed split, whose pictures have several labels, and in one of landmarks, whose
+queries have lists, `label` is -1 and `class_name` is "". Roles are "train" and "test", or "train", "query" and
+"gallery" (without "train" for landmarks); a long-tailed split also has "val", and so may the split that a source
+brings.
 """
 
 import hashlib
@@ -41,11 +42,13 @@ class SplitParams(Block):
       are for training and the other classes for the test.
     - "source": the split that the source brings.
     - "images": `test_fraction` of the pictures of each class are the test, drawn with `seed`.
-    The default for classification, dense and fewshot is "source" where the source has a split, else "images".
+    The default for classification, dense and fewshot is "source" where the source has a split, else "images"; for
+    landmarks "source" is the only one.
 
     `kind` is the task. "dense" is for work on masks: it takes every picture, with or without a class, and all of
     them count as one class. "fewshot" is the classification split of the same options with `shots` training
-    pictures per class. "longtail" is for pictures with several labels.
+    pictures per class. "longtail" is for pictures with several labels. "landmarks" is for benchmarks whose queries
+    list what they should find (ROxford5k, RParis6k); there is nothing to train on.
 
     `copies` says what becomes of pictures of equal content with several roles: "one_role" leaves out those whose role
     is nearer to training, "keep" leaves the published protocol as it is.
@@ -59,7 +62,7 @@ class SplitParams(Block):
     """
 
     dataset: str
-    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense"]
+    kind: Literal["retrieval", "classification", "fewshot", "longtail", "dense", "landmarks"]
     by: Literal["classes", "source", "images"] | None = None
     seed: int = 0
     train_classes: int | float = 0.5
@@ -77,7 +80,7 @@ class SplitParams(Block):
         number = self.train_classes
         if not (0 < number < 1 if isinstance(number, float) else number >= 1):
             raise ValueError("train_classes must be a share between 0 and 1 or a whole number of classes")
-        if (self.kind == "retrieval" and self.by == "images") or (
+        if (self.kind in ("retrieval", "landmarks") and self.by == "images") or (
             self.kind != "retrieval" and self.by == "classes"
         ):
             raise ValueError(f"by: {self.by} does not go with kind: {self.kind}")

@@ -6,8 +6,10 @@ from fieldmark.engine.task import Task
 from fieldmark.methods.irt.evaluation.claims import make_claims
 from fieldmark.methods.irt.evaluation.compared import compare
 from fieldmark.methods.irt.evaluation.figures import draw_figures
+from fieldmark.methods.irt.evaluation.landmarks import evaluate_landmarks
 from fieldmark.methods.irt.evaluation.settings import settings_of, spectra
 from fieldmark.methods.irt.evaluation.sweeps import draw_sweeps, sweep_notes
+from fieldmark.methods.irt.evaluation.tokens import BOTH, by_both_tokens
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.protocols.retrieval import Scored, counted, measured, score
@@ -15,13 +17,13 @@ from fieldmark.protocols.seeds import first_of, mean_over, resampling, seed_coun
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, VariantResult
 
-BOTH = "+dist"
-
 
 def evaluate(
     models: Mapping[str, Sequence[Irt]], params: IrtParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
     """Score every variant and draw the figures."""
+    if task.split_params.kind == "landmarks":
+        return evaluate_landmarks(models, params, task, figures)
     scored = {name: score(name, by_seed, by_seed[0].loaded, task) for name, by_seed in models.items()}
     settings = settings_of(models)
     ordinary = [variant.name for variant in Irt.variants(params)]
@@ -32,11 +34,11 @@ def evaluate(
     by_name = {variant.name: variant.measures for variant in variants}
     draw_sweeps(settings, by_name, recall, figures)
     claims = [*make_claims(scored), *compare(scored, settings)]
-    for name, result in _both_tokens(models, params, task).items():
-        scored[name + BOTH] = result
-        variants.append(
-            _result(models[name], result, BOTH, ", class and distillation token", lengths=lengths)
-        )
+    both = by_both_tokens(models, lambda name, by_seed: score(name, by_seed, by_seed[0].loaded, task))
+    for name, result in both.items():
+        scored[name] = result
+        by_seed = models[name.removesuffix(BOTH)]
+        variants.append(_result(by_seed, result, BOTH, ", class and distillation token", lengths=lengths))
     return Evaluation(
         title=Irt.title,
         variants=tuple(variants),
@@ -62,26 +64,6 @@ def _result(
         measures["gradient_spread"] = mean_over(spreads)
     title, name = variant.title + addition, variant.name + suffix
     return VariantResult(name=name, title=title, backbone=variant.start, measures=measures)
-
-
-def _both_tokens(
-    models: Mapping[str, Sequence[Irt]], params: IrtParams, task: Task
-) -> dict[str, list[Scored]]:
-    """Score models on distilled backbones a second time, by the mean of both tokens.
-
-    The paper does not say which token it reads, so both are reported; training uses the class token.
-    """
-    scored = {}
-    for name, by_seed in models.items():
-        descriptors = [model.descriptor for model in by_seed]
-        distilled = descriptors[0].backbone.spec.has_distilled and descriptors[0].pooling == "cls"
-        if distilled and not descriptors[0].projection:
-            for descriptor in descriptors:
-                descriptor.pooling = "cls_distilled"
-            scored[name] = score(name + BOTH, by_seed, by_seed[0].loaded, task)
-            for descriptor in descriptors:
-                descriptor.pooling = "cls"
-    return scored
 
 
 def _weights(models: Mapping[str, Sequence[Irt]]) -> int:

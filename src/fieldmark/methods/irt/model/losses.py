@@ -62,6 +62,33 @@ def contrastive_loss(
     return (pulled.sum() + pushed.sum()) / len(embeddings)
 
 
+def tuple_loss(embeddings: Tensor, length: int, margin: float = 0.85, eps: float = 1e-6) -> Tensor:
+    """Contrastive loss over tuples: half of D^2 for the positive, half of [margin - D]+^2 for each negative, summed.
+
+    Radenovic et al., arXiv 1711.02512, eq. 5, which IRT follows on landmarks. D is the Euclidean distance to the query,
+    so that `margin` is a distance: of 0.85, negatives with a similarity of at most 0.639 cost nothing. `embeddings`
+    (T * length, D) of unit length hold tuples one after another: query, positive, negatives. The sum is over all pairs
+    of the batch, divided by nothing, as in the authors' code. `eps` is added to every difference, so that equal rows
+    have a gradient. Returns a scalar, in float32 for half precision; an empty batch has loss 0. Raises ValueError when
+    the rows are no whole tuples.
+
+    >>> import torch
+    >>> from fieldmark.methods.irt.model.losses import tuple_loss
+    >>> query, positive, negative = [1.0, 0.0], [0.0, 1.0], [0.8, 0.6]
+    >>> tuple_loss(torch.tensor([query, positive, negative]), length=3)  # (2 + (0.85 - 0.6325)^2) / 2
+    tensor(1.0237)
+    """
+    if length < 2 or len(embeddings) % length:
+        raise ValueError(f"{len(embeddings)} rows are no tuples of {length}")
+    with torch.autocast(embeddings.device.type, enabled=False):
+        tuples = full_precision(embeddings).unflatten(0, (-1, length))
+        difference = tuples[:, :1] - tuples[:, 1:] + eps
+        distance = difference.square().sum(2).sqrt()
+        pulled, pushed = distance[:, 0].square(), (margin - distance[:, 1:]).clamp(min=0.0).square()
+        loss: Tensor = 0.5 * (pulled.sum() + pushed.sum())
+        return loss
+
+
 def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
     """Eq. 5 of IRT: mean of -log of the distance to the nearest other row; rows are normalised inside.
 

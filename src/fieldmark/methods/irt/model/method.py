@@ -10,15 +10,17 @@ from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Method, MethodParams, Variant
+from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.ema import move_towards
 from fieldmark.engine.task import Task
 from fieldmark.engine.trainable import Losses
 from fieldmark.methods.irt.model.descriptor import Descriptor
 from fieldmark.methods.irt.model.gradients import MeanOverSteps, gradient_spread
-from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
+from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss, tuple_loss
 from fieldmark.methods.irt.model.memory import MemoryBank
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.methods.irt.model.rivals import REMEMBER, TEMPERATURES, LibraryLoss, neighbour_loss
+from fieldmark.methods.irt.model.tuples import TupleBank, TupleSampler, training_pairs
 from fieldmark.runtime.distributed import gather
 from fieldmark.vision.backbones import BackboneSpec, backbone_from_spec, require_size
 from fieldmark.vision.pooling import require_tokens
@@ -32,12 +34,19 @@ class Irt(Method[IrtParams, None]):
     name: ClassVar[str] = "irt"
     title: ClassVar[str] = "IRT: vision transformers for image retrieval"
     Params: ClassVar[type[MethodParams]] = IrtParams
-    unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.", "rival.", "gradients.")
+    unsaved: ClassVar[tuple[str, ...]] = ("memory.", "key_encoder.", "rival.", "gradients.", "tuples.")
+    judged_on: ClassVar[tuple[str, ...]] = ("retrieval", "landmarks")
 
     def __init__(
-        self, variant: IrtVariant, descriptor: Descriptor, memory_size: int = 0, classes: int = 0
+        self,
+        variant: IrtVariant,
+        descriptor: Descriptor,
+        memory_size: int = 0,
+        classes: int = 0,
+        tuples: TupleBank | None = None,
     ) -> None:
         super().__init__(variant)
+        self.tuples = tuples
         self.descriptor, self.step = descriptor, 0
         self.gradient_spread: float | None = None  # mean over training, where it was measured
         self.gradients = MeanOverSteps() if self.params.gradients else None
@@ -77,7 +86,8 @@ class Irt(Method[IrtParams, None]):
         remembers = variant.trained and params.loss in REMEMBER
         size = round(params.memory.fraction * len(pictures)) if remembers else 0
         classes = len(pictures.class_names) if variant.trained else 0
-        return cls(variant, Descriptor(backbone, params.pooling, params.dim), size, classes)
+        tuples = _empty_bank(params, task) if variant.trained else None
+        return cls(variant, Descriptor(backbone, params.pooling, params.dim), size, classes, tuples)
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
         """Contrastive over the batch, plus contrastive over the memory, plus lambda times KoLeo.
@@ -101,7 +111,7 @@ class Irt(Method[IrtParams, None]):
             temperature = self.params.temperature or TEMPERATURES["snca"]
             entries, entry_labels, own = reference or (None, None, None)
             return {"snca": neighbour_loss(embeddings, labels, entries, entry_labels, temperature, own)}
-        losses = {"contrastive": self._contrastive(embeddings, labels)}
+        losses = {"contrastive": self._over_pairs(embeddings, labels, len(images))}
         if reference:
             losses["memory"] = self._contrastive(embeddings, labels, *reference)
         return losses
@@ -114,6 +124,16 @@ class Irt(Method[IrtParams, None]):
             return None
         own = self.memory.enqueue(self._keys(images, embeddings), labels)
         return (*self.memory.get(), own) if self.step >= self.params.memory.start else None
+
+    def _over_pairs(self, embeddings: Tensor, labels: Tensor, own: int) -> Tensor:
+        """The contrastive loss over the batch, of which this process has `own` rows: over tuples, or by class."""
+        if self.tuples is None:
+            return self._contrastive(embeddings, labels)
+        if own % self.tuples.length:
+            raise UserError(
+                f"irt.train.batch_size: each device must have whole tuples of {self.tuples.length} pictures, not {own}"
+            )
+        return tuple_loss(embeddings, self.tuples.length, self.params.margin)
 
     def _contrastive(
         self,
@@ -131,6 +151,22 @@ class Irt(Method[IrtParams, None]):
             return embeddings.detach()
         with torch.no_grad():
             return gather(self.key_encoder(images))
+
+    def own_sampler(self, task: Task) -> Sampler | None:
+        """Return batches of tuples, where the block asks for them."""
+        params = self.params
+        if self.tuples is None or params.tuples is None:
+            return None
+        return TupleSampler(
+            self.tuples,
+            self.descriptor,
+            task,
+            training_pairs(task),
+            params.tuples.pool,
+            params.images,
+            params.train.batch_size,
+            params.seed,
+        )
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """The descriptor is trained, and so are the proxies of a loss that has them."""
@@ -179,6 +215,19 @@ class Irt(Method[IrtParams, None]):
         method = cls(variant, Descriptor(backbone, variant.params.pooling, variant.params.dim))
         method.gradient_spread = description.get("gradient_spread")
         return method
+
+
+def _empty_bank(params: IrtParams, task: Task) -> TupleBank | None:
+    """Return room for the tuples of a round: whole batches of as many pairs as are asked for and there are."""
+    if params.tuples is None:
+        return None
+    per_batch = params.train.batch_size // params.tuples.length
+    pairs = min(params.tuples.pairs, len(training_pairs(task)))
+    if pairs < per_batch:
+        raise UserError(
+            f"irt.tuples: a batch has {per_batch} tuples, a round has {pairs} pairs; raise tuples.pairs"
+        )
+    return TupleBank(pairs - pairs % per_batch, params.tuples.negatives)
 
 
 METHOD = Irt

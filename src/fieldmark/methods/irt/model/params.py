@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
@@ -23,6 +23,19 @@ class MemoryParams(Block):
     momentum: float | None = Field(None, ge=0.0, lt=1.0)
 
 
+class TupleParams(Block):
+    """Training on pairs that the data set names, with hard negatives: for specific objects (SfM-120k)."""
+
+    negatives: int = Field(5, ge=1)  # of each query, from as many other objects
+    pairs: int = Field(2000, ge=1)  # drawn for each round, in which its negatives stay
+    pool: int = Field(22000, ge=1)  # pictures, drawn for each round, among which its negatives are sought
+
+    @property
+    def length(self) -> int:
+        """Pictures of a tuple."""
+        return 2 + self.negatives
+
+
 class IrtParams(MethodParams):
     """IRT (arXiv 2102.05644), section 3. Defaults are the paper's for category-level retrieval."""
 
@@ -40,6 +53,23 @@ class IrtParams(MethodParams):
     pooling: Pooling = "cls"
     dim: int | None = Field(None, ge=1)  # descriptor length after the PCA; None: no PCA
     memory: MemoryParams = MemoryParams()
+    # Batches of tuples, whose margin is a distance; None: pairs within a batch, by class.
+    tuples: TupleParams | None = None
+
+    @model_validator(mode="after")
+    def _whole_tuples(self) -> Self:
+        if self.tuples is None:
+            return self
+        train, length = self.train, self.tuples.length
+        if train.batch_size % (length * train.accumulate):
+            raise ValueError(
+                f"train.batch_size {train.batch_size} must be whole tuples of {length} pictures, times accumulate"
+            )
+        if train.images_per_class is not None or self.memory.fraction or self.reduction != "sum":
+            raise ValueError(
+                "tuples go with train.images_per_class null, memory.fraction 0 and reduction sum"
+            )
+        return self
 
     def for_pictures(self, count: int) -> Self:
         """Return the block with all lengths in steps, the memory's start too."""
