@@ -80,7 +80,7 @@ def pictures_alone(dataset: str, split: str) -> Wiring:
 def code_of(stage: str) -> tuple[Path, ...]:
     """Return the code that a stage such as `train@irt` runs: the files of the folders in its `deps` in dvc.yaml.
 
-    Of an arm the item is its method, whose code it runs: `arm@irt`.
+    Of an arm and of `transfer` the item is the method, whose code they run: `arm@irt`.
     """
     kind, _, item = stage.partition("@")
     deps = read_yaml(Path("dvc.yaml"))["stages"][kind]["do"]["deps"]

@@ -47,7 +47,7 @@ def transferred(name: str, configuration: Configuration) -> None:
     item, wiring = read_transfer(configuration, name)
     params = configuration.method_block(item.method, load_method(item.method).Params)
     place = f"{TRANSFER}/{name}"
-    task = open_task(configuration, f"transfer@{name}", wiring, params, place)
+    task = open_task(configuration, f"transfer@{item.method}", wiring, params, place)
     task = task.with_split(task.split[task.split["role"] != "train"])  # nothing of it was trained on
     models = load_variants(item.method, params, MODELS / item.method / "variants")
     models |= load_arms(configuration, item.method, MODELS / item.method / ARMS)

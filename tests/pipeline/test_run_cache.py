@@ -25,7 +25,7 @@ from fieldmark.preflight.presets import with_settings
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 ALWAYS = {"check", "report"}
-IRT = {"train@irt", "evaluate@irt", "transfer@others"}
+IRT = {"train@irt", "arm@average", "evaluate@irt", "transfer@others"}
 PMA = {"train@pma", "distill@pma", "evaluate@pma"}
 STUDENTS = {"distill@pma", "evaluate@pma"}
 PROMPTS = {"prompts@birds", "score_prompts@birds"}
@@ -53,6 +53,7 @@ CHANGES = {
     "clip_models.tiny.images.side=48": CLIP,
     "prompts.birds.zero_shot=false": PROMPTS,
     "methods.irt.text=phrases/birds": IRT,
+    "arms.average.change.margin=0.2": {"arm@average", "evaluate@irt", "evaluate@pma", "transfer@others"},
     "distill.pma.images.side=40": STUDENTS,
     "transfer.others.split=retrieval": {"transfer@others"},
     "irt.images.side=40": IRT,
@@ -146,8 +147,7 @@ def stale(before: dict[str, str], after: dict[str, str], stages: set[str]) -> se
 
 
 def test_every_block_has_a_leaf_here(project):
-    lines = (project / "params.yaml").read_text().splitlines()
-    blocks = {line.split(":")[0] for line in lines if line[:1].isalpha()}
+    blocks = {name for name, block in read_yaml(project / "params.yaml").items() if block}
     assert blocks == {setting.split(".")[0] for setting in CHANGES}
 
 

@@ -86,7 +86,7 @@ def read_judge(configuration: Configuration, name: str) -> JudgeWiring:
 
 
 class TransferParams(Block):
-    """One item of `transfer:`: the variants that `method` trained, scored on the test pictures of another split."""
+    """One item of `transfer:`: the variants and arms of `method`, scored on the test pictures of another split."""
 
     method: str
     dataset: str  # the split's

@@ -43,6 +43,8 @@ PUBLISHED: Mapping[str, float] = {
     "coco": 1.07,  # with published lists: annotations and the test pictures; 1,909 more come one by one
     "cub200": 1.15,
     "flowers102": 0.34,
+    "roxford5k": 1.94,
+    "rparis6k": 2.2,
     "sop": 3.08,
     "voc": 2.45,  # with published lists: two of the three archives
 }

@@ -1,5 +1,6 @@
 """IRT on a benchmark of landmarks: its rows, claims and figures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,16 @@ def test_both_tokens_of_a_distilled_backbone(
     assert [variant.name for variant in result.variants] == ["O", "O+dist"]
     assert result.variants[1].title == "frozen backbone, class and distillation token"
     assert trained["O"].descriptor.pooling == "cls"
+
+
+def test_an_arm_is_scored_on_pictures_cut_as_its_own_block_says(task: Task, figures: FigureFolder) -> None:
+    own, closer = (params(variants=["O"], images={"side": SIDE, "resize": edge}) for edge in (SIDE, 2 * SIDE))
+    [model], [arm] = models(task, own).values(), models(task, closer).values()
+    arm.variant = replace(arm.variant, name="closer", title="a closer look", start="backbones/other")
+    result = evaluate({"O": [model], "closer": [arm]}, own, task, figures)
+    assert [(row.name, row.backbone) for row in result.variants] == [("O", ""), ("closer", "backbones/other")]
+    for row, scored, block in zip(result.variants, (model, arm), (own, closer), strict=True):
+        expected = measured(rank(row.name, [scored], block.images, task), 0)
+        assert row.measures["map_medium"].value == expected["map_medium"].value
+    shown = rank("closer", [arm], own.images, task)[0].similarity
+    assert (shown != rank("closer", [arm], closer.images, task)[0].similarity).any()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from fieldmark.engine.task import Task
+from fieldmark.methods.irt.evaluation.figures import MOST
 from fieldmark.methods.irt.evaluation.tokens import BOTH, by_both_tokens
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
@@ -37,11 +38,13 @@ CLAIMS = (
 def evaluate_landmarks(
     models: Mapping[str, Sequence[Irt]], params: IrtParams, task: Task, figures: FigureFolder
 ) -> Evaluation:
-    """Score every variant by the revisited protocol and draw the figures."""
-    ranked = {name: rank(name, by_seed, params.images, task) for name, by_seed in models.items()}
-    draw_landmarks(first_of(ranked), task, figures)
+    """Score every variant and arm by the revisited protocol; draw all, or of many the ordinary variants."""
+    ranked = {name: rank(name, by_seed, by_seed[0].loaded, task) for name, by_seed in models.items()}
+    ordinary = [variant.name for variant in Irt.variants(params)]
+    usual = {name: ranked[name] for name in ordinary if name in ranked}
+    draw_landmarks(first_of(ranked if len(ranked) <= MOST else usual), task, figures)
     variants = [_result(models[name][0], by_seed) for name, by_seed in ranked.items()]
-    both = by_both_tokens(models, lambda name, by_seed: rank(name, by_seed, params.images, task))
+    both = by_both_tokens(models, lambda name, by_seed: rank(name, by_seed, by_seed[0].loaded, task))
     variants += [
         _result(models[name.removesuffix(BOTH)][0], by_seed, BOTH, ", class and distillation token")
         for name, by_seed in both.items()
@@ -66,7 +69,8 @@ def evaluate_landmarks(
 def _result(model: Irt, ranked: Sequence[Ranked], suffix: str = "", addition: str = "") -> VariantResult:
     variant = model.variant
     measures = measured(ranked, model.trained_weights)
-    return VariantResult(name=variant.name + suffix, title=variant.title + addition, measures=measures)
+    title, name = variant.title + addition, variant.name + suffix
+    return VariantResult(name=name, title=title, backbone=variant.start, measures=measures)
 
 
 def _claims(ranked: Mapping[str, Sequence[Ranked]]) -> list[Claim]:
