@@ -15,7 +15,8 @@ PLACES = {
     "aircraft": "images", "ade20k": "annotations/training", "cars196": "car_ims", "cars196 parts": "cars_train",
     "coco": "train2017", "coco lists": "coco/val2017", "cub200": "CUB_200_2011/images/001.Laysan_Albatross",
     "flowers102": "jpg", "flowers102 captions": "flowers-102/jpg", "folder csv": "wren", "folder labels": "wren",
-    "inshop": "Img/img/WOMEN", "masks": "images", "sop": "sofa_final", "voc": "VOC2007/JPEGImages",
+    "inshop": "Img/img/WOMEN", "masks": "images", "roxford5k": "jpg", "rparis6k": "jpg",
+    "sfm120k": "ims", "sop": "sofa_final", "voc": "VOC2007/JPEGImages",
     "voc lists": "VOCdevkit/VOC2007/JPEGImages",
 }  # fmt: skip
 

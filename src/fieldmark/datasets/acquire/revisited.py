@@ -21,6 +21,7 @@ from fieldmark.base.files import atomic_folder, read_json, write_json
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download, download_folder
 from fieldmark.datasets.acquire.listing import (
+    beside,
     check_listing,
     existing_folder,
     few,
@@ -85,6 +86,7 @@ class Revisited(ABC):
 
     def __init__(self, params: OfficialParams) -> None:
         self.params = params
+        self._left_out: list[LeftOut] = []
 
     def fetch(self, destination: Path) -> None:
         """Download and unpack, or check the named folder and record its listing; turn the pickle into JSON."""
@@ -104,12 +106,13 @@ class Revisited(ABC):
         if self.params.path is not None:
             check_listing(place, files, raw / LISTING)
         images = dict(zip(_names(truth), files[1:], strict=True))
+        self._left_out = beside([place / PICTURES], files)
         yield from [query.record(number, images[query.name]) for number, query in enumerate(truth.queries)]
         yield from [Record(name, images[name], None, split="gallery") for name in truth.database]
 
     def left_out(self) -> Sequence[LeftOut]:
-        """Return nothing: the ground truth says which photographs there are."""
-        return ()
+        """Return the files beside the photographs that the ground truth names; call `records` first."""
+        return self._left_out
 
     @property
     def _pickle(self) -> str:

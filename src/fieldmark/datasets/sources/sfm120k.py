@@ -16,6 +16,7 @@ from fieldmark.base.files import atomic_folder, read_json, write_json
 from fieldmark.datasets.acquire.archives import unpack
 from fieldmark.datasets.acquire.download import download, download_folder
 from fieldmark.datasets.acquire.listing import (
+    beside,
     check_listing,
     existing_folder,
     few,
@@ -53,6 +54,7 @@ class Sfm120k:
 
     def __init__(self, params: Sfm120kParams) -> None:
         self.params = params
+        self._left_out: list[LeftOut] = []
 
     def fetch(self, destination: Path) -> None:
         """Download and unpack, or check the named folder and record its listing; turn the lists into JSON."""
@@ -69,13 +71,15 @@ class Sfm120k:
         """Yield the photographs in the order of the published lists, those for training first."""
         place = raw if self.params.path is None else self._given()
         parts = _checked(read_json(raw / TUPLES), raw / TUPLES)
+        files = _files(parts, place)
         if self.params.path is not None:
-            check_listing(place, _files(parts, place), raw / LISTING)
+            check_listing(place, files, raw / LISTING)
+        self._left_out = beside([place / PICTURES], files)
         return iter(_records(parts, place))
 
     def left_out(self) -> Sequence[LeftOut]:
-        """Return nothing: the lists say which photographs there are."""
-        return ()
+        """Return the files beside the photographs that the lists name; call `records` first."""
+        return self._left_out
 
     def _given(self) -> Path:
         folder = existing_folder(str(self.params.path), "sfm120k.path")
