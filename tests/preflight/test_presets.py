@@ -386,7 +386,9 @@ PAPERS = {  # the first number of each variant that the preset of a paper brings
     "pma-cub200": {"vision": 87.5, "PMA": 88.7},
     "pma-cub200-vgg16": {"vision": 86.8, "PMA": 88.2},
 }
-SILENT = {  # recipes of papers whose numbers are not public
+SILENT = {  # recipes of papers whose numbers are not public, or only drawn
+    "cprfl-coco-lt-prompts",
+    "loca-ade20k",
     "pma-aircraft",
     "pma-cars196",
     "pma-flowers102",
