@@ -28,9 +28,9 @@ VARIANTS = {
     "frpt": ["frozen", "FRPT"],
     "cprfl": ["random", "CPRFL"],
     "pma": ["vision", "PMA"],
-    "loca": ["random", "pretrained", "LOCA"],
+    "loca": ["random", "LOCA"],
 }
-FIXED = {"O", "frozen", "pretrained"}
+FIXED = {"O", "frozen"}
 
 
 class KilledError(Exception):

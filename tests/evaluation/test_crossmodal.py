@@ -50,7 +50,7 @@ def test_recall_in_blocks_equals_recall_at_once(monkeypatch):
     rng = np.random.default_rng(2)
     arguments = (rng.normal(size=(20, 4)), np.arange(20), rng.normal(size=(20, 4)), np.arange(20), (1, 5))
     whole = cross_recall(*arguments)
-    monkeypatch.setattr("fieldmark.evaluation.retrieval.BLOCK_ELEMENTS", 60)
+    monkeypatch.setattr("fieldmark.evaluation.ranking.TILE", 7)
     assert all(np.array_equal(cross_recall(*arguments)[k], whole[k]) for k in (1, 5))
 
 

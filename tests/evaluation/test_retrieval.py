@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from fieldmark.evaluation import retrieval, retrieval_metrics
+from fieldmark.evaluation import ranking, retrieval_metrics
 from fieldmark.evaluation.retrieval import rank_queries
 
 KS = (1, 2, 4, 8)
@@ -150,7 +150,7 @@ def test_scale_and_extremes_do_not_matter():
 def test_blocks_do_not_change_the_result(monkeypatch):
     embeddings, labels = random_case(4, rows=57)
     whole = rank_queries(embeddings, labels)
-    monkeypatch.setattr(retrieval, "BLOCK_ELEMENTS", 200)
+    monkeypatch.setattr(ranking, "TILE", 10)
     blocks = rank_queries(embeddings, labels)
     for name in ("first_rank", "ap", "valid", "neighbours"):
         np.testing.assert_array_equal(getattr(whole, name), getattr(blocks, name))

@@ -364,10 +364,6 @@ TABLE_5 = {
 }
 PAPERS = {  # the first number of each variant that the preset of a paper brings along
     "cprfl-coco-lt": {"focal": 49.46, "random": 63.9, "CPRFL": 66.69},
-    "cprfl-coco-lt-prompts": {
-        **{"random": 63.9, "CPRFL": 66.7},
-        **{"CPRFL@ViT-B-16": 66.8, "CPRFL@glove": 65.6, "CPRFL@word2vec": 65.3},
-    },
     "cprfl-voc-lt": {"focal": 73.88, "CPRFL": 86.28},
     "frpt-aircraft": {
         **{"finetune": 70.1, "FRPT": 77.6, "finetune-resnet101": 69.7, "FRPT-resnet101": 76.2},
@@ -401,11 +397,12 @@ PAPERS = {  # the first number of each variant that the preset of a paper brings
     "pma-cub200": {"vision": 87.5, "PMA": 88.7},
     "pma-cub200-vgg16": {"vision": 86.8, "PMA": 88.2},
 }
-SILENT = {  # recipes of papers whose numbers are not public
+SILENT = {  # recipes of papers whose numbers are not public, or only drawn
+    "cprfl-coco-lt-prompts",
+    "loca-ade20k",
     "pma-aircraft",
     "pma-cars196",
     "pma-flowers102",
-    "loca-ade20k",  # its number is that of the encoder that the user gives
     "loca-imagenet1k",
 }
 MEASURES = {"irt": "recall@1", "frpt": "recall@1", "cprfl": "map", "pma": "top1"}

@@ -9,6 +9,7 @@ from torch import Tensor
 
 Array: TypeAlias = npt.NDArray[Any]
 NAMED_ROWS = 5  # how many wrong rows an error names
+CHECKED = 2**16  # rows that are looked at in one go
 
 
 def unit_rows(embeddings: Tensor | Array, name: str) -> Tensor:
@@ -17,11 +18,24 @@ def unit_rows(embeddings: Tensor | Array, name: str) -> Tensor:
     The result stays on the device of the embeddings; from a device without float64 (MPS) it goes to the CPU. Raises
     ValueError for a tensor that is not two-dimensional and for rows that are not finite, naming them.
     """
+    return unit(checked_rows(embeddings, name))
+
+
+def checked_rows(embeddings: Tensor | Array, name: str) -> Tensor:
+    """Return (N, D) embeddings as a tensor on their device; from one without float64 (MPS) they go to the CPU.
+
+    Raises ValueError for a tensor that is not two-dimensional and for rows that are not finite, naming them.
+    """
     rows = torch.as_tensor(embeddings).detach()
     if rows.ndim != 2:
         raise ValueError(f"{name} must have shape (rows, dimensions), it has {tuple(rows.shape)}")
-    rows = (rows.cpu() if rows.device.type == "mps" else rows).to(torch.float64)
     _refuse_non_finite(rows, name)
+    return rows.cpu() if rows.device.type == "mps" else rows
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Return finite rows (N, D) in float64 with length one; a zero row stays zero."""
+    rows = rows.to(torch.float64)
     if rows.numel() == 0:
         return rows
     # Dividing by the largest entry first keeps the squares of very large and very small entries in range.
@@ -70,7 +84,8 @@ def checked_scores(scores: Any, targets: Any) -> tuple[Array, Array]:
 
 
 def _refuse_non_finite(rows: Tensor, name: str) -> None:
-    bad = (~rows.isfinite()).any(dim=1).nonzero().flatten().tolist()
+    wrong = [(~some.isfinite()).any(dim=1) for some in rows.split(CHECKED)]
+    bad = torch.cat(wrong).nonzero().flatten().tolist() if wrong else []
     if bad:
         shown = ", ".join(str(row) for row in bad[:NAMED_ROWS])
         more = f" and {len(bad) - NAMED_ROWS} more" if len(bad) > NAMED_ROWS else ""

@@ -15,11 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.arrays import Array, label_array, unit_rows
-
-# More than the rounding errors of float64, far less than the differences that float32 can hold.
-TIE = 2.0**-40
-BLOCK_ELEMENTS = 2**22  # similarities held at once; they take about ten times as many bytes
+from fieldmark.evaluation.arrays import Array, label_array
+from fieldmark.evaluation.nearest import Nearest
+from fieldmark.evaluation.ranking import NegativeCounter, Pair
+from fieldmark.evaluation.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -114,26 +113,16 @@ def rank_queries(
     """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels go together: give both or neither")
-    alone = gallery is None
-    rows = unit_rows(queries, "queries")
+    rows = Rows(queries, "queries")
     labels = label_array(query_labels, len(rows), "query_labels")
-    others = rows if gallery is None else unit_rows(gallery, "gallery").to(rows.device)
-    other_labels = labels if alone else label_array(gallery_labels, len(others), "gallery_labels")
-    if rows.shape[1] != others.shape[1]:
-        raise ValueError(f"queries have {rows.shape[1]} dimensions, the gallery has {others.shape[1]}")
-    codes, other_codes = _codes(labels, other_labels, rows.device)
-    kept = max(min(neighbours, len(others) - alone), 0)
-    columns = _Columns(len(rows), kept)
-    step = max(BLOCK_ELEMENTS // max(len(others), 1), 1)
-    for start in range(0, len(rows) if len(others) else 0, step):
-        block = slice(start, min(start + step, len(rows)))
-        positive = codes[block, None] == other_codes[None, :]
-        keys = rows[block] @ others.T - TIE * positive
-        if alone:
-            query = torch.arange(block.stop - block.start, device=rows.device)
-            keys[query, query + start] = -torch.inf
-            positive[query, query + start] = False
-        columns.fill(block, keys, positive)
+    others = rows if gallery is None else Rows(gallery, "gallery")
+    other_labels = labels if gallery is None else label_array(gallery_labels, len(others), "gallery_labels")
+    if rows.dim != others.dim:
+        raise ValueError(f"queries have {rows.dim} dimensions, the gallery has {others.dim}")
+    pair = Pair(rows, others, *_codes(labels, other_labels, rows.device), alone=gallery is None)
+    columns = _Columns(len(rows), max(min(neighbours, len(others) - pair.alone), 0))
+    for part in pair.parts() if len(others) else ():
+        columns.fill(pair, part)
     return RetrievalResults(
         **columns.measures,
         query_labels=labels,
@@ -144,7 +133,7 @@ def rank_queries(
 
 
 class _Columns:
-    """The arrays of RetrievalResults with one entry per query; they are filled block by block."""
+    """The arrays of RetrievalResults with one entry per query; they are filled part by part."""
 
     def __init__(self, queries: int, kept: int) -> None:
         self.measures: dict[str, Array] = {
@@ -156,14 +145,16 @@ class _Columns:
         self.similarities = np.zeros((queries, kept))
         self._kept = kept
 
-    def fill(self, block: slice, keys: Tensor, positive: Tensor) -> None:
-        """Measure queries `block`, given ranking keys and the mask of positives, both (B, G)."""
-        ranks, counts = _positive_ranks(keys, positive)
-        for name, values in _measures(ranks, counts).items():
-            self.measures[name][block] = values.cpu().numpy()
-        best, index = keys.topk(self._kept, dim=1)
-        self.neighbours[block] = index.cpu().numpy()
-        self.similarities[block] = best.cpu().numpy()
+    def fill(self, pair: Pair, part: slice) -> None:
+        """Measure the queries of a part."""
+        counter, nearest = NegativeCounter(pair, part), Nearest(pair, part, self._kept)
+        for tile in pair.tiles(part) if counter.wanted or self._kept else ():
+            counter.add(*tile)
+            nearest.add(*tile)
+        for name, values in _measures(counter.ranks(), counter.positives.counts).items():
+            self.measures[name][part] = values.cpu().numpy()
+        index, keys = nearest.ordered()
+        self.neighbours[part], self.similarities[part] = index.cpu().numpy(), keys.cpu().numpy()
 
 
 def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -173,35 +164,24 @@ def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Te
     return numbers[: len(labels)], numbers[len(labels) :]
 
 
-def _positive_ranks(keys: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (B, Rmax) ranks of the positives of each query, nearest first, and (B,) how many there are.
-
-    Ranks beyond the number of positives of a query mean nothing. Rows that must not be retrieved have the key -inf.
-    """
-    counts = positive.sum(dim=1)
-    longest = int(counts.max())
-    # Ascending "distances": the nearest positive first, +inf as padding.
-    ladder = -torch.where(positive, keys, -torch.inf).topk(longest, dim=1).values
-    distances = torch.where(positive, torch.inf, -keys)
-    rung = torch.searchsorted(ladder, distances)
-    above = torch.zeros(len(keys), longest + 1, dtype=torch.int64, device=keys.device)
-    above.scatter_add_(1, rung, torch.ones_like(rung))
-    order = torch.arange(1, longest + 1, device=keys.device)
-    return order + above[:, :longest].cumsum(dim=1), counts
-
-
 def _measures(ranks: Tensor, counts: Tensor) -> dict[str, Tensor]:
-    """Turn ranks (B, Rmax) of positives and their counts (B,) into measures (B,), 0 without positives."""
-    order = torch.arange(1, ranks.shape[1] + 1, device=ranks.device)
-    real = order <= counts[:, None]
-    within = real & (ranks <= counts[:, None])
-    precision = order.double() / ranks
+    """Turn the ranks (P,) of all positives and their counts (B,) into measures (B,), 0 without positives."""
+    query = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    first = counts.cumsum(0) - counts
+    precision = (torch.arange(len(query), device=query.device) - first[query] + 1).double() / ranks
+    within = (ranks <= counts[query]).double()
     total = counts.clamp(min=1).double()
-    first = ranks[:, 0] if ranks.shape[1] else torch.zeros_like(counts)
+    filled = counts > 0
+    nearest = torch.zeros_like(counts)
+    nearest[filled] = ranks[first[filled]]
+
+    def mean(values: Tensor) -> Tensor:
+        return torch.zeros_like(total).scatter_add_(0, query, values) / total
+
     return {
-        "ap": (precision * real).sum(dim=1) / total,
-        "ap_at_r": (precision * within).sum(dim=1) / total,
-        "r_precision": within.sum(dim=1) / total,
-        "first_rank": first * (counts > 0),
-        "valid": counts > 0,
+        "ap": mean(precision),
+        "ap_at_r": mean(precision * within),
+        "r_precision": mean(within),
+        "first_rank": nearest,
+        "valid": filled,
     }

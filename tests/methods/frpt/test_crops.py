@@ -67,6 +67,18 @@ def test_the_largest_of_two_regions_counts_and_diagonals_connect() -> None:
     assert activation_boxes(one).tolist() == [[4 / 8, 4 / 8, 6 / 8, 7 / 8]]
 
 
+@pytest.mark.parametrize("side", [7, 8, 13])
+def test_a_region_that_winds_through_the_whole_map_is_one(side: int) -> None:
+    winding = torch.zeros(1, 1, side, side)
+    winding[:, :, ::2] = 1.0
+    winding[:, :, 1::4, -1] = winding[:, :, 3::4, 0] = 1.0
+    if side % 2 == 0:
+        winding[:, :, -1] = 0.0
+    rows = side - (side % 2 == 0)
+    winding[:, :, 0, 0] = winding[:, :, rows - 1, 0] = 2.0
+    assert activation_boxes(winding).tolist() == [[0, 0, 1, pytest.approx(rows / side)]]
+
+
 def test_squares_are_those_of_annotated_boxes() -> None:
     """The same square as `cut` takes, up to its rounding to pixels."""
     rng, length = np.random.default_rng(0), 1000

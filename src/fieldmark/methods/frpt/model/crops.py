@@ -8,15 +8,15 @@ channels, and the rule of Wei et al., "Selective Convolutional Descriptor Aggreg
 from dataclasses import replace
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import affine_grid, grid_sample
+from torch.nn.functional import affine_grid, grid_sample, max_pool2d
 
 from fieldmark.datasets.data.batches.boxed import MARGIN, BoxedStore
 from fieldmark.engine.task import Task
 
 Cut = Literal["none", "activation", "box"]
+ROUNDING = 1e-6  # a place that differs from the mean by less, as a fraction of it, is no higher
 
 
 def with_boxes(task: Task) -> Task:
@@ -36,9 +36,12 @@ def activation_boxes(feature_map: Tensor) -> Tensor:
     A box lies around the largest connected region (diagonals too) of places whose channels sum up to more than the mean
     over all places; where no place does, it is the whole picture.
     """
-    activations = feature_map.detach().sum(1).cpu().numpy()
-    boxes = np.stack([_box_around(one > one.mean()) for one in activations.astype(np.float64)])
-    return torch.from_numpy(boxes).to(feature_map.device, torch.float32)
+    activations = feature_map.detach().sum(1).float()
+    mean = activations.mean((1, 2), keepdim=True)
+    above = activations - mean > ROUNDING * mean.abs()
+    boxes = _boxes_around(_largest_regions(above))
+    whole = (torch.arange(4, device=boxes.device) > 1).to(boxes.dtype)  # 0, 0, 1, 1
+    return torch.where(above.any(2).any(1)[:, None], boxes, whole)
 
 
 def squares(boxes: Tensor) -> Tensor:
@@ -63,18 +66,32 @@ def cut_squares(images: Tensor, cuts: Tensor, side: int) -> Tensor:
     return out
 
 
-def _box_around(above: np.ndarray) -> np.ndarray:
-    """Return (4,) the box around the largest connected region of a map (h, w) of bools, as fractions."""
-    from scipy.ndimage import (
-        find_objects,
-        label,
-    )  # takes long to import: a variant without such a box does without
+def _largest_regions(above: Tensor) -> Tensor:
+    """Maps (B, h, w) of bools -> the largest connected region of each; of equal ones that which begins first.
 
-    if not above.any():
-        return np.array([0.0, 0.0, 1.0, 1.0])
-    regions, _ = label(above, structure=np.ones((3, 3)))
-    largest = np.bincount(regions.flat)[1:].argmax()
-    rows, columns = find_objects(regions)[largest]
-    height, width = above.shape
-    corners = [columns.start / width, rows.start / height, columns.stop / width, rows.stop / height]
-    return np.array(corners)
+    Each place takes the lowest number near it, as often as the longest way through a map may ask for: to look whether
+    anything has changed would mean waiting for the device.
+    """
+    count, (height, width) = above[0].numel(), above.shape[1:]
+    numbers = torch.arange(count, device=above.device, dtype=torch.float32).view(1, height, width)
+    names = torch.where(above, numbers, float(count))
+    for _ in range(count // 2 + max(height, width)):
+        near = -max_pool2d(-names, kernel_size=3, stride=1, padding=1)
+        names = torch.where(above, near, float(count))
+    places = names.flatten(1).long()
+    sizes = torch.zeros(len(above), count + 1, dtype=torch.int64, device=above.device)
+    sizes = sizes.scatter_add(1, places, torch.ones_like(places))[:, :count]
+    ranks = sizes * (count + 1) - torch.arange(count, device=above.device)
+    return above & (names == ranks.argmax(1)[:, None, None])
+
+
+def _boxes_around(regions: Tensor) -> Tensor:
+    """Regions (B, h, w) -> boxes (B, 4) around them, as fractions of the sides."""
+    edges = []
+    for seen in (regions.any(1), regions.any(2)):  # columns, rows
+        numbers = torch.arange(seen.shape[1], device=seen.device, dtype=torch.float32)
+        first = torch.where(seen, numbers, float(seen.shape[1])).amin(1)
+        last = torch.where(seen, numbers, -1.0).amax(1) + 1
+        edges.append(torch.stack([first, last]) / seen.shape[1])
+    (left, right), (top, bottom) = edges
+    return torch.stack([left, top, right, bottom], dim=1)
