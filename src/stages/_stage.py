@@ -44,6 +44,8 @@ def guarded(action: Callable[[], None]) -> None:
     gc.freeze()  # nor is it searched later
     gc.enable()
     signal.signal(signal.SIGTERM, _stop)
+    # A process that is forked ends at once, without a message: a handler might never run while it waits for a lock.
+    os.register_at_fork(after_in_child=_end_at_once)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with recorded(STARTED):
@@ -64,9 +66,10 @@ class _Terminated(BaseException):
     """The system wants this process to end, as that of a preempted job."""
 
 
-def _stop(number: int, frame: FrameType | None, process: int = os.getpid()) -> None:
-    """Handle SIGTERM: end in order. Processes that were forked from this one end at once, without a message."""
-    if os.getpid() == process:
-        raise _Terminated
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM: end in order."""
+    raise _Terminated
+
+
+def _end_at_once() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
