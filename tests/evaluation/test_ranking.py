@@ -104,7 +104,7 @@ def test_a_gallery_that_is_not_held_is_ranked_the_same(monkeypatch, tmp_path):
     file = tmp_path / "gallery.npy"
     np.save(file, rows[30:])
     whole = rank_queries(rows[:30], labels[:30], rows[30:], labels[30:])
-    monkeypatch.setattr("fieldmark.evaluation.rows.HELD", 0)
+    monkeypatch.setattr("fieldmark.evaluation.arrays.HELD", 0)
     monkeypatch.setattr(ranking, "TILE", 16)
     mapped = rank_queries(rows[:30], labels[:30], np.load(file, mmap_mode="c"), labels[30:])
     np.testing.assert_array_equal(whole.neighbours, mapped.neighbours)

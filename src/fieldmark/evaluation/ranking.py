@@ -13,8 +13,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.arrays import CHECKED
-from fieldmark.evaluation.rows import Rows
+from fieldmark.evaluation.arrays import CHECKED, Rows
 
 # More than the rounding errors of float64, far less than the differences that float32 can hold.
 TIE = 2.0**-40

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.arrays import Array, label_array
+from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, Pair
-from fieldmark.evaluation.rows import Rows
 
 
 @dataclass(frozen=True)
