@@ -153,6 +153,7 @@ def test_a_changed_lambda_reruns_irt_alone(project, first):
     assert "irt.lambda" in diff.stdout, diff.stderr
 
 
+@pytest.mark.slow
 def test_a_changed_arm_reruns_it_and_the_scores_alone(project, first):
     change(project, "arms.average.change.margin=0.2")
     judged = {"evaluate@irt", "evaluate@pma", "transfer@others"}
@@ -164,6 +165,7 @@ def test_a_changed_temperature_reruns_the_students_alone(project, first):
     assert repro(project) == {"check", "distill@pma", "evaluate@pma", "report"}
 
 
+@pytest.mark.slow
 def test_a_clip_for_phrases_reruns_those_and_who_reads_them(project, first):
     change(project, "phrases.birds.clip=tiny", "pma.phrase_encoder=clip")
     ran = {"check", "phrases@birds", "train@pma", "distill@pma", "evaluate@pma", "report"}
@@ -219,6 +221,7 @@ def test_code_reruns_the_stages_that_run_it_and_no_training_for_what_is_drawn_or
     assert not [name for name in drawn if name.startswith(("pretrain", "clip@", "train", "arm", "distill"))]
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_after_a_chart_has_changed(project, first):
     change(project, "irt.train.steps=600", "runtime.checkpoint_seconds=0")
     state = project / ".resume/irt"

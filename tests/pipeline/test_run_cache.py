@@ -111,6 +111,7 @@ def outputs(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_every_leaf_is_seen_by_the_run_cache(project):
     """Change a leaf of every block in turn, go back, change them again: the right stages, and never stale outputs."""
     reproduced(project)
