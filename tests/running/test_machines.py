@@ -88,7 +88,7 @@ def test_ctrl_z_pauses_the_stages_too_until_the_run_is_continued(tmp_path: Path)
         os.killpg(running.pid, signal.SIGCONT)  # what `fg` sends
         wait_for(lambda: "T" not in (state(running.pid), state(dvc)))
     finally:
-        os.killpg(running.pid, signal.SIGINT)
+        os.killpg(running.pid, signal.SIGTERM)  # a run in the background may ignore Ctrl-C
         running.wait(60)
 
 
