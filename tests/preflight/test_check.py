@@ -67,7 +67,7 @@ def test_an_arm_is_right_where_its_method_does_not_train_the_variant() -> None:
     ("item", "message"),
     [
         ({"method": "itr"}, "there is no method 'itr'"),
-        ({"variant": "X"}, "arms.a.change.variants"),
+        ({"variant": "X"}, "arms.a.variant is 'X': parameter irt.variants"),
         ({"change": {"poling": "gem"}}, "unknown parameter arms.a.change.poling; did you mean 'pooling'"),
         ({"change": {"margin": 2}}, "parameter arms.a.change.margin"),
         ({"change": {"seeds": [0, 1]}}, "arms.a.change.seeds: an arm has the seeds of its method, leave it"),

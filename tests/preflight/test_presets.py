@@ -187,8 +187,10 @@ def test_two_methods_share_ones_own_photographs(tmp_path):
     assert list(params.section("datasets")) == ["photos"]
 
 
-def test_an_unknown_preset_lists_all_with_their_first_line(presets):
-    with pytest.raises(UserError, match=r"there is no preset 'smal'; there are: small \(What it is\)"):
+def test_an_unknown_preset_is_refused_with_the_nearest_one(presets):
+    with pytest.raises(
+        UserError, match=r"there is no preset 'smal'; did you mean 'small'\?; `make presets` says"
+    ):
         with_presets(TEXT, ["smal"], presets)
     (presets / "bad.yaml").write_text("irt: {")
     with pytest.raises(UserError, match=r"bad\.yaml is not valid YAML"):

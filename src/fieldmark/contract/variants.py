@@ -178,7 +178,10 @@ def read_arm(configuration: Configuration, name: str) -> Arm:
     if wiring.variant not in {variant.name for variant in method_class.variants(params)}:
         # The ordinary run need not train the variant that an arm changes.
         alone = {**wiring.change, "variants": [wiring.variant]}
-        params = method_class.Params.read(_merged(block, alone), f"arms.{name}.change")
+        try:
+            params = method_class.Params.read(_merged(block, alone), wiring.method)
+        except UserError as error:
+            raise UserError(f"arms.{name}.variant is '{wiring.variant}': {error}") from None
     return Arm(wiring, method_class.named(params, wiring.variant))
 
 

@@ -92,8 +92,9 @@ def _are_made_from(params: CommentedMap, datasets: Mapping[str, Any]) -> bool:
 def _read(name: str, folder: Path) -> CommentedMap:
     known = list_presets(folder)
     if name not in known:
-        shown = "; ".join(f"{preset} ({title})" if title else preset for preset, title in known.items())
-        raise UserError(f"there is no preset '{name}'; there are: {shown or f'none in {folder}'}")
+        raise UserError(
+            f"there is no preset '{name}'{nearest(name, [*known])}; `make presets` says what each is"
+        )
     path = folder / f"{name}.yaml"
     read_yaml(path)  # raises UserError for a file that is no YAML or no mapping
     return _load(path.read_text(encoding="utf-8"))

@@ -56,15 +56,8 @@ def longtail_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     known = manifest.set_index("id")
     labels = split["id"].map(known["labels"]).map(lambda names: names if isinstance(names, list) else [])
     trained = {name for names in labels[split["role"] == "train"] for name in names}
-    return pd.DataFrame(
-        {
-            "id": split["id"],
-            "role": split["role"],
-            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
-            "label_error": (split["label"] + 1).abs(),
-            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
-            "untrained": labels.map(lambda names: len(set(names) - trained)),
-        }
+    return _agreement(split, manifest, -1).assign(
+        untrained=labels.map(lambda names: len(set(names) - trained))
     )
 
 
@@ -78,16 +71,7 @@ def landmark_facts(split: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
     queries = split["role"] == "query"
     lists = split["id"].map(known["attributes"])[queries].map(json.loads)
     findable = lists.map(lambda names: int(bool(names.get("easy", "") + names.get("hard", ""))))
-    return pd.DataFrame(
-        {
-            "id": split["id"],
-            "role": split["role"],
-            "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
-            "label_error": (split["label"] + 1).abs(),
-            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
-            "findable": findable.reindex(split.index).astype(float),
-        }
-    )
+    return _agreement(split, manifest, -1).assign(findable=findable.reindex(split.index).astype(float))
 
 
 def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.DataFrame:
@@ -98,8 +82,6 @@ def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.Da
     test pictures of its class (NaN for a picture that is not for the test). `unseen` is 1 when its class has no
     training picture.
     """
-    known = manifest.set_index("id")
-    sha256 = split["id"].map(known["sha256"])
     train = split["role"] == "train"
     names = split["class_name"]
     trained, evaluated = names.isin(names[train]), names.isin(names[~train])
@@ -107,16 +89,23 @@ def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.Da
     expected = _index_in_sorted(names)
     if kind == "retrieval":
         expected = _index_in_sorted(names.where(train)).where(train, _index_in_sorted(names.mask(train)))
+    return _agreement(split, manifest, expected).assign(
+        class_sides=trained.astype(int) + evaluated.astype(int),
+        test_pictures=tests.map(tests.value_counts()),
+        unseen=(~trained).astype(int),
+    )
+
+
+def _agreement(split: pd.DataFrame, manifest: pd.DataFrame, labels: pd.Series | int) -> pd.DataFrame:
+    """Return what every kind of split is asked for: rows and contents as in the manifest, and the right labels."""
+    known = manifest.set_index("id")
     return pd.DataFrame(
         {
             "id": split["id"],
             "role": split["role"],
             "row_error": (split["row"] - split["id"].map(known["row"])).abs(),
-            "label_error": (split["label"] - expected).abs(),
-            "class_sides": trained.astype(int) + evaluated.astype(int),
-            "content_roles": split["role"].groupby(sha256).transform("nunique"),
-            "test_pictures": tests.map(tests.value_counts()),
-            "unseen": (~trained).astype(int),
+            "label_error": (split["label"] - labels).abs(),
+            "content_roles": split["role"].groupby(split["id"].map(known["sha256"])).transform("nunique"),
         }
     )
 

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
@@ -11,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from fieldmark.base.errors import UserError
-from fieldmark.contract.method import Method, MethodParams
-from fieldmark.contract.variants import SNAPSHOTS
+from fieldmark.contract.method import Method, MethodParams, evenly_spaced
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.datasets.data.roles.splits import few_shot
 from fieldmark.engine.task import Task
@@ -43,7 +41,6 @@ class Frpt(Method[FrptParams, Parts]):
         super().__init__(variant)
         params, parts, dim = variant.params, variant.parts, backbone.spec.dim
         self.backbone = backbone
-        self.earlier: list[Path] = []  # folders of the snapshots of this model, by steps
         self.feature_map_width = 0  # of what the prompt looks at, in cells
         self.prompt: Prompt | None = None
         if parts.prompt:
@@ -100,8 +97,7 @@ class Frpt(Method[FrptParams, Parts]):
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
         """Evenly spaced over the training, without the last step, which gives the model itself."""
-        parts, steps = self.params.snapshots + 1, self.params.train.steps
-        return tuple(steps * part // parts for part in range(1, parts))
+        return evenly_spaced(self.params.snapshots, self.params.train.steps)
 
     def rates(self) -> Iterable[tuple[nn.Module, float]]:
         """Prompt, head and classifier; the backbone in variant finetune only."""
@@ -200,13 +196,6 @@ class Frpt(Method[FrptParams, Parts]):
     ) -> Self:
         """Build prompt, backbone and head; the classifier is needed in training only."""
         return cls(variant, backbone_from_spec(BackboneSpec(**description["backbone"])))
-
-    @classmethod
-    def load(cls, variant: FrptVariant, description: Mapping[str, Any], folder: Path) -> Self:
-        """Read what `save` wrote, and find the snapshots beside it. Raises UserError for weights that do not fit."""
-        method = super().load(variant, description, folder)
-        method.earlier = sorted((folder / SNAPSHOTS).glob("*"))
-        return method
 
 
 def _fractions(images: Tensor) -> Tensor:
