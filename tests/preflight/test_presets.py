@@ -189,7 +189,7 @@ def test_two_methods_share_ones_own_photographs(tmp_path):
 
 def test_an_unknown_preset_is_refused_with_the_nearest_one(presets):
     with pytest.raises(
-        UserError, match=r"there is no preset 'smal'; did you mean 'small'\?; `make presets` says"
+        UserError, match=r"there is no preset 'smal'; did you mean 'small'\? \(`make presets` says"
     ):
         with_presets(TEXT, ["smal"], presets)
     (presets / "bad.yaml").write_text("irt: {")

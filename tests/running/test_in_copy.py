@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_in_one_line(root: Path) -> None:
     done = run(root, "demo", "smal")
     assert (done.returncode, done.stderr) == (
         1,
-        "error: there is no preset 'smal'; did you mean 'small'?; `make presets` says what each is\n",
+        "error: there is no preset 'smal'; did you mean 'small'? (`make presets` says what each is)\n",
     )
     assert not (root / ".copies").exists()
     done = run(root, "demo", "small", "--jobs", "0")

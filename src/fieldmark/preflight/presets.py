@@ -93,7 +93,7 @@ def _read(name: str, folder: Path) -> CommentedMap:
     known = list_presets(folder)
     if name not in known:
         raise UserError(
-            f"there is no preset '{name}'{nearest(name, [*known])}; `make presets` says what each is"
+            f"there is no preset '{name}'{nearest(name, [*known])} (`make presets` says what each is)"
         )
     path = folder / f"{name}.yaml"
     read_yaml(path)  # raises UserError for a file that is no YAML or no mapping
