@@ -45,7 +45,8 @@ def guarded(action: Callable[[], None]) -> None:
     gc.enable()
     signal.signal(signal.SIGTERM, _stop)
     # A process that is forked ends at once, without a message: a handler might never run while it waits for a lock.
-    os.register_at_fork(after_in_child=_end_at_once)
+    # SIGTERM waits until the child has the system's handler; ours would take it and do nothing.
+    os.register_at_fork(before=_hold_sigterm, after_in_parent=_let_sigterm, after_in_child=_end_at_once)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         with recorded(STARTED):
@@ -71,5 +72,14 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise _Terminated
 
 
+def _hold_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
 def _end_at_once() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _let_sigterm()
