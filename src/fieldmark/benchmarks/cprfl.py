@@ -101,6 +101,8 @@ def _average_precision() -> str:
     def class_by_class() -> list[float]:
         return [average_precision_score(targets[:, c], scores[:, c]) for c in range(CLASSES)]
 
+    if abs(multilabel_map(scores, targets)["map"] - np.mean(class_by_class())) > 1e-6:
+        raise AssertionError("average precision differs from that of scikit-learn")
     actions = {
         "scikit-learn, class by class": class_by_class,
         "multilabel_map": lambda: multilabel_map(scores, targets),

@@ -22,6 +22,7 @@ GPU_TILE = 8192
 POSITIVES = 2**23  # positives whose similarities are held at once
 PAIRS = 2**22  # numbers that a product of rows may hold at once
 MANY = 16  # above one candidate in so many, all similarities of a tile are looked up together
+FEW = 24  # up to so many bars, to hold each against a tile is faster than bisection
 DENSE = 64  # above one unsure pair in so many, a tile is computed again as a whole
 
 
@@ -187,12 +188,11 @@ class NegativeCounter:
     def add(self, similarity: Tensor, rows: slice, columns: slice) -> None:
         """Count the negatives among the similarities (B, T) of queries `rows` and gallery rows `columns`."""
         first = rows.start - self.part.start
-        row, column = (similarity >= self.floors[first : first + len(similarity), None]).nonzero(
-            as_tuple=True
-        )
-        if len(row) * MANY > similarity.numel():
+        candidates = similarity >= self.floors[first : first + len(similarity), None]
+        if int(candidates.sum()) * MANY > similarity.numel():
             self._add_all(similarity.contiguous(), rows, columns)
             return
+        row, column = candidates.nonzero(as_tuple=True)
         negative = self.pair.codes[row + rows.start] != self.pair.gallery_codes[column + columns.start]
         row, column = row[negative], column[negative]
         query, value = row + first, similarity[row, column].double()
@@ -205,9 +205,39 @@ class NegativeCounter:
         self.beaten.scatter_add_(0, self.positives.start[query] + reached - 1, torch.ones_like(reached))
 
     def _add_all(self, similarity: Tensor, rows: slice, columns: slice) -> None:
-        """Do the same where most pairs are candidates: bars are looked up for the tile as a whole."""
+        """Do the same where most pairs are candidates: each bar is held against the tile as a whole."""
         first = rows.start - self.part.start
         bars, real = self.positives.padded(slice(first, first + len(similarity)))
+        above = self._above(similarity, bars, rows, columns) if bars.shape[1] <= FEW else None
+        if above is None:
+            beaten = self._looked_up(similarity, bars, rows, columns)
+        else:
+            beaten = above - torch.nn.functional.pad(above[:, 1:], (0, 1))
+        span = self.positives.start[[first, first + len(similarity)]].tolist()
+        self.beaten[slice(*span)] += beaten[real]
+
+    def _above(self, similarity: Tensor, bars: Tensor, rows: slice, columns: slice) -> Tensor | None:
+        """Count the negatives at or above each bar, (B, R); None where many pairs must be computed again."""
+        certain, possible = (bars + self.error).float(), (bars - self.error).float()
+        same = self.pair.codes[rows, None] == self.pair.gallery_codes[columns]
+        similarity = similarity.masked_fill(same, -torch.inf)
+        above = _at_or_above(similarity, certain)
+        doubtful = _at_or_above(similarity, possible) - above
+        if int(doubtful.sum()) * DENSE > similarity.numel():
+            return None
+        row, bar = doubtful.nonzero(as_tuple=True)
+        for few, its in zip(row.split(TILE), bar.split(TILE), strict=True):
+            values = similarity[few]
+            near = (values >= possible[few, its, None]) & (values < certain[few, its, None])
+            place, column = near.nonzero(as_tuple=True)
+            if len(place):
+                reached = self.pair.exact(few[place], column, rows, columns) >= bars[few, its][place]
+                above.index_put_((few[place], its[place]), reached.long(), accumulate=True)
+        return above
+
+    def _looked_up(self, similarity: Tensor, bars: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Count the negatives between each bar and the next, (B, R), by bisection."""
+        first = rows.start - self.part.start
         reached = torch.searchsorted((bars + self.error).float(), similarity, right=True)
         most = torch.searchsorted((bars - self.error).float(), similarity, right=True)
         row, column = (reached != most).nonzero(as_tuple=True)
@@ -216,9 +246,7 @@ class NegativeCounter:
             reached[row, column] = self.positives.reached(row + first, exact)
         reached[self.pair.codes[rows, None] == self.pair.gallery_codes[columns]] = 0
         beaten = torch.zeros(len(bars), bars.shape[1] + 1, dtype=torch.int64, device=bars.device)
-        beaten.scatter_add_(1, reached, torch.ones_like(reached))
-        span = self.positives.start[[first, first + len(similarity)]].tolist()
-        self.beaten[slice(*span)] += beaten[:, 1:][real]
+        return beaten.scatter_add_(1, reached, torch.ones_like(reached))[:, 1:]
 
     def ranks(self) -> Tensor:
         """Return the ranks (P,) of the positives of each query, nearest first, from 1."""
@@ -228,6 +256,13 @@ class NegativeCounter:
         # What reaches as many bars as the k-th nearest has below it and at it ranks above it.
         sums = torch.cat([self.beaten.new_zeros(1), self.beaten.cumsum(0)])
         return order + 1 + sums[start[query + 1]] - sums[start[query + 1] - 1 - order]
+
+
+def _at_or_above(similarity: Tensor, bars: Tensor) -> Tensor:
+    """Count the similarities (B, T) of each row that lie at or above each of its bars (B, R): (B, R) int64."""
+    held = torch.empty_like(similarity)
+    counts = [torch.ge(similarity, bar[:, None], out=held).sum(dim=1) for bar in bars.unbind(1)]
+    return torch.stack(counts, dim=1).long()  # sums of ones are exact in float32 up to 2**24
 
 
 def _positives(pair: Pair, part: slice) -> Positives:

@@ -29,14 +29,24 @@ def test_starts_empty() -> None:
     assert labels.shape == (0,)
 
 
-def test_keeps_no_gradient_and_no_alias() -> None:
+def test_keeps_no_gradient_and_no_alias_of_the_batch() -> None:
     bank = MemoryBank(4, 2)
     rows = torch.ones(2, 2, requires_grad=True)
     bank.enqueue(rows, torch.tensor([0, 1]))
     stored, _ = bank.get()
     assert not stored.requires_grad
-    stored.zero_()
-    assert bank.get()[0].sum() == 4
+    with torch.no_grad():
+        rows.zero_()
+    assert stored.sum() == 4
+
+
+def test_what_is_stored_is_not_copied() -> None:
+    bank = MemoryBank(4, 2)
+    bank.enqueue(torch.ones(2, 2), torch.tensor([0, 1]))
+    stored, labels = bank.get()
+    bank.enqueue(torch.zeros(4, 2), torch.full((4,), 7))
+    assert stored.sum() == 0
+    assert labels.tolist() == [7, 7]
 
 
 def test_state_is_saved_and_restored() -> None:

@@ -3,14 +3,11 @@
 Source: El-Nouby et al., "Training Vision Transformers for Image Retrieval", arXiv 2102.05644.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
 from fieldmark.engine.precision import full_precision
-
-Reduction = Literal["sum", "mean"]
+from fieldmark.methods.irt.model.pairs import Pairs, Reduction, cost
 
 
 def contrastive_loss(
@@ -48,18 +45,11 @@ def contrastive_loss(
         raise ValueError("embeddings and labels differ in length")
     if len(embeddings) == 0:
         return embeddings.sum()
-    with torch.autocast(embeddings.device.type, enabled=False):
-        similarity = full_precision(embeddings) @ full_precision(others).T
-    same = labels[:, None] == other_labels[None, :]
     if reference is None:
         own = torch.arange(len(labels), device=labels.device)
-    columns = torch.arange(len(others), device=labels.device)
-    positive = same if own is None else same & (own[:, None] != columns[None, :])
-    pulled = torch.where(positive, 1.0 - similarity, 0.0).clamp(min=0.0)
-    pushed = torch.where(same, 0.0, similarity - margin).clamp(min=0.0)
-    if reduction == "mean":
-        return _mean_of_costly(pulled) + _mean_of_costly(pushed)
-    return (pulled.sum() + pushed.sum()) / len(embeddings)
+    with torch.autocast(embeddings.device.type, enabled=False):
+        rows = (full_precision(embeddings), labels, full_precision(others), other_labels)
+        return cost(Pairs(*rows, margin, own), reduction)
 
 
 def tuple_loss(embeddings: Tensor, length: int, margin: float = 0.85, eps: float = 1e-6) -> Tensor:
@@ -113,8 +103,3 @@ def koleo_loss(embeddings: Tensor, eps: float = 1e-8) -> Tensor:
             nearest = similarity.argmax(dim=1)
         distance = torch.nn.functional.pairwise_distance(rows, rows[nearest], eps=eps)
         return -torch.log(distance + eps).mean()
-
-
-def _mean_of_costly(costs: Tensor) -> Tensor:
-    """Mean of the costs above 0, and 0 without any."""
-    return costs.sum() / (costs.detach() > 0).sum().clamp(min=1)

@@ -57,8 +57,11 @@ class MemoryBank(nn.Module):
         return places
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """Return the stored descriptors (M, dim) and labels (M,), M <= size, by place."""
-        return self.features[: self.filled].clone(), self.labels[: self.filled].clone()
+        """Return the stored descriptors (M, dim) and labels (M,), M <= size, by place.
+
+        They are no copies: a later `enqueue` writes into them. A loss must be computed backwards before that.
+        """
+        return self.features[: self.filled], self.labels[: self.filled]
 
     def get_extra_state(self) -> dict[str, int]:
         """Return the queue's position, for `state_dict`."""

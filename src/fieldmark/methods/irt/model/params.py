@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from fieldmark.base.blocks import Block
 from fieldmark.contract.method import MethodParams
-from fieldmark.methods.irt.model.losses import Reduction
+from fieldmark.methods.irt.model.pairs import Reduction
 from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.vision.pooling import Pooling
 

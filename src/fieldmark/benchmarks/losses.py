@@ -1,0 +1,114 @@
+"""Losses at the sizes of the papers, beside what is used otherwise: equal values first, then forward and backward."""
+
+from collections.abc import Callable
+
+import torch
+from pytorch_metric_learning.distances import CosineSimilarity
+from pytorch_metric_learning.losses import ContrastiveLoss, CrossBatchMemory
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from fieldmark.benchmarks.timing import in_turn, table
+from fieldmark.methods.irt.model.losses import contrastive_loss, koleo_loss
+from fieldmark.methods.irt.model.memory import MemoryBank
+from fieldmark.methods.irt.model.pairs import Reduction
+from fieldmark.methods.loca.model.losses import sinkhorn
+
+ROUNDS = 7
+DIM = 384  # of DeiT-S
+REMEMBERED, CLASSES = 59551, 11318  # training pictures and classes of Stanford Online Products
+BATCHES = (64, 256)
+PATCHES, PROTOTYPES = 4096, 4096  # of LOCA
+RTOL, ATOL = 1e-5, 1e-6
+
+
+def run() -> str:
+    """Return the tables."""
+    by_batch = [measure(batch) for measure in (_memory, _koleo) for batch in BATCHES]
+    return "\n\n".join([*by_batch, _sinkhorn()])
+
+
+def _memory(batch: int) -> str:
+    """Time the contrastive loss over a batch and all that a full memory holds, with the batch put into it."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(REMEMBERED) % CLASSES
+    centres = torch.randn((CLASSES, DIM), generator=generator)
+    rows = normalize(centres[labels] + torch.randn((REMEMBERED, DIM), generator=generator), dim=1)
+    chosen = torch.arange(batch) // 4 + torch.arange(batch) % 4 * CLASSES  # four pictures of a class
+    embeddings, asked = (rows[chosen] + 0.01).requires_grad_(), labels[chosen]
+    bank, peer = MemoryBank(REMEMBERED, DIM), _peer(rows, labels)
+    bank.enqueue(rows, labels)
+
+    def ours(reduction: Reduction) -> Tensor:
+        unit = normalize(embeddings, dim=1)  # as pytorch-metric-learning does
+        own = bank.enqueue(unit, asked)
+        return contrastive_loss(unit, asked, *bank.get(), 0.5, reduction, own)
+
+    def bare() -> None:
+        _ = (embeddings.detach() @ rows.T) @ rows
+
+    _assert_alike(ours("mean"), peer(embeddings, asked), embeddings)
+    actions = {
+        "pytorch-metric-learning": lambda: peer(embeddings, asked).backward(),
+        "contrastive_loss, mean": lambda: ours("mean").backward(),
+        "contrastive_loss, sum (IRT)": lambda: ours("sum").backward(),
+        "two bare matrix products": bare,
+    }
+    title = f"Contrastive loss, {batch} x {REMEMBERED} remembered x {DIM}, forward and backward"
+    return table(title, in_turn(actions, ROUNDS), batch, "img")
+
+
+def _peer(rows: Tensor, labels: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    loss = ContrastiveLoss(pos_margin=1.0, neg_margin=0.5, distance=CosineSimilarity())
+    memory = CrossBatchMemory(loss, embedding_size=rows.shape[1], memory_size=len(rows))
+    memory.add_to_memory(rows, labels, len(rows))
+    called: Callable[[Tensor, Tensor], Tensor] = memory
+    return called
+
+
+def _assert_alike(ours: Tensor, theirs: Tensor, rows: Tensor) -> None:
+    gradients = (torch.autograd.grad(loss, rows)[0] for loss in (ours, theirs))
+    torch.testing.assert_close(ours, theirs, rtol=RTOL, atol=ATOL)
+    torch.testing.assert_close(*gradients, rtol=RTOL, atol=ATOL)
+
+
+def _koleo(batch: int) -> str:
+    rows = torch.randn((batch, DIM), generator=torch.Generator().manual_seed(0)).requires_grad_()
+    _assert_alike(koleo_loss(rows), _koleo_of_dino(rows), rows)
+    actions = {
+        "as in the release of DINOv2": lambda: _koleo_of_dino(rows).backward(),
+        "koleo_loss": lambda: koleo_loss(rows).backward(),
+    }
+    return table(f"KoLeo, {batch} x {DIM}, forward and backward", in_turn(actions, 10 * ROUNDS), batch, "img")
+
+
+def _koleo_of_dino(rows: Tensor, eps: float = 1e-8) -> Tensor:
+    rows = normalize(rows, eps=eps, p=2, dim=-1)
+    with torch.no_grad():
+        dots = torch.mm(rows, rows.t())
+        dots.view(-1)[:: len(rows) + 1].fill_(-1)
+        nearest = torch.max(dots, dim=1)[1]
+    distances = torch.nn.PairwiseDistance(2, eps=eps)(rows, rows[nearest])
+    return -torch.log(distances + eps).mean()
+
+
+def _sinkhorn() -> str:
+    scores = torch.randn((PATCHES, PROTOTYPES), generator=torch.Generator().manual_seed(0)).softmax(1)
+    torch.testing.assert_close(sinkhorn(scores), _sinkhorn_of_swav(scores), rtol=RTOL, atol=ATOL)
+    actions = {
+        "as in the release of SwAV": lambda: _sinkhorn_of_swav(scores),
+        "sinkhorn": lambda: sinkhorn(scores),
+    }
+    return table(f"Sinkhorn, {PATCHES} x {PROTOTYPES}, 3 times", in_turn(actions, ROUNDS), PATCHES, "patch")
+
+
+def _sinkhorn_of_swav(scores: Tensor, iterations: int = 3) -> Tensor:
+    balanced = scores.t().clone()
+    prototypes, patches = balanced.shape
+    balanced /= balanced.sum()
+    for _ in range(iterations):
+        balanced /= balanced.sum(dim=1, keepdim=True)
+        balanced /= prototypes
+        balanced /= balanced.sum(dim=0, keepdim=True)
+        balanced /= patches
+    return (balanced * patches).t()

@@ -1,0 +1,120 @@
+"""Retrieval measures beside pytorch-metric-learning's, and a gallery of a million rows that lies in a file.
+
+Each contender runs in a process of its own, so that its peak memory is its own.
+"""
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fieldmark.benchmarks.timing import table
+from fieldmark.evaluation import retrieval_metrics
+from fieldmark.evaluation.arrays import Array
+
+ROWS, CLASSES, DIM = 60502, 11316, 384  # test pictures and classes of Stanford Online Products; DeiT-S
+NOISE = 1.5  # of a row around its class: half of the nearest rows are of another class
+ALIKE = 4000  # rows on which the measures are compared before any time
+GALLERY, ASKED, NARROW = 1_000_000, 1000, 64
+FEW = 20_000  # up to so many rows, three rounds
+Measures = dict[str, float]
+
+
+def run(rows: int, folder: Path) -> str:
+    """Return the tables for `rows` embeddings in as many classes as such a part of Stanford Online Products has."""
+    _assert_equal(min(rows, ALIKE))
+    contenders = {"AccuracyCalculator (faiss)": _theirs, "retrieval_metrics": _ours}
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    memory: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(3 if rows <= FEW else 1):
+        for name, contender in contenders.items():
+            took, held = _apart(contender, *_example(rows))
+            seconds[name].append(took)
+            memory[name].append(held)
+    compared = table(f"Retrieval measures, {rows} x {DIM}", seconds, rows, "query")
+    lines = [f"  {name:34s} peak {max(held):6.0f} MB beyond the embeddings" for name, held in memory.items()]
+    return "\n".join([compared, *lines, "", _mapped(folder / "gallery.npy")])
+
+
+def _assert_equal(rows: int) -> None:
+    example = _example(rows)
+    ours, theirs = _ours(*example), _theirs(*example)
+    names = {
+        "recall@1": "precision_at_1",
+        "map@r": "mean_average_precision_at_r",
+        "r_precision": "r_precision",
+    }
+    for name, other in names.items():
+        if abs(ours[name] - theirs[other]) > 1e-6:
+            raise AssertionError(f"{name}: {ours[name]} here, {theirs[other]} by pytorch-metric-learning")
+
+
+def _example(rows: int) -> tuple[Array, Array]:
+    """Return embeddings (N, D) of unit length around the centre of each class, without ties, and labels (N,)."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(rows) % max(rows * CLASSES // ROWS, 1)
+    centres = generator.standard_normal((labels.max() + 1, DIM), np.float32)
+    embeddings = centres[labels] + NOISE * generator.standard_normal((rows, DIM), np.float32)
+    return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True), labels
+
+
+def _ours(embeddings: Array, labels: Array) -> Measures:
+    return retrieval_metrics(torch.from_numpy(embeddings), labels, ks=(1,))
+
+
+def _theirs(embeddings: Array, labels: Array) -> Measures:
+    from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
+
+    measures = ("precision_at_1", "mean_average_precision_at_r", "r_precision")
+    calculator = AccuracyCalculator(include=measures, k="max_bin_count", device=torch.device("cpu"))
+    found: Measures = calculator.get_accuracy(torch.from_numpy(embeddings), torch.from_numpy(labels))
+    return found
+
+
+def _mapped(file: Path) -> str:
+    """Time queries against a gallery that is mapped from a file, and tell what it takes of memory."""
+    whole = np.lib.format.open_memmap(file, mode="w+", dtype=np.float32, shape=(GALLERY, NARROW))
+    generator = np.random.default_rng(0)
+    for at in range(0, GALLERY, 2**16):
+        part = whole[at : at + 2**16]
+        part[:] = generator.standard_normal(part.shape, np.float32)
+    whole.flush()
+    del whole
+    took, held = _apart(_in_file, file)
+    title = f"Retrieval in a mapped gallery, {ASKED} queries, {GALLERY} x {NARROW}"
+    line = f"  {'':34s} peak {held:6.0f} MB, pages of the file ({GALLERY * NARROW * 4 / 2**20:.0f} MB) among them"
+    return "\n".join([table(title, {"retrieval_metrics": [took]}, ASKED, "query"), line])
+
+
+def _in_file(file: Path) -> Measures:
+    """Search for rows near the first of the gallery, which has ten rows of each label."""
+    gallery = torch.from_numpy(np.load(file, mmap_mode="c"))
+    labels = np.arange(GALLERY) % (GALLERY // 10)
+    return retrieval_metrics(gallery[:ASKED] + 0.1, labels[:ASKED], gallery, labels)
+
+
+def _apart(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
+    """Run an action in a process of its own; return its seconds and the megabytes by which its peak has grown."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_measured, action, *arguments).result()
+
+
+def _measured(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
+    few = _example(500)
+    _ours(*few), _theirs(*few)  # what the libraries take is no part of it
+    before, start = _peak(), time.perf_counter()
+    action(*arguments)
+    return time.perf_counter() - start, _peak() - before
+
+
+def _peak() -> float:
+    """Return the peak memory of this process in megabytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,130 @@
+"""The costs of all pairs of a batch and its references, with their gradients, tile by tile.
+
+A memory of all training pictures makes N x M pairs of which few are positive and few negatives cost anything. Its
+similarities are never held at once: a tile of them is computed, summed, turned into its own gradient where it lies
+and multiplied back. Positive pairs are a list, found by label, so that no N x M mask is made.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+Reduction = Literal["sum", "mean"]
+
+TILE = 2**20  # similarities that are held at once: so many stay in the cache of a processor
+GPU_TILE = 2**26
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Embeddings (N, D) and others (M, D) of one precision, with their labels; own (N,) is the row not to look at."""
+
+    embeddings: Tensor
+    labels: Tensor
+    others: Tensor
+    other_labels: Tensor
+    margin: float
+    own: Tensor | None
+
+    def parts(self) -> list[slice]:
+        """Return slices of the others whose similarities to the batch are held at once."""
+        held = GPU_TILE if self.embeddings.device.type == "cuda" else TILE
+        width = max(held // max(len(self.embeddings), 1), 1)
+        return [slice(at, min(at + width, len(self.others))) for at in range(0, len(self.others), width)]
+
+    def same(self, part: slice) -> tuple[Tensor, Tensor]:
+        """Return row and column within the part of each pair of one label, (P,) and (P,), by column."""
+        ordered, order = self.labels.sort(stable=True)
+        wanted = self.other_labels[part].to(ordered.dtype)
+        first = torch.searchsorted(ordered, wanted)
+        column = (ordered[first.clamp(max=len(ordered) - 1)] == wanted).nonzero().flatten()
+        first = first[column]
+        count = torch.searchsorted(ordered, wanted[column], right=True) - first
+        begin = count.cumsum(0) - count
+        within = torch.arange(int(count.sum()), device=count.device) - begin.repeat_interleave(count)
+        return order[first.repeat_interleave(count) + within], column.repeat_interleave(count)
+
+
+def cost(pairs: Pairs, reduction: Reduction) -> Tensor:
+    """Return the costs of all pairs, [1 - s]+ of positive and [s - margin]+ of negative ones, as a scalar.
+
+    Reduction "sum" divides the sum by N; "mean" adds the means over the positive and over the negative pairs that cost
+    anything. It has a gradient for the embeddings and for the others.
+    """
+    loss: Tensor = _Cost.apply(pairs.embeddings, pairs.others, pairs, reduction)
+    return loss
+
+
+class _Tile:
+    """The pairs of the batch with a part of the others: what they cost, then their gradient in the same place."""
+
+    def __init__(self, pairs: Pairs, part: slice) -> None:
+        self.pairs, self.part, self.others = pairs, part, pairs.others[part]
+        self.excess = pairs.embeddings @ self.others.T  # (N, T): by how much negatives exceed the margin
+        self.row, self.column = pairs.same(part)
+        shortfall = 1.0 - self.excess[self.row, self.column]
+        if pairs.own is not None:  # no pair, so that it costs nothing and has no gradient
+            shortfall[pairs.own[self.row] == self.column + part.start] = -1.0
+        self.shortfall = shortfall
+        self.excess.sub_(pairs.margin)[self.row, self.column] = -torch.inf
+
+    def sums(self) -> Tensor:
+        """Return what the positive and the negative pairs cost, (2,)."""
+        # Positives are summed where they lie: the order of a sum, and so its rounding, is that of the tile.
+        pulled = torch.zeros_like(self.excess)
+        pulled[self.row, self.column] = self.shortfall.clamp(min=0.0)
+        return torch.stack([pulled.sum(), self.excess.clamp(min=0.0).sum()])
+
+    def counts(self) -> Tensor:
+        """Return how many positive and how many negative pairs cost anything, (2,)."""
+        return torch.stack([(self.shortfall > 0).sum(), (self.excess > 0).sum()])
+
+    def add_gradients(self, weights: Tensor, gradient: Tensor | None, other_gradient: Tensor | None) -> None:
+        """Add the gradients of the sums times `weights` (2,) to those of the embeddings and the others."""
+        of_pairs = self.excess.gt_(0).mul_(weights[1])
+        of_pairs[self.row, self.column] = torch.where(self.shortfall > 0, -weights[0], 0.0)
+        if gradient is not None:
+            product = of_pairs @ self.others
+            _ = gradient.add_(product) if self.part.start else gradient.copy_(product)
+        if other_gradient is not None:
+            other_gradient[self.part] = of_pairs.T @ self.pairs.embeddings
+
+
+class _Cost(Function):
+    """The cost; its gradients are made with it, for the tiles are gone afterwards."""
+
+    @staticmethod
+    def forward(ctx: Any, embeddings: Tensor, others: Tensor, pairs: Pairs, reduction: Reduction) -> Tensor:
+        gradients = [
+            torch.zeros_like(rows) if needed else None
+            for rows, needed in zip((embeddings, others), ctx.needs_input_grad, strict=False)
+        ]
+        divisors = _divisors(pairs, reduction)
+        sums = embeddings.new_zeros(2)
+        for part in pairs.parts():
+            tile = _Tile(pairs, part)
+            sums += tile.sums()
+            if any(ctx.needs_input_grad):
+                tile.add_gradients(1 / divisors, *gradients)
+        ctx.save_for_backward(*gradients)
+        return sums.sum() / divisors[0] if reduction == "sum" else (sums / divisors).sum()
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        gradients = [None if gradient is None else grad * gradient for gradient in ctx.saved_tensors]
+        return (*gradients, None, None)
+
+
+def _divisors(pairs: Pairs, reduction: Reduction) -> Tensor:
+    """Return by what the costs of positive and of negative pairs are divided, (2,)."""
+    if reduction == "sum":
+        return pairs.embeddings.new_full((2,), len(pairs.embeddings))
+    counts = torch.zeros(2, dtype=torch.int64, device=pairs.embeddings.device)
+    for part in pairs.parts():  # how many pairs cost anything decides the gradient of each: a pass of its own
+        counts += _Tile(pairs, part).counts()
+    return counts.clamp(min=1).to(pairs.embeddings.dtype)
