@@ -116,10 +116,17 @@ def examples(side: int) -> Tensor:
 
 
 def compare(path: Path, pictures: Tensor, expected: Tensor, embeds: bool) -> Agreement:
-    """Run an ONNX file on pictures (N, 3, side, side), one alone and all together, against the expected (N, D)."""
+    """Run an ONNX file on pictures (N, 3, side, side), one alone and all together, against the expected (N, D).
+
+    Raises UserError for a file that takes batches of one length only.
+    """
     import onnxruntime  # takes a while to import, and only this needs it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    if isinstance(session.get_inputs()[0].shape[0], int):
+        raise UserError(
+            "the model cannot be written as ONNX for batches of any length; it fixes the number of pictures"
+        )
     images, wanted = pictures.numpy(), expected.numpy()
     got = session.run(None, {INPUT: images})[0]
     alone = session.run(None, {INPUT: images[:1]})[0]
