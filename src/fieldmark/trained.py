@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fieldmark.base.errors import UserError
 from fieldmark.contract.method import Classifies, Embeds
-from fieldmark.contract.variants import load_model
+from fieldmark.contract.variants import DESCRIPTION, load_model, seed_folders
 from fieldmark.datasets.data.batches.transforms import evaluation_transform, to_tensor
 from fieldmark.datasets.preparing.decoding import BadImageError, decode, pixels_of
 
@@ -67,6 +67,8 @@ class TrainedModel:
 
     def __init__(self, folder: Path) -> None:
         self.model = load_model(folder)
+        # Of the folder of a variant, the only model is read.
+        self.folder = folder if (folder / DESCRIPTION).exists() else seed_folders(folder)[0]
         self.transform = evaluation_transform(self.model.loaded)
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
@@ -95,6 +97,11 @@ class TrainedModel:
         names = tuple(self.model.class_names)
         return [Prediction(names, row, limits) for row in probabilities.numpy()]
 
+    def tensor(self, image: Picture) -> Tensor:
+        """Return a picture as the network is shown it, (3, side, side) uint8. Raises UserError for no picture."""
+        shown: Tensor = self.transform(to_tensor(read_pixels(image)))
+        return shown
+
     @torch.inference_mode()
     def _batched(self, function: Callable[[Tensor], Tensor], images: Picture | Sequence[Picture]) -> Tensor:
         pictures = (
@@ -102,13 +109,16 @@ class TrainedModel:
         )
         if not pictures:
             raise UserError("there is no picture to look at")
-        tensors = [self.transform(to_tensor(_pixels(picture))) for picture in pictures]
+        tensors = [self.tensor(picture) for picture in pictures]
         batches = [torch.stack(tensors[start : start + BATCH]) for start in range(0, len(tensors), BATCH)]
         return torch.cat([function(batch) for batch in batches])
 
 
-def _pixels(image: Picture) -> NDArray[np.uint8]:
-    """Return the pixels (H, W, 3) of a picture: the same for its path, its bytes and what Pillow opened."""
+def read_pixels(image: Picture) -> NDArray[np.uint8]:
+    """Return the pixels (H, W, 3) of a picture: the same for its path, its bytes and what Pillow opened.
+
+    Raises UserError for what is no picture.
+    """
     try:
         if isinstance(image, str | Path):
             return decode(Path(image).read_bytes()).pixels

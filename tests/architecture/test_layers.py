@@ -35,7 +35,15 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"datasets.checking", "datasets.describing", "engine", "language", "prompting", "running"}),
     frozenset({"clip", "contract", "pretraining", "protocols"}),
     frozenset({"methods.model", "preflight", "scoring", "trained"}),
-    frozenset({"methods", "methods.distillation", "methods.evaluation", "benchmarks", "fieldmark", "stages"}),
+    frozenset(
+        {
+            *("methods", "methods.distillation", "methods.evaluation", "benchmarks", "fieldmark", "stages"),
+            "inference",
+        }
+    ),
+    frozenset({"exporting", "searching"}),
+    frozenset({"command"}),
+    frozenset({"__main__"}),
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 TRAIN = {

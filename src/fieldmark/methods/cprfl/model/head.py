@@ -87,7 +87,8 @@ class PromptHead(nn.Module):
     def _tokens(self, feature_map: Tensor, prompts: Tensor) -> Tensor:
         """Z = [F; P], (B, h w + C, dim): the feature map's positions row by row, then the prompts."""
         features = self.projection(feature_map.flatten(2).mT)
-        shared = prompts.to(features.dtype).expand(len(features), -1, -1)
+        # The shape, not `len`: an exported graph would keep the length of its example.
+        shared = prompts.to(features.dtype).expand(features.shape[0], -1, -1)
         return torch.cat([features, shared], dim=1)
 
 

@@ -192,7 +192,8 @@ class ProgressiveMaskAttention(nn.Module):
         Where no global stream teaches the scores of blocks, the gradient reaches them straight through the choice (Y.
         Bengio et al., arXiv 1308.3432), as if v_local were weighed by alpha; its value stays.
         """
-        local = cells[torch.arange(len(cells), device=cells.device), part]
+        # The shape, not `len`: an exported graph would keep the length of its example.
+        local = cells[torch.arange(cells.shape[0], device=cells.device), part]
         local = local if modules.part is None else modules.part(local)
         if self.options.streams != "local":
             return local

@@ -1,0 +1,1 @@
+"""Finding pictures that look alike: an index of descriptors on disk, and sheets of what was found."""
