@@ -83,3 +83,9 @@ def test_names_cannot_break_out_of_the_text(tmp_path: Path) -> None:
 
 def test_results_of_before_have_no_card(tmp_path: Path) -> None:
     assert cards(tmp_path, models={}) == {}
+
+
+def test_a_method_with_a_network_of_its_own_starts_from_none(tmp_path: Path) -> None:
+    card = cards(tmp_path, params={"irt": {"arch": "vit_tiny"}})["R"]
+    assert "starts from random weights" in card
+    assert "backbones/vit" not in card

@@ -75,13 +75,23 @@ def _facts(
     yield f"weights: `{saved.folder}/SEED`, {'seeds' if len(saved.seeds) > 1 else 'seed'} {seeds}"
     precision = f" in {result.precision}" if result.precision else ""
     yield f"training: {formatting.plain(saved.steps)} steps{precision}" if saved.steps else "not trained here"
-    start = variant.backbone or result.backbone
-    yield f"backbone: `{start}`{_network(results, start)}"
+    start = _start(results, result, variant)
+    yield (
+        f"backbone: `{start}`{_network(results, start)}"
+        if start
+        else "backbone: none, it starts from random weights"
+    )
     if result.text not in ("", "none"):
         yield f"text that the method reads: `{result.text}`"
     counts = ", ".join(f"{formatting.plain(value)} {markdown(name)}" for name, value in result.counts.items())
     seen = ", cut to boxes" if result.region == "box" else ""
     yield f"data: `{result.dataset}`{seen}, split `{result.split}`{f' ({counts})' if counts else ''}"
+
+
+def _start(results: Results, result: MethodResult, variant: VariantResult) -> str:
+    """Return the backbone that the model starts from; a method whose block builds a network of its own has none."""
+    own = _item({"all": results.params}, "all", result.method).get("arch")
+    return "" if own else variant.backbone or result.backbone
 
 
 def _network(results: Results, start: str) -> str:
@@ -136,7 +146,9 @@ def _licences(results: Results, result: MethodResult, variant: VariantResult) ->
     yield "code: that of this project, `LICENSE`"
     source = _item(results.params, "datasets", result.dataset).get("source", "")
     yield f"pictures of `{result.dataset}`: {TERMS.get(source, OTHER_TERMS)}"
-    start = variant.backbone or result.backbone
+    start = _start(results, result, variant)
+    if not start:
+        return
     item = _item(results.params, *start.partition("/")[::2])
     weights = item.get("weights")
     if weights is None:
