@@ -16,7 +16,7 @@ from fieldmark.contract.variants import ARMS, AnyMethod, load_arms, load_student
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring, read_transfer, read_wiring
 from fieldmark.results.figures import FigureFolder
-from fieldmark.results.schema import Evaluation, MethodResult
+from fieldmark.results.schema import Evaluation, MethodResult, SavedModels
 
 REPORTS = Path("reports")
 TRANSFER = "transfer"
@@ -35,11 +35,18 @@ def own(name: str, configuration: Configuration) -> None:
     params = configuration.method_block(name, load_method(name).Params)
     task = open_task(configuration, f"evaluate@{name}", wiring, params, name)
     task = replace(task, judged=open_judged(configuration, name, params))
-    models = load_variants(name, params, MODELS / name / "variants")
+    folders = {kind: MODELS / name / kind for kind in ("variants", "students", ARMS)}
+    groups = {"variants": load_variants(name, params, folders["variants"])}
     if name in configuration.section("distill"):
-        models |= load_students(MODELS / name / "students")
-    models |= load_arms(configuration, name, MODELS / name / ARMS)
-    write(name, name, wiring, params, task, models)
+        groups["students"] = load_students(folders["students"])
+    groups[ARMS] = load_arms(configuration, name, folders[ARMS])
+    models = {key: found for group in groups.values() for key, found in group.items()}
+    saved = {
+        key: saved_models(folders[kind] / key, found)
+        for kind, group in groups.items()
+        for key, found in group.items()
+    }
+    write(name, name, wiring, params, task, models, saved)
 
 
 def transferred(name: str, configuration: Configuration) -> None:
@@ -51,7 +58,13 @@ def transferred(name: str, configuration: Configuration) -> None:
     task = task.with_split(task.split[task.split["role"] != "train"])  # nothing of it was trained on
     models = load_variants(item.method, params, MODELS / item.method / "variants")
     models |= load_arms(configuration, item.method, MODELS / item.method / ARMS)
-    write(item.method, place, wiring, params, task, models)
+    write(item.method, place, wiring, params, task, models, {})
+
+
+def saved_models(folder: Path, models: Sequence[AnyMethod]) -> SavedModels:
+    """Say where the models of a variant lie, for their card."""
+    seeds = tuple(model.params.seed for model in models)
+    return SavedModels(folder=folder.as_posix(), seeds=seeds, steps=models[0].params.train.steps)
 
 
 def write(
@@ -61,6 +74,7 @@ def write(
     params: MethodParams,
     task: Task,
     models: Mapping[str, Sequence[AnyMethod]],
+    saved: Mapping[str, SavedModels],
 ) -> None:
     """Score models and write what the report reads, below reports/*/`place`."""
     with atomic_folder(REPORTS / "figures" / place) as folder:
@@ -68,7 +82,11 @@ def write(
         evaluation: Evaluation = load_evaluation(method)(models, params, task, figures)
         figures.write_index()
     result = MethodResult(
-        method=method, precision=precision(models), **wiring.model_dump(), **evaluation.model_dump()
+        method=method,
+        precision=precision(models),
+        models=dict(saved),
+        **wiring.model_dump(),
+        **evaluation.model_dump(),
     )
     write_json(REPORTS / f"results/{place}.json", result.model_dump(mode="json"))
     write_json(REPORTS / f"metrics/{place}.json", evaluation.metric_values)

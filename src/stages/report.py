@@ -1,4 +1,4 @@
-"""Show every result, figure and validation on one page, and the results in a summary."""
+"""Show every result, figure and validation on one page, the results in a summary, and each model on a card."""
 
 import argparse
 from pathlib import Path
@@ -6,8 +6,8 @@ from pathlib import Path
 from _stage import PARAMS, guarded
 
 from fieldmark.base.blocks import read_yaml
-from fieldmark.base.files import write_text
-from fieldmark.reporting.build import build_readme_block, build_report
+from fieldmark.base.files import atomic_folder, write_text
+from fieldmark.reporting.build import build_cards, build_readme_block, build_report
 from fieldmark.reporting.claims import claims_table, read_claims
 from fieldmark.reporting.plots import write_plots
 from fieldmark.reporting.reading import read_methods, read_transfers
@@ -20,12 +20,14 @@ README = Path("README.md")
 
 
 def report() -> None:
-    """Write reports/index.html, reports/summary.md and what `dvc plots` draws."""
+    """Write reports/index.html, reports/summary.md, the cards of the models and what `dvc plots` draws."""
     params = read_yaml(PARAMS)
     page, summary = build_report(REPORTS, PREPARED, params)
     write_text(REPORTS / "index.html", page)
     write_text(REPORTS / "summary.md", summary)
     scored = [*read_methods(REPORTS, params), *read_transfers(REPORTS, params).values()]
+    with atomic_folder(REPORTS / "cards") as folder:
+        build_cards(REPORTS, PREPARED, params, folder)
     write_plots(scored, REPORTS / "history", REPORTS / "plots")
 
 

@@ -107,7 +107,10 @@ def test_the_whole_pipeline_runs(project, first):
         *(f"{kind}/clip_models/tiny.json" for kind in ("metrics", "results")),
         *(f"{kind}/prompts/birds.json" for kind in ("metrics", "results")),
         *(f"{kind}/difficulty/birds.json" for kind in ("metrics", "results")),
+        "results/audit/birds.json",
         "results/phrases/birds.json",
+        "cards/irt/average.md",
+        "cards/pma/student.md",
         *(f"{kind}/transfer/others.json" for kind in ("metrics", "results")),
         "plots/variants.csv",
         "plots/losses.csv",
@@ -116,6 +119,10 @@ def test_the_whole_pipeline_runs(project, first):
     assert (project / "models/irt/variants/R/0/model.json").exists()
     assert (project / "models/irt/arms/average/0/model.json").exists()
     assert (project / "reports/history/arms/average/0.csv").exists()
+    assert (
+        "fieldmark.load('models/irt/arms/average/0')"
+        in (project / "reports/cards/irt/average.md").read_text()
+    )
     rows = json.loads((project / "reports/results/irt.json").read_text())["variants"]
     assert [row["name"] for row in rows] == ["O", "L", "R", "average"]
     assert rows[-1]["title"] == "contrastive; pooling average; margin 0.3"

@@ -836,3 +836,16 @@ def test_make_hands_settings_on_whatever_their_quotes():
     assert f"src/stages/preset.py cprfl-photos {quoted}\n" in made("PRESET=cprfl-photos", f"SET={quoted}")
     assert f"src/stages/preset.py  {quoted}\n" in made(f"SET={quoted}")
     assert "preset.py" not in made()
+
+
+def test_a_published_split_keeps_its_published_counts():
+    own = {"world", "folder", "masks"}  # whose splits nobody has published
+    found = 0
+    for path in sorted(PRESETS.glob("*.yaml")):
+        preset = read_yaml(path)
+        for split in preset.get("splits", {}).values():
+            source = preset.get("datasets", {}).get(split["dataset"], {}).get("source", "world")
+            if source not in own and split["kind"] != "landmarks" and split.get("by") != "images":
+                assert split.get("copies") == "keep", path.name
+                found += 1
+    assert found > 20

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fieldmark.reporting.cards import write_cards
 from fieldmark.reporting.page import render_page
 from fieldmark.reporting.reading import read_methods, read_results
 from fieldmark.reporting.summary import readme_block, render_summary
@@ -17,6 +18,11 @@ def build_report(reports: Path, prepared: Path, params: Mapping[str, Any]) -> tu
     """
     results = read_results(reports, prepared, params)
     return render_page(results), render_summary(results)
+
+
+def build_cards(reports: Path, prepared: Path, params: Mapping[str, Any], folder: Path) -> None:
+    """Write a card of each trained model to `folder`, of what `build_report` reads."""
+    write_cards(read_results(reports, prepared, params), folder)
 
 
 def build_readme_block(reports: Path, params: Mapping[str, Any]) -> str:

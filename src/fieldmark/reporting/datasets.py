@@ -1,9 +1,10 @@
-"""What the report says of a data set, from its summary and its validation, whichever of the two exist."""
+"""What the report says of a data set, from its summary, its validation and its audit, whichever of these exist."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fieldmark.reporting.audit import audit_rows
 from fieldmark.reporting.formatting import plain
 from fieldmark.reporting.reading import DatasetResult
 
@@ -69,7 +70,7 @@ class DatasetView:
 
 
 def dataset_view(result: DatasetResult) -> DatasetView:
-    """Gather what summary and validation say; keys that are absent are left out."""
+    """Gather what summary, validation and audit say; keys that are absent are left out."""
     summary, validation = result.summary, result.validation
     checks = sorted((_check(item) for item in _list(validation.get("expectations"))), key=lambda c: c.success)
     broken = [check for check in checks if not check.success]
@@ -83,6 +84,7 @@ def dataset_view(result: DatasetResult) -> DatasetView:
         details=[
             *_details(summary, _mapping(validation.get("balance"))),
             *_absent(_mapping(validation.get("left_out"))),
+            *audit_rows(result.audit),
         ],
         frequencies=_frequencies(validation),
         roles=_roles(_mapping(validation.get("splits"))),

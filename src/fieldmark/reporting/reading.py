@@ -17,12 +17,13 @@ TRANSFER = "transfer"
 
 @dataclass(frozen=True)
 class DatasetResult:
-    """What is known of a data set: `summary` of its preparation and `validation`; either may be empty."""
+    """What is known of a data set: `summary` of its preparation, `validation` and `audit`; each may be empty."""
 
     name: str
     summary: Mapping[str, Any]
     validation: Mapping[str, Any]
     figures: Sequence[FigureFile]
+    audit: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def read_results(reports: Path, prepared: Path, params: Mapping[str, Any]) -> Re
         backbones=[checked(NetworkResult, path) for path in backbones],
         clip_models=[checked(NetworkResult, path) for path in clip_models],
         clip_figures={path.stem: read_figures(figures / "clip_models" / path.stem) for path in clip_models},
-        datasets=_datasets(reports / "validation", prepared, figures / "data", params),
+        datasets=_datasets(reports, prepared, params),
         phrases={path.stem: checked(PhrasesResult, path) for path in phrases},
         expected=items_of(params, "methods") or [],
         params=params,
@@ -108,23 +109,25 @@ def is_current(params: Mapping[str, Any], block: str, name: str) -> bool:
     return items is None or name in items
 
 
-def _datasets(
-    validation: Path, prepared: Path, figures: Path, params: Mapping[str, Any]
-) -> list[DatasetResult]:
+def _datasets(reports: Path, prepared: Path, params: Mapping[str, Any]) -> list[DatasetResult]:
     summaries = {
         path.parent.name: path
         for path in prepared.glob("*/summary.json")
         if is_current(params, "datasets", path.parent.name)
     }
-    reports = {path.stem: path for path in _named(validation.glob("*.json"), params, "datasets")}
+    checks, audits = (
+        {path.stem: path for path in _named((reports / folder).glob("*.json"), params, "datasets")}
+        for folder in ("validation", "results/audit")
+    )
     return [
         DatasetResult(
             name=name,
             summary=_mapping(summaries[name]) if name in summaries else {},
-            validation=_mapping(reports[name]) if name in reports else {},
-            figures=read_figures(figures / name),
+            validation=_mapping(checks[name]) if name in checks else {},
+            figures=read_figures(reports / "figures/data" / name),
+            audit=_mapping(audits[name]) if name in audits else {},
         )
-        for name in sorted({*summaries, *reports})
+        for name in sorted({*summaries, *checks})
     ]
 
 

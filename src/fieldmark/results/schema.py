@@ -126,6 +126,14 @@ class Evaluation(_Checked):
         return {name: measure.value for name, measure in self.metric_measures.items()}
 
 
+class SavedModels(_Checked):
+    """The models of one variant: their folder, which has one for each of the seeds, and the steps of their training."""
+
+    folder: str
+    seeds: tuple[int, ...] = Field(min_length=1)
+    steps: int
+
+
 class MethodResult(Evaluation):
     """`reports/results/<method>.json`: an evaluation, and what the method worked on."""
 
@@ -136,6 +144,8 @@ class MethodResult(Evaluation):
     text: str = ""
     region: str = "whole"  # what was seen of each picture; box: the square around its box
     precision: str = ""  # in which the variants were trained on the machine at hand: fp32, bf16, or both
+    # What was trained on these data, by the name of the variant, arm or student; `transfer` has none of its own.
+    models: Annotated[dict[str, SavedModels], Field(exclude_if=lambda models: not models)] = {}
 
 
 class NetworkResult(_Checked):

@@ -194,6 +194,19 @@ def test_a_copy_on_the_other_side_is_kept_for_the_test_only(kind, by, caplog):
     assert "copies of pictures in another role left out" in caplog.text
 
 
+@pytest.mark.parametrize(("copies", "left"), [("keep", 12), ("one_role", 10)])
+def test_a_published_split_keeps_its_counts_or_no_copy_has_two_roles(copies, left, caplog):
+    roles = ["train"] * 6 + ["query"] * 2 + ["gallery"] * 4
+    frame = manifest({"a": 6, "b": 6}, {f"{'ab'[n > 5]}/{n}": role for n, role in enumerate(roles)})
+    frame["sha256"] = [f"content {number}" for number in range(12)]
+    frame.loc[6, "sha256"] = "content 0"  # a query equals a training picture
+    frame.loc[8, "sha256"] = "content 7"  # one of the gallery equals a query
+    split = split_of(frame, "retrieval", by="source", copies=copies)
+    assert len(split) == left
+    assert {"a/0", "b/8"} & set(split["id"]) == ({"a/0", "b/8"} if copies == "keep" else set())
+    assert f"2 copies of pictures in another role {'kept' if copies == 'keep' else 'left out'}" in caplog.text
+
+
 def test_pictures_without_a_class_take_no_part(caplog):
     frame = manifest({"a": 3, "b": 3, "c": 3})
     frame.loc[frame["class_name"] == "a", ["class_name", "label"]] = [None, -1]

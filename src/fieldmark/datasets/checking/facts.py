@@ -84,7 +84,7 @@ def split_facts(split: pd.DataFrame, manifest: pd.DataFrame, kind: str) -> pd.Da
     """
     train = split["role"] == "train"
     names = split["class_name"]
-    trained, evaluated = names.isin(names[train]), names.isin(names[~train])
+    trained, evaluated = names.isin(names[train].unique()), names.isin(names[~train].unique())
     tests = names.where(split["role"] == "test")
     expected = _index_in_sorted(names)
     if kind == "retrieval":
@@ -115,10 +115,12 @@ def left_out(split: pd.DataFrame, manifest: pd.DataFrame) -> dict[str, Any]:
 
     `ids` are the first of the copies. Empty where every picture takes part.
     """
-    takes_part = manifest["id"].isin(split["id"])
-    absent = manifest[~takes_part]
-    copies = absent.loc[absent["sha256"].isin(manifest.loc[takes_part, "sha256"]), "id"].tolist()
-    return {"pictures": len(absent), "copies": len(copies), "ids": copies[:NAMED]} if len(absent) else {}
+    # Of strings that Arrow keeps, pandas looks the values up one by one; of those of Python, in a table.
+    ids, contents = manifest["id"].astype(object), manifest["sha256"].astype(object)
+    takes_part = ids.isin(split["id"].astype(object))
+    copies = ids[~takes_part & contents.isin(contents[takes_part])].tolist()
+    absent = int((~takes_part).sum())
+    return {"pictures": absent, "copies": len(copies), "ids": copies[:NAMED]} if absent else {}
 
 
 def class_balance(names: pd.Series) -> dict[str, Any]:
