@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from fieldmark.benchmarks import cprfl, frpt, irt, loca, pma
+from fieldmark.benchmarks import cprfl, frpt, irt, loading, loca, pma
 from fieldmark.configuration.configuration import Configuration
 
 BENCHMARKS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca}
@@ -20,6 +20,8 @@ def main() -> None:
     print(
         f"torch {torch.__version__}, {torch.get_num_threads()} threads, CUDA: {torch.cuda.is_available()}\n"
     )
+    with tempfile.TemporaryDirectory() as folder:
+        print(f"LOADING\n{loading.run(configuration, Path(folder))}\n")
     for name, benchmark in BENCHMARKS.items():
         if name in configuration.section("methods"):
             with tempfile.TemporaryDirectory() as folder:
