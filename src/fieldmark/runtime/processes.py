@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
 
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
@@ -46,8 +47,8 @@ def _meet_again(backend: str) -> None:
     nobody waits for these.
     """
     if not dist.is_initialized():
-        store, rank, count = next(dist.rendezvous("env://", timeout=PATIENCE))
-        again = dist.PrefixStore(f"restart-{os.environ[RESTARTS]}", store)
+        store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+        again = dist.PrefixStore(f"restart-{os.environ[RESTARTS]}", store)  # type: ignore[attr-defined]
         dist.init_process_group(backend, store=again, rank=rank, world_size=count, timeout=PATIENCE)
 
 
