@@ -21,7 +21,7 @@ help:  ## show this list
 	@echo "  make repro PRESET=irt-cub200 SET='irt.lambda=0.3 irt.train.steps=500'"
 	@echo "                overlay presets/irt-cub200.yaml and single values on params.yaml, then run"
 	@echo "  make repro JOBS=1"
-	@echo "                one stage after another, all processors for each; without a GPU, two methods run side by side"
+	@echo "                one stage after another; else two methods side by side without a GPU, one on each of several GPUs"
 
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: Python 3.11 to 3.13 is needed, this is {v[0]}.{v[1]}; name another with make PYTHON=python3.12")'

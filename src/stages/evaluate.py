@@ -8,15 +8,24 @@ from _stage import run
 from _task import MODELS, open_judged, open_task
 
 from fieldmark.base.errors import UserError
-from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.base.files import write_json
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.method import MethodParams
 from fieldmark.contract.registry import load_evaluation, load_method
-from fieldmark.contract.variants import ARMS, AnyMethod, load_arms, load_students, load_variants
+from fieldmark.contract.variants import (
+    ARMS,
+    AnyMethod,
+    load_arms,
+    load_students,
+    load_variants,
+    output_folder,
+)
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring, read_transfer, read_wiring
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult, SavedModels
+from fieldmark.runtime.distributed import first_process
+from fieldmark.runtime.processes import start_scoring
 
 REPORTS = Path("reports")
 TRANSFER = "transfer"
@@ -76,11 +85,17 @@ def write(
     models: Mapping[str, Sequence[AnyMethod]],
     saved: Mapping[str, SavedModels],
 ) -> None:
-    """Score models and write what the report reads, below reports/*/`place`."""
-    with atomic_folder(REPORTS / "figures" / place) as folder:
+    """Score models and write what the report reads, below reports/*/`place`.
+
+    With several devices a process for each scores all, of which the pictures are shared, and the first one writes.
+    """
+    start_scoring(task.runtime)
+    with output_folder(REPORTS / "figures" / place) as folder:
         figures = FigureFolder(folder, remark(len(params.seeds)))
         evaluation: Evaluation = load_evaluation(method)(models, params, task, figures)
         figures.write_index()
+    if not first_process():
+        return
     result = MethodResult(
         method=method,
         precision=precision(models),

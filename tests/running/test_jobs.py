@@ -15,6 +15,7 @@ def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(jobs, "processors", lambda: 4)
     monkeypatch.setattr(jobs, "GPUS", (tmp_path / "nvidiactl",))
     monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(jobs, "visible_gpus", lambda: ("0",) if (tmp_path / "nvidiactl").exists() else ())
     (tmp_path / "params.yaml").write_text("{}\n")
     return tmp_path / "params.yaml"
 
@@ -35,6 +36,16 @@ def test_one_with_a_gpu_unless_it_is_not_used(params: Path, monkeypatch: pytest.
     assert chosen_jobs(None, params) == 2
     params.write_text("runtime: {device: cuda}\n")
     assert chosen_jobs(None, params) == 1
+
+
+def test_one_on_each_of_several_gpus(params: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (params.parent / "nvidiactl").touch()
+    monkeypatch.setattr(jobs, "visible_gpus", lambda: ("0", "1", "5"))
+    assert chosen_jobs(None, params) == 3
+    params.write_text("runtime: {devices: 3}\n")
+    assert chosen_jobs(None, params) == 1
+    params.write_text("runtime: {device: cpu}\n")
+    assert chosen_jobs(None, params) == 2
 
 
 def test_one_on_macs_whose_gpu_is_always_there(params: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def python(code: str, *arguments: str) -> list[str]:
 def run(folder: Path, jobs: int = 2, **commands: list[str]) -> Failed | None:
     processes = Processes(folder)
     with stopped_by_signals(processes):  # or they would ignore Ctrl-C where the starter of the tests does
-        return processes.run_all(commands, jobs, os.environ)
+        return processes.run_all(commands, [os.environ] * jobs)
 
 
 def test_each_line_says_whose_it_is_and_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +65,19 @@ def test_no_more_run_at_once_than_said_and_in_order(tmp_path: Path, jobs: int) -
     assert max(times[:jobs]) < min([*times[jobs:], float("inf")])
 
 
+def test_one_runs_in_each_environment_at_a_time(tmp_path: Path) -> None:
+    """Four commands in two environments: none meets another one in its own, and both are used."""
+    code = (
+        "import os, time; name = os.environ['PLACE']; os.mkdir(name); time.sleep(0.2); os.rmdir(name);"
+        "open('used-' + name, 'a').write('x')"
+    )
+    places = [{**os.environ, "PLACE": name} for name in ("p", "q")]
+    assert Processes(tmp_path).run_all({name: python(code) for name in "abcd"}, places) is None
+    used = [len((tmp_path / f"used-{name}").read_text()) for name in ("p", "q")]
+    assert sum(used) == 4
+    assert min(used) >= 1
+
+
 def test_the_first_failure_stops_the_others_and_is_told(tmp_path: Path) -> None:
     """The one that fails does so when the other runs; the third is not begun."""
     code = "import os, time; exec('while not os.path.exists(\"there\"): time.sleep(0.01)'); print('one');"
@@ -83,7 +96,7 @@ def test_after_a_stop_nothing_is_begun(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     processes.stop()
     assert processes.run(python("open('begun', 'w').close()"), os.environ) == INTERRUPTED
-    assert processes.run_all({"a": python("open('begun', 'w').close()")}, 2, os.environ) is None
+    assert processes.run_all({"a": python("open('begun', 'w').close()")}, [os.environ] * 2) is None
     assert not (tmp_path / "begun").exists()
 
 
@@ -107,7 +120,7 @@ def test_a_signal_reaches_what_the_processes_have_started(tmp_path: Path, number
     with heeded(number), stopped_by_signals(processes):
         thread = threading.Thread(target=interrupt)
         thread.start()
-        assert processes.run_all({"a": shell}, 2, os.environ) is None
+        assert processes.run_all({"a": shell}, [os.environ] * 2) is None
         thread.join()
     assert processes.stopped
     assert (tmp_path / "tidy").exists()

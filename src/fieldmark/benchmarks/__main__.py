@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from fieldmark.base.files import write_text
-from fieldmark.benchmarks import cprfl, frpt, irt, loca, losses, pma, retrieval
+from fieldmark.benchmarks import cprfl, frpt, irt, loading, loca, losses, pma, retrieval
 from fieldmark.configuration.configuration import Configuration
 
 METHODS = {"irt": irt, "frpt": frpt, "cprfl": cprfl, "pma": pma, "loca": loca}
@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=retrieval.ROWS, help="embeddings that retrieval is timed on"
     )
-    parser.add_argument("--only", nargs="+", choices=("losses", "retrieval", *METHODS), help="these alone")
+    parser.add_argument("--only", nargs="+", choices=("losses", "retrieval", "loading", *METHODS), help="these alone")
     parser.add_argument("--output", type=Path, default=Path("reports/bench.md"))
     return parser.parse_args()
 
@@ -55,6 +55,7 @@ def _sections(configuration: Configuration, rows: int, only: list[str] | None) -
     benchmarks: dict[str, Callable[[Path], str]] = {
         "losses": lambda _: losses.run(),
         "retrieval": partial(retrieval.run, rows),
+        "loading": partial(loading.run, configuration),
     }
     for name, benchmark in METHODS.items():
         if name in configuration.section("methods"):

@@ -14,13 +14,13 @@ from fieldmark.engine.checkpoint import StateKey
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import read_wiring
 from fieldmark.pretraining.schema import BackboneParams
-from fieldmark.runtime.params import RuntimeParams
+from fieldmark.runtime.params import RuntimeParams, Workers
 from fieldmark.vision.backbones import Backbone, save_backbone
 
 CLASSES, PER_CLASS = 30, 20
 
 
-def make_task(folder: Path, side: int, backbone: Backbone, workers: int) -> Task:
+def make_task(folder: Path, side: int, backbone: Backbone, workers: Workers) -> Task:
     """Write a data set of smooth noise, `side` pixels square, and open it with a backbone."""
     generator = np.random.default_rng(0)
     (folder / "files").mkdir()

@@ -19,6 +19,7 @@ from fieldmark.engine.training import make_sampler
 from fieldmark.methods.irt.model.method import Irt
 from fieldmark.methods.irt.model.params import IrtParams
 from fieldmark.runtime.params import RuntimeParams
+from fieldmark.runtime.workers import loader_workers
 from fieldmark.vision.backbones import Backbone, create_backbone, freeze_batchnorm
 
 ROUNDS = 12
@@ -72,9 +73,10 @@ def _loading(params: IrtParams, task: Task, folder: Path) -> str:
     seconds = in_turn(
         {"JPEG files, in the same process": from_files, "store, in the same process": inline}, ROUNDS
     )
-    batches = _batches(params, task, task.runtime.workers, LOADED)
+    workers = loader_workers(task.runtime)
+    batches = _batches(params, task, workers, LOADED)
     seconds["store, prefetched by the loader"] = _steady(batches)
-    return table(f"Loader, {task.runtime.workers} worker(s)", seconds, params.train.batch_size, "img")
+    return table(f"Loader, {workers} worker(s)", seconds, params.train.batch_size, "img")
 
 
 def _steady(batches: Iterator[Batch]) -> list[float]:

@@ -21,6 +21,7 @@ from fieldmark.engine.loop import make_fabric, pick_precision
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
 from fieldmark.runtime.inference import INFERENCE_BATCH
+from fieldmark.runtime.workers import loader_workers
 from fieldmark.vision.backbones import Backbone, digest
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def kept_features(
     _require_room(store, pictures, stage, fabric)
     fabric.barrier()  # nobody writes before all have seen how much room there is
     with _room_named(store, pictures.views):
-        _fill(store, source, EveryView.of(pictures), fabric, task.runtime.workers, f"{stage} features")
+        _fill(
+            store, source, EveryView.of(pictures), fabric, loader_workers(task.runtime), f"{stage} features"
+        )
     fabric.barrier()
     if store.missing():
         raise UserError(

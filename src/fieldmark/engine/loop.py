@@ -26,6 +26,9 @@ from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.batchnorm import synchronise_batchnorm
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
+from fieldmark.runtime.processes import start_processes
+from fieldmark.runtime.speed import compiled, is_fused, tf32, to_channels_last
+from fieldmark.runtime.workers import loader_workers
 from fieldmark.vision.backbones import freeze_batchnorm
 
 if TYPE_CHECKING:
@@ -83,8 +86,11 @@ class Stepper:
     def __init__(self, method: Trainable, params: TrainParams, runtime: RuntimeParams) -> None:
         self.params, self.fabric = params, make_fabric(params, runtime)
         self.fabric.to_device(method)
-        self.optimizer = _optimizer(method, params)
-        self._model, self._optimizer = self.fabric.setup(method, self.optimizer, move_to_device=False)
+        if params.channels_last:
+            to_channels_last(method)
+        self.optimizer = _optimizer(method, params, self.fabric.device)
+        module = compiled(method) if params.compile else method
+        self._model, self._optimizer = self.fabric.setup(module, self.optimizer, move_to_device=False)
         method.train()
         if self.fabric.world_size > 1:
             synchronise_batchnorm(method)
@@ -140,6 +146,7 @@ def train(
     batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
     with (
         between_steps(stepper.fabric.world_size == 1) as stopping,
+        tf32(params.tf32, stepper.fabric.device),
         _observers(stepper.fabric, state, params, run) as (curve, bar),
     ):
         monitor = LossMonitor(method, state.history, state.pending)
@@ -195,29 +202,19 @@ def _say_fp32(processor: str) -> None:
 
 def make_fabric(params: TrainParams, runtime: RuntimeParams) -> "Fabric":
     """Return this process's part of the devices, in the precision of training; the first call starts the others."""
-    from lightning_fabric import Fabric  # takes a second: who reads a trained model does not wait for it
-
-    several = runtime.devices * runtime.nodes > 1
-    device = pick_device(runtime)
-    fabric = Fabric(
-        accelerator=device,
-        devices=runtime.devices,
-        num_nodes=runtime.nodes,
-        strategy="ddp" if several else "auto",
-        precision=FABRIC_PRECISION[pick_precision(params, device)],
-    )
-    fabric.launch()
-    return fabric
+    return start_processes(runtime, FABRIC_PRECISION[pick_precision(params, pick_device(runtime))])
 
 
-def _optimizer(method: Trainable, params: TrainParams) -> Optimizer:
+def _optimizer(method: Trainable, params: TrainParams, device: torch.device) -> Optimizer:
+    """Return the optimiser of the recipe for a method that is on its device."""
     groups: list[dict[str, Any]] = [
         {"params": g.params, "weight_decay": g.weight_decay, "lr_scale": g.lr_scale}
         for g in method.parameter_groups(params)
     ]
+    fused = is_fused(params.fused, device)
     if params.optimizer == "sgd":
-        return SGD(groups, lr=params.lr, momentum=params.momentum)
-    return (AdamW if params.optimizer == "adamw" else Adam)(groups, lr=params.lr)
+        return SGD(groups, lr=params.lr, momentum=params.momentum, fused=fused)
+    return (AdamW if params.optimizer == "adamw" else Adam)(groups, lr=params.lr, fused=fused)
 
 
 def _batches(
@@ -237,7 +234,7 @@ def _batches(
             raise UserError(
                 f"{error}: change train.batch_size, train.accumulate or runtime.devices"
             ) from None
-        return loader(dataset, slices, runtime.workers, pin=fabric.device.type == "cuda")
+        return loader(dataset, slices, loader_workers(runtime), pin=fabric.device.type == "cuda")
 
     if isinstance(sampler, RoundSampler):
         return _in_rounds(sampler, start, params.steps, load)

@@ -39,6 +39,10 @@ class TrainRecipe(Block):
     ema: float | None = Field(None, gt=0, lt=1)  # decay per step of the weights' moving average; None: off
     precision: Precision = "fp32"  # bf16 on a processor without it (x86 before AVX512): fp32
     freeze_batchnorm: bool = False
+    compile: bool = False  # the network and its losses by torch.compile; a minute first, and another rounding
+    fused: bool = False  # the optimiser in one kernel; CUDA only, elsewhere as usual
+    tf32: bool = False  # products of fp32 in TF32 (10 bits); CUDA only
+    channels_last: bool = False  # kernels of convolutions with channels last: faster with bf16 on CUDA
 
     @model_validator(mode="before")
     @classmethod

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fieldmark.base.durations import RECORD, read_durations
-from fieldmark.datasets.world.render import processors
+from fieldmark.base.processors import SIDE_BY_SIDE, processors
 from fieldmark.running.branches import Plan, planned
 from fieldmark.running.durations import duration_table
+from fieldmark.running.gpus import shares
 from fieldmark.running.graph import read_pipeline
 from fieldmark.running.processes import Failed, Processes, stopped_by_signals
 from fieldmark.running.surroundings import do_without_git, require_user
@@ -71,8 +72,9 @@ def _side_by_side(plan: Plan, jobs: int, processes: Processes, environment: Mapp
     """Run the plan: shared stages, branches, and all else; return what failed first, status 0 for nothing."""
     if plan.shared and (status := processes.run([*ITEMS, *plan.shared], environment)):
         return Failed(status, ())
-    share = {"OMP_NUM_THREADS": str(max(1, processors() // jobs)), **environment}
+    threads = {"OMP_NUM_THREADS": str(max(1, processors() // jobs)), **environment, SIDE_BY_SIDE: str(jobs)}
+    environments = [{**threads, **share} for share in shares(jobs)]
     commands = {branch.name: [*ITEMS, *branch.stages] for branch in plan.branches}
-    if failed := processes.run_all(commands, jobs, share):
+    if failed := processes.run_all(commands, environments):
         return failed
     return _alone([*DVC, "repro"], processes, environment)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import Queue
 from typing import NamedTuple
 
 INTERRUPTED = 130  # exit status, by the custom of shells
@@ -40,17 +41,21 @@ class Processes:
         return self._end(process) if process else INTERRUPTED
 
     def run_all(
-        self, commands: Mapping[str, Sequence[str]], jobs: int, environment: Mapping[str, str]
+        self, commands: Mapping[str, Sequence[str]], environments: Sequence[Mapping[str, str]]
     ) -> Failed | None:
-        """Run commands by name, at most `jobs` at a time, begun in their order; return the first that fails.
+        """Run commands by name, begun in their order; return the first that fails.
 
+        At most one runs at a time in each of `environments`, such as those with a GPU each.
         What they print is printed line by line, each after the name. A failure stops the others.
         """
         width = max(map(len, commands))
-        with ThreadPoolExecutor(jobs) as pool:
+        free: Queue[Mapping[str, str]] = Queue()
+        for environment in environments:
+            free.put(environment)
+        with ThreadPoolExecutor(len(environments)) as pool:
             try:
                 for done in [
-                    pool.submit(self._follow, f"{name:<{width}} | ", command, environment)
+                    pool.submit(self._follow, f"{name:<{width}} | ", command, free)
                     for name, command in commands.items()
                 ]:
                     done.result()
@@ -99,7 +104,15 @@ class Processes:
             self._living.discard(process)
         return status
 
-    def _follow(self, label: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _follow(self, label: str, command: Sequence[str], free: Queue[Mapping[str, str]]) -> None:
+        """Run a command in a free environment, which is free again when it has ended."""
+        environment = free.get()
+        try:
+            self._follow_in(environment, label, command)
+        finally:
+            free.put(environment)
+
+    def _follow_in(self, environment: Mapping[str, str], label: str, command: Sequence[str]) -> None:
         process = self._start(command, environment, subprocess.PIPE)
         if process is None:
             return

@@ -1,10 +1,12 @@
 """The `runtime:` block of `params.yaml`."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from fieldmark.base.blocks import Block
+
+Workers = Annotated[int, Field(ge=0)] | Literal["auto"]
 
 
 class RuntimeParams(Block):
@@ -13,5 +15,5 @@ class RuntimeParams(Block):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: int = Field(1, ge=1)  # processes, one device each
     nodes: int = Field(1, ge=1)
-    workers: int = Field(1, ge=0)  # loader processes per device
+    workers: Workers = "auto"  # loader processes per device; auto: by the processors (`loader_workers`)
     checkpoint_seconds: float = Field(30.0, ge=0)

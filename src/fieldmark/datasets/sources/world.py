@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from fieldmark.base.blocks import Block
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder
+from fieldmark.base.processors import processors
 from fieldmark.base.progress import progress
 from fieldmark.datasets.acquire.records import LeftOut, MaskLabels, Record
 from fieldmark.datasets.world.base import Kind, largest, make_kinds
@@ -126,10 +127,12 @@ class World:
     def _rows(self) -> Iterator[dict[str, Any]]:
         p, world = self.params, f"{self.params.seed}/{self.params.part}"
         if self.catalogue:
-            scenes = render_scenes(self.catalogue, p.genera, world, p.photographs, p.side, p.captions)
+            scenes = render_scenes(
+                self.catalogue, p.genera, world, p.photographs, p.side, p.captions, processors()
+            )
             return (_scene_row(p.part, HABITATS[index], photo, shot) for index, photo, shot in scenes)
         kinds = self.kinds()
-        shots = render_all(kinds, world, p.photographs, p.side, p.captions)
+        shots = render_all(kinds, world, p.photographs, p.side, p.captions, processors())
         return (_row(f"{p.part}_{index:03d}/{photo:04d}", kinds[index], shot) for index, photo, shot in shots)
 
     def records(self, raw: Path) -> Iterator[Record]:

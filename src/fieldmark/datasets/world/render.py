@@ -1,7 +1,6 @@
 """Rendering: one photograph from its index in the world, and a whole world in parallel."""
 
 import io
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -85,11 +84,6 @@ def _box(labels: Image.Image) -> tuple[float, float, float, float]:
     return float(left), float(top), float(columns[-1] - left + 1), float(rows[-1] - top + 1)
 
 
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _render_one(kinds: list[Kind], world: str, side: int, captions: int, indices: tuple[int, int]) -> Shot:
     return render(kinds[indices[0]], f"{world}/{indices[0]}/{indices[1]}", side, captions)
 
@@ -102,9 +96,9 @@ def _render_scene(
 
 
 def render_all(
-    kinds: list[Kind], world: str, photographs: int, side: int, captions: int, processes: int | None = None
+    kinds: list[Kind], world: str, photographs: int, side: int, captions: int, processes: int = 1
 ) -> Iterator[tuple[int, int, Shot]]:
-    """Yield class index, photograph index and shot, in order, rendered by all processors.
+    """Yield class index, photograph index and shot, in order, rendered by so many processes.
 
     `world` names seed and part. A photograph depends on nothing but `world` and its two indices.
     """
@@ -119,7 +113,7 @@ def render_scenes(
     photographs: int,
     side: int,
     captions: int,
-    processes: int | None = None,
+    processes: int = 1,
 ) -> Iterator[tuple[int, int, Shot]]:
     """Yield habitat index, photograph index and shot of `photographs` scenes per habitat, as `render_all` does."""
     keys = [(h, p) for h in range(habitats) for p in range(photographs)]
@@ -127,9 +121,9 @@ def render_scenes(
 
 
 def _in_parallel(
-    render_key: Callable[[tuple[int, int]], Shot], keys: list[tuple[int, int]], processes: int | None
+    render_key: Callable[[tuple[int, int]], Shot], keys: list[tuple[int, int]], processes: int
 ) -> Iterator[tuple[int, int, Shot]]:
-    count = min(processes or processors(), -(-len(keys) // CHUNK))
+    count = min(processes, -(-len(keys) // CHUNK))
     if count == 1:
         yield from ((*key, render_key(key)) for key in keys)
         return

@@ -1,0 +1,58 @@
+"""Starting the processes of a stage, one for each device."""
+
+import os
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.params import RuntimeParams
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # variable of torchrun: how often it has started all processes again
+PATIENCE = timedelta(minutes=30)  # of a process that waits for the others, as PyTorch's is by itself
+
+
+def start_processes(
+    runtime: RuntimeParams, precision: Literal["bf16-mixed", "32-true"] = "32-true"
+) -> "Fabric":
+    """Return this process's part of the devices; the first call starts the others, or finds them started.
+
+    Fabric starts those of one machine by running this program again; torchrun and Slurm start all of them.
+    """
+    from lightning_fabric import Fabric  # takes a second: who reads a trained model does not wait for it
+
+    several, device = runtime.devices * runtime.nodes > 1, pick_device(runtime)
+    if several and int(os.environ.get(RESTARTS, "0")):
+        _meet_again("nccl" if device == "cuda" else "gloo")
+    fabric = Fabric(
+        accelerator=device,
+        devices=runtime.devices,
+        num_nodes=runtime.nodes,
+        strategy="ddp" if several else "auto",
+        precision=precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+def _meet_again(backend: str) -> None:
+    """Join the processes that torchrun has started again, before Fabric does.
+
+    They meet in the store in which the killed ones met, which still has their addresses: under a prefix of its own
+    nobody waits for these.
+    """
+    if not dist.is_initialized():
+        store, rank, count = next(rendezvous("env://", timeout=PATIENCE))
+        again = dist.PrefixStore(f"restart-{os.environ[RESTARTS]}", store)  # type: ignore[attr-defined]
+        dist.init_process_group(backend, store=again, rank=rank, world_size=count, timeout=PATIENCE)
+
+
+def start_scoring(runtime: RuntimeParams) -> None:
+    """Start the processes that share the pictures of what is scored; one alone starts nothing."""
+    if runtime.devices * runtime.nodes > 1:
+        start_processes(runtime)
