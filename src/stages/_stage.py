@@ -3,6 +3,7 @@
 import argparse
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -77,8 +78,11 @@ def guarded(action: Callable[[], None]) -> None:
         file = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{file}; mend that and run the same command again")
     except RuntimeError as error:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise the same once more
         if LOST_WORKER not in str(error):
             raise
+        for child in multiprocessing.active_children():
+            child.kill()  # it may wait for ever for what the dead one held, and lets no other signal end it
         sys.exit(f"error: a loader process has died ({_first_line(error)}); {AFTER_WORKER}")
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same command again to go on")

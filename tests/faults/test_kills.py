@@ -18,11 +18,23 @@ KILLS, STEPS = 20, 40
 STAGES = ("train@irt", "train@frpt", "train@cprfl", "train@pma", "train@loca", "distill@pma")
 BEFORE = (
     *("check", "download@birds", "download@scenes", "prepare@birds", "prepare@scenes", "split@retrieval"),
-    *("split@classification", "split@longtail", "validate@birds", "validate@scenes", "phrases@birds"),
+    *(
+        "split@classification",
+        "split@longtail",
+        "split@others",
+        "validate@birds",
+        "validate@scenes",
+        "phrases@birds",
+    ),
     *("pretrain@resnet", "clip@small", "prompts@scenes", "train@pma"),
 )
 SETTINGS = (
-    *("runtime.device=cpu", "runtime.checkpoint_seconds=0", "backbones.resnet.train.steps=3"),
+    *(
+        "runtime.device=cpu",
+        "runtime.checkpoint_seconds=0",
+        "backbones.resnet.train.steps=3",
+        "datasets.scenes.world.photographs=20",
+    ),
     *(f"{block}.train.steps={STEPS}" for block in ("irt", "frpt", "cprfl", "pma", "loca", "distill.pma")),
 )
 

@@ -155,7 +155,7 @@ def _followed(batches: Iterator[Batch]) -> Iterator[Batch]:
     try:
         yield from batches
     except (ConnectionError, EOFError) as error:
-        raise RuntimeError(f"DataLoader worker has died: {error or type(error).__name__}") from error
+        raise RuntimeError(f"DataLoader worker has died: {str(error) or type(error).__name__}") from error
 
 
 def mix(*numbers: int) -> int:
