@@ -3,11 +3,13 @@
 import argparse
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
@@ -18,6 +20,7 @@ sys.path.insert(0, str(SOURCES))  # a copy of the scripts uses the code that was
 try:
     from fieldmark.base.durations import recorded
     from fieldmark.base.errors import UserError
+    from fieldmark.base.locks import alone
     from fieldmark.configuration.configuration import Configuration
 except ModuleNotFoundError as absent:
     sys.exit(
@@ -26,14 +29,33 @@ except ModuleNotFoundError as absent:
     )
 
 PARAMS = Path("params.yaml")
+LOCKS = Path(".resume")  # one for each stage that runs, and one for all of them: `make repro`
+LOST_WORKER = "DataLoader worker"  # in torch's message, which comes at any place, from a signal's handler
+AFTER_WORKER = (
+    "run the same command again to go on, with a lower runtime.workers where the system was out of memory"
+)
 
 
 def run(stage: Callable[[str, Configuration], None], description: str, name_help: str) -> None:
-    """Parse `name`, read `params.yaml` and call `stage(name, configuration)`; a UserError becomes one line."""
+    """Parse `name`, read `params.yaml` and call `stage(name, configuration)`; a UserError becomes one line.
+
+    A second run of the same stage in the same folder is refused.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("name", help=name_help)
-    arguments = parser.parse_args()
-    guarded(lambda: stage(arguments.name, Configuration.read(PARAMS)))
+    name, kind = parser.parse_args().name, Path(sys.argv[0]).stem
+
+    def action() -> None:
+        configuration = Configuration.read(PARAMS)
+        with alone(LOCKS / f"{kind}@{name.replace('/', '-')}.lock", f"{kind}@{name}"):
+            stage(name, configuration)
+
+    guarded(action)
+
+
+def only_run(folder: Path) -> AbstractContextManager[None]:
+    """Hold the lock of the pipeline in `folder`. Raises UserError where another process runs it."""
+    return alone(folder / LOCKS / "repro.lock", f"the pipeline in {folder.resolve()}")
 
 
 def guarded(action: Callable[[], None]) -> None:
@@ -56,11 +78,22 @@ def guarded(action: Callable[[], None]) -> None:
     except OSError as error:
         file = f" ({error.filename})" if error.filename else ""
         sys.exit(f"error: {error.strerror or error}{file}; mend that and run the same command again")
+    except RuntimeError as error:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise the same once more
+        if LOST_WORKER not in str(error):
+            raise
+        for child in multiprocessing.active_children():
+            child.kill()  # it may wait for ever for what the dead one held, and lets no other signal end it
+        sys.exit(f"error: a loader process has died ({_first_line(error)}); {AFTER_WORKER}")
     except KeyboardInterrupt:
         sys.exit("interrupted; run the same command again to go on")
     except _Terminated:
         print("stopped by SIGTERM; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(" .")
 
 
 class _Terminated(BaseException):

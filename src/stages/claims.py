@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _stage import PARAMS, guarded
+from _stage import PARAMS, guarded, only_run
 
 from fieldmark.base.files import write_json, write_text
 from fieldmark.preflight.presets import composed, with_seeds
@@ -21,10 +21,12 @@ def run(seeds: list[int], arguments: list[str], copy: str, jobs: int | None) -> 
 
     Called again, it goes on where it was stopped.
     """
-    where = update_copy(Path().resolve(), copy, with_seeds(composed(PARAMS, arguments, PRESETS), seeds))
-    print(f"Running {len(seeds)} seeds in {COPIES / copy}; your params.yaml and models stay.", flush=True)
-    if status := reproduce(where, jobs=chosen_jobs(jobs, where / PARAMS)):
-        sys.exit(status)
+    text = with_seeds(composed(PARAMS, arguments, PRESETS), seeds)
+    with only_run(COPIES / copy):  # before anything in it changes under a run
+        where = update_copy(Path().resolve(), copy, text)
+        print(f"Running {len(seeds)} seeds in {COPIES / copy}; your params.yaml and models stay.", flush=True)
+        if status := reproduce(where, jobs=chosen_jobs(jobs, where / PARAMS)):
+            sys.exit(status)
     return where / REPORTS / "results"
 
 

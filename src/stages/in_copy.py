@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from _stage import PARAMS, guarded
+from _stage import PARAMS, guarded, only_run
 
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.preflight.presets import composed
@@ -18,12 +18,13 @@ PRESETS = Path("presets")
 def main(name: str, arguments: list[str], jobs: int | None) -> None:
     """Run in `.copies/<name>`, and say where the report is. Called again, it goes on and runs what has changed."""
     text = composed(PARAMS, arguments, PRESETS)
-    update_copy(Path().resolve(), name, text)
-    print(
-        f"Running in {COPIES / name}: your params.yaml, data, models and reports stay as they are.",
-        flush=True,
-    )
-    status = reproduce(COPIES / name, jobs=chosen_jobs(jobs, COPIES / name / PARAMS))
+    with only_run(COPIES / name):  # before anything in it changes under a run
+        update_copy(Path().resolve(), name, text)
+        print(
+            f"Running in {COPIES / name}: your params.yaml, data, models and reports stay as they are.",
+            flush=True,
+        )
+        status = reproduce(COPIES / name, jobs=chosen_jobs(jobs, COPIES / name / PARAMS))
     if status == 0:
         say_where(COPIES / name)
     sys.exit(status)

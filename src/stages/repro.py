@@ -4,14 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from _stage import PARAMS, guarded
+from _stage import PARAMS, guarded, only_run
 
 from fieldmark.running.jobs import chosen_jobs
 from fieldmark.running.pipeline import reproduce
 
 
 def main(jobs: int | None, arguments: list[str]) -> None:
-    sys.exit(reproduce(Path(), arguments, 1 if arguments else chosen_jobs(jobs, PARAMS)))
+    with only_run(Path()):
+        sys.exit(reproduce(Path(), arguments, 1 if arguments else chosen_jobs(jobs, PARAMS)))
 
 
 if __name__ == "__main__":

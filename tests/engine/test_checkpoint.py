@@ -72,3 +72,30 @@ def test_the_last_run_of_a_stage_leaves_no_empty_folder(tmp_path: Path) -> None:
     second.clear()
     second.clear()
     assert list((tmp_path / ".resume").iterdir()) == []
+
+
+def test_a_state_that_is_not_used_is_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (CheckpointFolder(tmp_path, "irt/R/0", key) for key in ("one", "two"))
+    assert first.load() is None
+    assert capsys.readouterr().err == ""
+    first.save({"step": 1})
+    assert second.load() is None
+    assert capsys.readouterr().err == (
+        f"irt/R/0: the state {first.path} is of other parameters, data or code: it is not used, training begins anew\n"
+    )
+    assert first.load() == {"step": 1}  # it is still there when the parameters are its own again
+
+
+@pytest.mark.parametrize("kept", [0, 10, -30])
+def test_a_state_that_lost_its_end_with_the_power_is_not_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kept: int
+) -> None:
+    folder = CheckpointFolder(tmp_path, "irt/R/0", "one")
+    folder.save({"step": 1, "weights": torch.ones(9)})
+    folder.path.write_bytes(folder.path.read_bytes()[:kept])
+    assert folder.load() is None
+    said = capsys.readouterr().err
+    assert "state.pt is damaged: it is not used" in said
+    assert said.count("\n") == 1

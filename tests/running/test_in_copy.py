@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -96,3 +97,53 @@ def test_a_run_that_fails_shows_no_report(root: Path) -> None:
     done = run(root, "demo", "small")
     assert done.returncode != 0
     assert "index.html in a browser" not in done.stdout
+
+
+@pytest.mark.parametrize("script", ["in_copy.py", "claims.py", "repro.py"])
+def test_two_at_once_change_nothing_under_the_first(root: Path, script: str) -> None:
+    """The first runs a stage that waits; the second is refused before it touches params.yaml of the copy."""
+    waits = "touch started && while [ -f started ]; do sleep 0.05; done && mkdir"
+    (root / "dvc.yaml").write_text(PIPELINE.replace("mkdir", waits))
+    copy, arguments = {
+        "in_copy.py": (root / ".copies/demo", ["demo"]),
+        "claims.py": (root / ".copies/claims", ["--seeds", "3", "--copy", "claims"]),
+        "repro.py": (root, []),
+    }[script]
+    command = [sys.executable, str(SCRIPT.with_name(script)), "--jobs", "1", *arguments]
+    first = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while first.poll() is None and not (copy / "started").exists():
+            time.sleep(0.05)
+        before = (copy / "params.yaml").read_text()
+        other = [] if script == "repro.py" else ["irt.dim=7"]
+        second = subprocess.run([*command, *other], cwd=root, capture_output=True, text=True, check=False)
+    finally:
+        (copy / "started").unlink(missing_ok=True)
+        first.wait()
+    assert second.returncode == 1
+    assert second.stderr.startswith(
+        f"error: the pipeline in {copy} already runs here (process {first.pid} on "
+    )
+    assert second.stderr.count("\n") == 1
+    assert (copy / "params.yaml").read_text() == before
+    assert not (copy / ".resume/repro.lock").exists()
+
+
+def test_killed_in_the_middle_it_goes_on(root: Path) -> None:
+    """Of a stage that is killed with all that runs nothing is kept; what was done before is not done again."""
+    done = "  first:\n    cmd: echo >> ../../times && echo > done\n    outs: [done]\n  report:\n"
+    waits = "touch ../../started && while [ -f ../../waits ]; do sleep 0.05; done && mkdir"
+    text = PIPELINE.replace("  report:\n", done).replace("deps: [params.yaml]", "deps: [params.yaml, done]")
+    (root / "dvc.yaml").write_text(text.replace("mkdir", waits))
+    (root / "waits").touch()
+    command = [sys.executable, str(SCRIPT), "demo", "small"]
+    killed = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, start_new_session=True)
+    while killed.poll() is None and not (root / "started").exists():
+        time.sleep(0.05)
+    killed.kill()  # DVC and the stage live on for a moment, as groups of their own
+    (root / "waits").unlink()
+    killed.communicate()
+    again = run(root, "demo", "small")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "dim: 1" in (root / ".copies/demo/reports/index.html").read_text()
+    assert (root / "times").read_text() == "\n"

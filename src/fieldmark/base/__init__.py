@@ -1,1 +1,1 @@
-"""What every other folder uses: typed blocks, one-line errors, atomic files, progress bars."""
+"""What every other folder uses: typed blocks, one-line errors, atomic files, locks, progress bars."""

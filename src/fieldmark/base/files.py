@@ -1,10 +1,16 @@
-"""Writing files so that none is ever half-written: they get a temporary name first and are then renamed."""
+"""Writing files so that none is ever half-written: they get a temporary name first and are then renamed.
 
+What a killed process has left under a temporary name is deleted when the same is written again.
+"""
+
+import errno
+import glob
 import hashlib
 import json
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,15 +21,21 @@ from fieldmark.base.errors import UserError
 
 SIGNIFICANT_DIGITS = 6
 LFS_POINTER = b"version https://git-lfs"  # how the files begin that Git LFS leaves in place of large ones
+BLOCK, PROBE = bytes(2**16), 2**20  # what tells whether a disk is full, in bytes
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; without an error, it replaces `path` at the end."""
+    """Yield a temporary path in the same folder; without an error, it replaces `path` at the end.
+
+    Raises OSError where the disk is full or may not be written to, whatever the writing library raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    _delete_left(path.parent, f".{path.stem}.", f".part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{_here()}{os.getpid()}.part{path.suffix}")
     try:
-        yield temporary
+        with _told_by_system(path):
+            yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -31,17 +43,81 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; without an error, it replaces `path` as a whole at the end."""
+    """Yield a temporary folder beside `path`; without an error, it replaces `path` as a whole at the end.
+
+    Raises OSError where the disk is full or may not be written to, whatever the writing library raises.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    _delete_left(path.parent, f".{path.name}.", ".part")
+    temporary = _temporary_folder(path)
+    before = temporary.with_name(f"{temporary.name.removesuffix('.part')}.old.part")
     try:
         temporary.chmod(0o755)
-        yield temporary
+        with _told_by_system(path):
+            yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            path.replace(before)  # at once: to delete a folder takes time, in which half of it is there
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
+
+
+def _temporary_folder(path: Path) -> Path:
+    prefix = f".{path.name}.{_here()}{os.getpid()}."
+    return Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=path.parent))
+
+
+def _here() -> str:
+    """Return what this machine's temporary names have before the number of the process."""
+    return f"{socket.gethostname()}."
+
+
+def _delete_left(folder: Path, before: str, after: str) -> None:
+    """Delete what killed processes of this machine have left under temporary names that begin and end so."""
+    before = f"{before}{_here()}"
+    for left in folder.glob(f"{glob.escape(before)}*{glob.escape(after)}"):
+        process = left.name.removeprefix(before).split(".")[0]
+        if process.isdigit() and not _lives(int(process)):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
+
+
+@contextmanager
+def _told_by_system(path: Path) -> Iterator[None]:
+    """Raise OSError in place of what a library makes of a disk that is full: it is asked to write a little more."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in errno.errorcode:
+            raise
+        try:
+            _write_more(path.parent)
+        except OSError as cause:
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        raise
+
+
+def _write_more(folder: Path) -> None:
+    """Write a temporary file of a megabyte. Raises OSError where that cannot be done."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", suffix=".part", buffering=0) as stream:
+        for _ in range(PROBE // len(BLOCK)):
+            if stream.write(BLOCK) < len(BLOCK):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def write_text(path: Path, text: str) -> None:

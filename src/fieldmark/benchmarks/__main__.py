@@ -45,7 +45,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rows", type=int, default=retrieval.ROWS, help="embeddings that retrieval is timed on"
     )
-    parser.add_argument("--only", nargs="+", choices=("losses", "retrieval", "loading", *METHODS), help="these alone")
+    parser.add_argument(
+        "--only", nargs="+", choices=("losses", "retrieval", "loading", *METHODS), help="these alone"
+    )
     parser.add_argument("--output", type=Path, default=Path("reports/bench.md"))
     return parser.parse_args()
 

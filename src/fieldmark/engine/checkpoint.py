@@ -3,15 +3,18 @@
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
 
 from fieldmark.base.files import atomic_path, sha256_file
+from fieldmark.runtime.distributed import first_process
 
 RESUME = Path(".resume")
 
@@ -64,11 +67,22 @@ class CheckpointFolder:
             torch.save(state, temporary)
 
     def load(self) -> dict[str, Any] | None:
-        """Return the latest state on the CPU, or None when there is none."""
+        """Return the latest state on the CPU, or None when there is none that can be used; says why it is not."""
         if not self.path.exists():
+            if others := sorted(self.folder.parent.glob("*/state.pt")):
+                self._say(f"{others[-1]} is of other parameters, data or code")
             return None
-        state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, UnpicklingError, KeyError):
+            self._say(f"{self.path} is damaged")
+            return None
         return state
+
+    def _say(self, reason: str) -> None:
+        if first_process():
+            run = self.folder.parent.relative_to(self.root)
+            print(f"{run}: the state {reason}: it is not used, training begins anew", file=sys.stderr)
 
     def clear(self) -> None:
         """Delete every state of this run, those of other fingerprints too, and the folders that are then empty."""

@@ -1,9 +1,11 @@
 """What DVC needs around it: a home directory, a user's name, and a Git repository unless it is told to do without."""
 
 import getpass
+import os
 import re
 import subprocess
 import sys
+from configparser import ConfigParser
 from pathlib import Path
 
 from fieldmark.base.errors import UserError
@@ -21,6 +23,21 @@ def require_user() -> None:
             "this user has no home directory or no name, which DVC looks for; set both, such as "
             "HOME=/tmp/home USER=me, a folder that may be written to and any name"
         ) from None
+
+
+def require_cache(folder: Path) -> None:
+    """Raise UserError where DVC cannot write to its cache: a stage's outputs would be lost when it is done."""
+    config = ConfigParser(interpolation=None, strict=False)
+    inside = folder.resolve() / ".dvc"
+    files = [file for file in (inside / "config", inside / "config.local") if config.read(file)]
+    place = config.get("cache", "dir", fallback="cache") if files else "cache"
+    cache = inside / place  # a relative one is relative to the file that names it
+    there = next(above for above in (cache, *cache.parents) if above.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"DVC's cache {cache} cannot be written to, so nothing that is computed could be kept; "
+            "make it writable, or name another with `dvc cache dir --local FOLDER`"
+        )
 
 
 def do_without_git(folder: Path) -> None:

@@ -136,7 +136,7 @@ def loader(
     """
     workers = min(workers, len(slices))
     ahead = _affordable(dataset, slices, workers) if workers else 0
-    return iter(
+    batches = iter(
         DataLoader(
             dataset,
             batch_size=None,
@@ -147,6 +147,15 @@ def loader(
             worker_init_fn=_begin,
         )
     )
+    return _followed(batches) if ahead else batches
+
+
+def _followed(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield what loader processes send; say that one has died also where only its connection tells."""
+    try:
+        yield from batches
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError(f"DataLoader worker has died: {str(error) or type(error).__name__}") from error
 
 
 def mix(*numbers: int) -> int:
