@@ -52,7 +52,16 @@ def agree(results: RetrievalResults, expected):
     )
 
 
-@pytest.mark.parametrize("limits", [{}, {"POSITIVES": 20, "PAIRS": 300}, {"DENSE": 10**9}, {"DENSE": 1}])
+FORCED = [
+    {"DENSE": 10**9},
+    {"DENSE": 1},
+    {"FEW": 0},
+    {"FEW": 0, "DENSE": 1},
+    {"FEW": 100, "MANY": 10**9, "DENSE": 0},
+]
+
+
+@pytest.mark.parametrize("limits", [{}, {"POSITIVES": 20, "PAIRS": 300}, *FORCED])
 @pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("kind", ["apart", "near", "equal"])
 def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
