@@ -29,7 +29,7 @@ def main(stage: str, moments: list[float]) -> None:
     whole = time.monotonic() - started
     for moment in moments:
         while not killed(runner, script, moment * whole):
-            ended += 1
+            ended, whole = ended + 1, 0.8 * whole  # other work made the first one slow
         with_state += bool(list(Path(".resume").rglob("state.pt")))
     print(f"killed {len(moments)} with_state {with_state} ended {ended}")
 
