@@ -16,9 +16,18 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_links_and_paths_exist():
     for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert target.startswith("https://") or (ROOT / target).exists(), target
+        file, _, place = target.partition("#")
+        assert target.startswith("https://") or (ROOT / file).exists(), target
+        if place and not target.startswith("https://"):
+            assert place in places((ROOT / file).read_text(encoding="utf-8")), target
     for path in re.findall(r"(?:src|presets|\.ci)/[\w./-]*\w", README):
         assert (ROOT / path).exists(), path
+
+
+def places(text):
+    """Return the names that links have for the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\s-]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def test_commands_exist():

@@ -53,6 +53,8 @@ prompts: {{}}
 methods:
   loca: {{dataset: birds, split: classes, backbone: backbones/mine, text: none, region: box}}
 distill: {{}}
+arms: {{}}
+transfer: {{}}
 judge:
   loca: {{dataset: scenes, split: dense, backbones: [mine, official]}}
 loca:

@@ -49,7 +49,9 @@ def shrunken(name: str, folder: Path) -> dict[str, Any]:
         backbone |= {"arch": "vit_tiny_patch16_224", "weights": str(path), "images": {"side": SIDE}}
         backbone["options"] |= options
     loca = merged(params["loca"], SMALL)
-    loca["train"] |= {"steps": 2 * bool(loca["train"]["steps"]), "batch_size": 4, "warmup_steps": 0}
+    trained = loca["train"].get("steps") != 0  # steps or passes
+    kept = {key: value for key, value in loca["train"].items() if "passes" not in key}
+    loca["train"] = {**kept, "steps": 2 if trained else 0, "batch_size": 4, "warmup_steps": 0}
     if loca["dense"].get("windows"):
         loca["dense"]["windows"] |= {"side": SIDE, "stride": SIDE, "resize": SIDE}
     if loca["dense"]["finetune"]:

@@ -66,7 +66,7 @@ def test_a_public_name_imports_little(name, imported):
 def test_what_is_counted_is_what_is_imported(imported):
     """Of two names whose files are few enough to tell by hand."""
     irt = "fieldmark.methods.irt.model"
-    expected = ["fieldmark.engine.precision", f"{irt}.losses", f"{irt}.memory"]
+    expected = ["fieldmark.engine.precision", f"{irt}.losses", f"{irt}.memory", f"{irt}.pairs"]
     assert imported["fieldmark.methods.irt:koleo_loss"]["files"] == expected
     retrieval = [f"fieldmark.evaluation.{name}" for name in ("arrays", "nearest", "ranking", "retrieval")]
     assert imported["fieldmark.evaluation:retrieval_metrics"]["files"] == retrieval

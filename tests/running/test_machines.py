@@ -110,7 +110,8 @@ def children(process: int) -> list[int]:
 
 DATA_ALONE = {
     **{name: part for name, part in yaml.safe_load(TINY_PARAMS).items() if name in ("runtime", "datasets", "splits")},
-    **{name: {} for name in ("backbones", "phrases", "clip_models", "prompts", "methods", "distill")},
+    **{name: {} for name in ("backbones", "phrases", "clip_models", "prompts", "methods")},
+    **{name: {} for name in ("arms", "judge", "transfer", "distill")},
 }  # fmt: skip
 
 

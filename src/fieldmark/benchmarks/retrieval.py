@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from fieldmark.benchmarks.timing import table
-from fieldmark.evaluation import retrieval_metrics
 from fieldmark.evaluation.arrays import Array
+from fieldmark.evaluation.retrieval import retrieval_metrics
 
 ROWS, CLASSES, DIM = 60502, 11316, 384  # test pictures and classes of Stanford Online Products; DeiT-S
 NOISE = 2.5  # of a row around its class: most nearest rows are of another class

@@ -10,8 +10,14 @@ from fieldmark.methods.irt.model import pairs
 from fieldmark.methods.irt.model.pairs import Pairs, Reduction, cost
 
 
+@pytest.fixture(params=["listed", "masked"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "masked":  # as on a GPU
+        monkeypatch.setattr(pairs, "TILES", {})
+
+
 @pytest.fixture(params=[1, 20, 2**20], ids=["a column", "some columns", "one tile"])
-def tiles(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def tiles(kind: None, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairs, "TILE", request.param)
 
 
@@ -102,6 +108,7 @@ def test_a_batch_is_compared_with_itself_alike_with_and_without_a_reference() ->
     assert torch.equal(torch.as_tensor(alone.grad), torch.as_tensor(both.grad))
 
 
+@pytest.mark.usefixtures("kind")
 def test_an_empty_memory_costs_nothing() -> None:
     batch = torch.eye(2, requires_grad=True)
     none = torch.empty(0, dtype=torch.long)
@@ -112,6 +119,7 @@ def test_an_empty_memory_costs_nothing() -> None:
     assert not batch.grad.any()
 
 
+@pytest.mark.usefixtures("kind")
 def test_a_row_that_is_not_finite_is_not_hidden() -> None:
     batch = torch.tensor([[1.0, 0.0], [float("nan"), 0.0]])
     loss = cost(Pairs(batch, torch.tensor([0, 1]), torch.eye(2), torch.tensor([0, 1]), 0.5, None), "sum")

@@ -2,9 +2,10 @@
 
 A memory of all training pictures makes N x M pairs of which few are positive and few negatives cost anything. Its
 similarities are never held at once: a tile of them is computed, summed, turned into its own gradient where it lies
-and multiplied back. Positive pairs are a list, found by label, so that no N x M mask is made.
+and multiplied back. On the CPU positive pairs are a list, found by label, so that no mask is made.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -65,19 +66,31 @@ class _Tile:
     def __init__(self, pairs: Pairs, part: slice) -> None:
         self.pairs, self.part, self.others = pairs, part, pairs.others[part]
         self.excess = pairs.embeddings @ self.others.T  # (N, T): by how much negatives exceed the margin
-        self.row, self.column = pairs.same(part)
+        self.shortfall = self.take_positives()
+
+    def take_positives(self) -> Tensor:
+        """Return by how much positives fall short of 1, (P,); leave the negatives alone in `excess`."""
+        self.row, self.column = self.pairs.same(self.part)
         shortfall = 1.0 - self.excess[self.row, self.column]
-        if pairs.own is not None:  # no pair, so that it costs nothing and has no gradient
-            shortfall[pairs.own[self.row] == self.column + part.start] = -1.0
-        self.shortfall = shortfall
-        self.excess.sub_(pairs.margin)[self.row, self.column] = -torch.inf
+        if self.pairs.own is not None:  # no pair, so that it costs nothing and has no gradient
+            shortfall[self.pairs.own[self.row] == self.column + self.part.start] = -1.0
+        self.excess.sub_(self.pairs.margin)[self.row, self.column] = -torch.inf
+        return shortfall
+
+    def pulled(self) -> Tensor:
+        """Return what the positives cost, (N, T), each where it lies: so a sum rounds as that of the tile does."""
+        pulled = torch.zeros_like(self.excess)
+        pulled[self.row, self.column] = self.shortfall.clamp(min=0.0)
+        return pulled
+
+    def pull(self, of_pairs: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradients of all pairs (N, T), with `weight` for the positives that cost anything."""
+        of_pairs[self.row, self.column] = torch.where(self.shortfall > 0, weight, 0.0)
+        return of_pairs
 
     def sums(self) -> Tensor:
         """Return what the positive and the negative pairs cost, (2,)."""
-        # Positives are summed where they lie: the order of a sum, and so its rounding, is that of the tile.
-        pulled = torch.zeros_like(self.excess)
-        pulled[self.row, self.column] = self.shortfall.clamp(min=0.0)
-        return torch.stack([pulled.sum(), self.excess.clamp(min=0.0).sum()])
+        return torch.stack([self.pulled().sum(), self.excess.clamp(min=0.0).sum()])
 
     def counts(self) -> Tensor:
         """Return how many positive and how many negative pairs cost anything, (2,)."""
@@ -85,13 +98,43 @@ class _Tile:
 
     def add_gradients(self, weights: Tensor, gradient: Tensor | None, other_gradient: Tensor | None) -> None:
         """Add the gradients of the sums times `weights` (2,) to those of the embeddings and the others."""
-        of_pairs = self.excess.gt_(0).mul_(weights[1])
-        of_pairs[self.row, self.column] = torch.where(self.shortfall > 0, -weights[0], 0.0)
+        of_pairs = self.pull(self.excess.gt_(0).mul_(weights[1]), -weights[0])
         if gradient is not None:
             product = of_pairs @ self.others
             _ = gradient.add_(product) if self.part.start else gradient.copy_(product)
         if other_gradient is not None:
             other_gradient[self.part] = of_pairs.T @ self.pairs.embeddings
+
+
+class _MaskedTile(_Tile):
+    """The same for a GPU, which does not wait: how many pairs are positive, and so a list's length, is unknown there."""
+
+    def take_positives(self) -> Tensor:
+        """Return by how much positives fall short of 1, (N, T), and -1 for all else."""
+        same = self.pairs.labels[:, None] == self.pairs.other_labels[self.part]
+        shortfall = torch.where(same, 1.0 - self.excess, -1.0)
+        if self.pairs.own is not None:
+            places = torch.arange(self.part.start, self.part.stop, device=same.device)
+            shortfall.masked_fill_(self.pairs.own[:, None] == places, -1.0)
+        self.excess.sub_(self.pairs.margin).masked_fill_(same, -torch.inf)
+        return shortfall
+
+    def pulled(self) -> Tensor:
+        """Return what the positives cost, (N, T)."""
+        return self.shortfall.clamp(min=0.0)
+
+    def pull(self, of_pairs: Tensor, weight: Tensor) -> Tensor:
+        """Return the gradients of all pairs (N, T), with `weight` for the positives that cost anything."""
+        return torch.where(self.shortfall > 0, weight, of_pairs)
+
+
+TILES: dict[str, type[_Tile]] = {"cpu": _Tile}
+
+
+def _tiles(pairs: Pairs) -> Iterator[_Tile]:
+    kind = TILES.get(pairs.embeddings.device.type, _MaskedTile)
+    for part in pairs.parts():
+        yield kind(pairs, part)
 
 
 class _Cost(Function):
@@ -105,8 +148,7 @@ class _Cost(Function):
         ]
         divisors = _divisors(pairs, reduction)
         sums = embeddings.new_zeros(2)
-        for part in pairs.parts():
-            tile = _Tile(pairs, part)
+        for tile in _tiles(pairs):
             sums += tile.sums()
             if any(ctx.needs_input_grad):
                 tile.add_gradients(1 / divisors, *gradients)
@@ -125,6 +167,6 @@ def _divisors(pairs: Pairs, reduction: Reduction) -> Tensor:
     if reduction == "sum":
         return pairs.embeddings.new_full((2,), len(pairs.embeddings))
     counts = torch.zeros(2, dtype=torch.int64, device=pairs.embeddings.device)
-    for part in pairs.parts():  # how many pairs cost anything decides the gradient of each: a pass of its own
-        counts += _Tile(pairs, part).counts()
+    for tile in _tiles(pairs):  # how many pairs cost anything decides the gradient of each: a pass of its own
+        counts += tile.counts()
     return counts.clamp(min=1).to(pairs.embeddings.dtype)
