@@ -107,7 +107,7 @@ class _Tile:
 
 
 class _MaskedTile(_Tile):
-    """The same for a GPU, which does not wait: how many pairs are positive, and so a list's length, is unknown there."""
+    """The same for a GPU, which does not wait to know how many pairs are positive, and so how long a list is."""
 
     def take_positives(self) -> Tensor:
         """Return by how much positives fall short of 1, (N, T), and -1 for all else."""
