@@ -4,27 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from support.tiny import SIDE, make_task
+from support.folders import classifying_model, describing_model
 
 import fieldmark
-from fieldmark.base.blocks import parse
 from fieldmark.base.errors import UserError
-from fieldmark.contract.variants import save_model
-from fieldmark.methods.irt.model.method import Irt
-from fieldmark.methods.irt.model.params import IrtParams
-from fieldmark.methods.pma.model.method import Pma
-from fieldmark.methods.pma.model.params import PmaParams
 from fieldmark.trained import Prediction
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    fields = {"variants": ["plain"], "images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}
-    params = parse(PmaParams, fields, "pma")
-    torch.manual_seed(0)
-    save_model(Pma.build(Pma.named(params, "plain"), make_task(tmp_path / "task")), tmp_path / "student")
-    return tmp_path / "student"
+    return classifying_model(tmp_path / "classifying")
 
 
 def test_a_picture_is_classified(folder: Path) -> None:
@@ -53,11 +42,9 @@ def test_a_prediction_by_hand() -> None:
 
 
 def test_a_model_says_what_it_cannot_do(folder: Path, tmp_path: Path) -> None:
-    params = parse(IrtParams, {"images": {"side": SIDE}, "train": {"steps": 0, "lr": 1e-3}}, "irt")
-    save_model(Irt.build(Irt.named(params, "R"), make_task(tmp_path / "other")), tmp_path / "irt")
     pixels = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(UserError, match="use its embed"):
-        fieldmark.load(tmp_path / "irt").predict(pixels)
+        fieldmark.load(describing_model(tmp_path / "describing")).predict(pixels)
     with pytest.raises(UserError, match="use its predict"):
         fieldmark.load(folder).embed(pixels)
     with pytest.raises(UserError, match="no picture"):

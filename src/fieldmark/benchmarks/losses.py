@@ -74,41 +74,35 @@ def _assert_alike(ours: Tensor, theirs: Tensor, rows: Tensor) -> None:
 
 def _koleo(batch: int) -> str:
     rows = torch.randn((batch, DIM), generator=torch.Generator().manual_seed(0)).requires_grad_()
-    _assert_alike(koleo_loss(rows), _koleo_of_dino(rows), rows)
+    _assert_alike(koleo_loss(rows), _koleo_by_distances(rows), rows)
     actions = {
-        "as in the release of DINOv2": lambda: _koleo_of_dino(rows).backward(),
+        "by the distances of all pairs": lambda: _koleo_by_distances(rows).backward(),
         "koleo_loss": lambda: koleo_loss(rows).backward(),
     }
     return table(f"KoLeo, {batch} x {DIM}, forward and backward", in_turn(actions, 10 * ROUNDS), batch, "img")
 
 
-def _koleo_of_dino(rows: Tensor, eps: float = 1e-8) -> Tensor:
-    rows = normalize(rows, eps=eps, p=2, dim=-1)
-    with torch.no_grad():
-        dots = torch.mm(rows, rows.t())
-        dots.view(-1)[:: len(rows) + 1].fill_(-1)
-        nearest = torch.max(dots, dim=1)[1]
-    distances = torch.nn.PairwiseDistance(2, eps=eps)(rows, rows[nearest])
-    return -torch.log(distances + eps).mean()
+def _koleo_by_distances(rows: Tensor, eps: float = 1e-8) -> Tensor:
+    """Return the loss by its definition, from the distances of all pairs."""
+    unit = normalize(rows, dim=1)
+    distances = torch.cdist(unit, unit, compute_mode="donot_use_mm_for_euclid_dist")
+    others = ~torch.eye(len(unit), dtype=torch.bool)
+    return -torch.log(distances.where(others, torch.inf).amin(dim=1) + eps).mean()
 
 
 def _sinkhorn() -> str:
     scores = torch.randn((PATCHES, PROTOTYPES), generator=torch.Generator().manual_seed(0)).softmax(1)
-    torch.testing.assert_close(sinkhorn(scores), _sinkhorn_of_swav(scores), rtol=RTOL, atol=ATOL)
+    torch.testing.assert_close(sinkhorn(scores), _sinkhorn_by_definition(scores), rtol=RTOL, atol=ATOL)
     actions = {
-        "as in the release of SwAV": lambda: _sinkhorn_of_swav(scores),
+        "by the definition": lambda: _sinkhorn_by_definition(scores),
         "sinkhorn": lambda: sinkhorn(scores),
     }
     return table(f"Sinkhorn, {PATCHES} x {PROTOTYPES}, 3 times", in_turn(actions, ROUNDS), PATCHES, "patch")
 
 
-def _sinkhorn_of_swav(scores: Tensor, iterations: int = 3) -> Tensor:
-    balanced = scores.t().clone()
-    prototypes, patches = balanced.shape
-    balanced /= balanced.sum()
+def _sinkhorn_by_definition(scores: Tensor, iterations: int = 3) -> Tensor:
+    """Return the scores with columns and rows divided by their sums in turn."""
     for _ in range(iterations):
-        balanced /= balanced.sum(dim=1, keepdim=True)
-        balanced /= prototypes
-        balanced /= balanced.sum(dim=0, keepdim=True)
-        balanced /= patches
-    return (balanced * patches).t()
+        scores = scores / scores.sum(dim=0)
+        scores = scores / scores.sum(dim=1, keepdim=True)
+    return scores

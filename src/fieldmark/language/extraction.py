@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 from multiprocessing import get_context
-from os import cpu_count
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from fieldmark.base.processors import processors
 from fieldmark.base.progress import progress
 from fieldmark.language.chunking import Chunker
 from fieldmark.language.nouns import Extractor
@@ -37,7 +37,7 @@ def extract(
     many captions) does not change the result.
     """
     captions = [list(texts) for texts in manifest["captions"]]
-    count = processes or (cpu_count() or 1 if sum(map(len, captions)) >= MANY_CAPTIONS else 1)
+    count = processes or (processors() if sum(map(len, captions)) >= MANY_CAPTIONS else 1)
     bar = progress(_all(captions, params, data, count), total=len(captions), desc="phrases", unit="picture")
     per_picture: list[PicturePhrases] = list(bar)
     frame = manifest[["id", "row"]].reset_index(drop=True)

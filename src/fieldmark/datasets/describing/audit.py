@@ -1,6 +1,5 @@
 """What a careful person would want to know of a data set: equal and similar pictures, odd sizes, uneven classes."""
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fieldmark.base.processors import processors
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.describing.hashing import Colours, Hashes, Pairs, alike, hashed, small
 
@@ -63,7 +63,7 @@ def audit(
 def hash_pictures(store: ImageStore, rows: Numbers) -> tuple[Hashes, Colours]:
     """Return the hashes (n,) and thumbnails (n, 8, 8, 3) of the pictures of the store in `rows` (n,)."""
     hashes, colours = np.empty(len(rows), np.uint64), np.empty((len(rows), 8, 8, 3), np.uint8)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, processors())) as pool:
         # Decoding a JPEG lets other threads work; what is kept raw is faster without them.
         each = map if store.encoding == "raw" else pool.map
         for start in range(0, len(rows), BLOCK):

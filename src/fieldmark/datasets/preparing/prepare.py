@@ -3,7 +3,6 @@
 import json
 import logging
 import operator
-import os
 import warnings
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,6 +14,7 @@ import pandas as pd
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder, write_json
+from fieldmark.base.processors import processors
 from fieldmark.base.progress import progress
 from fieldmark.datasets.acquire.fields import require_one_line
 from fieldmark.datasets.acquire.listing import few
@@ -53,7 +53,7 @@ def prepare(
     `params.bad_images`, when an id occurs twice, or when nothing is left.
     """
     with atomic_folder(destination) as folder:
-        rows, rejected, modes, masks = _pack(records, folder, params, workers or os.cpu_count() or 1)
+        rows, rejected, modes, masks = _pack(records, folder, params, workers or processors())
         _check_budget(rejected, len(rows), params.bad_images)
         absent = [] if masks is None else labels_without_pixel(*masks)
         manifest = pd.DataFrame(_labelled(rows))
