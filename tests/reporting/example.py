@@ -39,7 +39,7 @@ def method_result(method: str = "irt") -> dict[str, Any]:
             {**claim, "value": -3, "low": -4.5, "high": -1.5, "verdict": "does not hold"},
             {**claim, "verdict": "undecided"},
         ],
-        "counts": {"queries": 1200, "imbalance": 44.285714},
+        "counts": {"queries": 1200, "imbalance": 44.285714, "position chance": "1 in 36"},
         "parameters": {"lambda": 0.7, "train": {"steps": 300, "name": HOSTILE}},
         "details": {"per class": {HOSTILE: 0.5}},
         "notes": [f"A note {HOSTILE}"],

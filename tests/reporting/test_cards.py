@@ -41,7 +41,7 @@ def test_one_card_for_each_model_with_numbers_and_how_to_load(tmp_path: Path) ->
     assert "| components\\_90 | 31 | – |" in found["R"]
     assert "1\u202f200 steps in bf16" in found["R"]
     assert "timm: vit\\_tiny, 899\u202f344 weights, from library" in found["R"]
-    assert "44.3 imbalance)" in found["R"]
+    assert "44.3 imbalance, 1 in 36 position chance)" in found["R"]
     assert "One training seed" in found["O"]
     assert "One training seed" not in found["R"]
     assert "not trained here" in found["O"]

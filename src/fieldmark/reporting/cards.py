@@ -83,7 +83,7 @@ def _facts(
     )
     if result.text not in ("", "none"):
         yield f"text that the method reads: `{result.text}`"
-    counts = ", ".join(f"{formatting.number(value)} {markdown(name)}" for name, value in result.counts.items())
+    counts = ", ".join(f"{formatting.count(value)} {markdown(name)}" for name, value in result.counts.items())
     seen = ", cut to boxes" if result.region == "box" else ""
     yield f"data: `{result.dataset}`{seen}, split `{result.split}`{f' ({counts})' if counts else ''}"
 

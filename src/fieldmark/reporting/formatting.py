@@ -79,6 +79,11 @@ def verdict_text(claim: Claim) -> str:
     return f"{VERDICTS[claim.verdict][0]} {claim.verdict} {evidence(claim)}".rstrip()
 
 
+def count(value: float | str) -> str:
+    """Return a count of a result, or the words in its place, as short text."""
+    return number(value) if isinstance(value, float) else plain(value)
+
+
 def plain(value: Any) -> str:
     """Return a value of a parameter or a summary as short text."""
     if value is None:

@@ -223,13 +223,9 @@ def _method_view(results: Results, result: MethodResult) -> MethodView:
         others=measure_table(result, result.others) if result.others else None,
         claims=[_claim_view(result.method, row) for row in result.claims],
         figures=_figures(results.method_figures.get(result.method, [])),
-        counts=[(name, _count(value)) for name, value in result.counts.items()],
+        counts=[(name, formatting.count(value)) for name, value in result.counts.items()],
         parameters=[(name, formatting.plain(value)) for name, value in formatting.leaves(result.parameters)],
     )
-
-
-def _count(value: float | str) -> str:
-    return formatting.number(value) if isinstance(value, float) else formatting.plain(value)
 
 
 def _claim_view(method: str, row: Claim) -> ClaimView:
