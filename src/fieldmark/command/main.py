@@ -46,11 +46,14 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command. Exits with status 1 after a mistake of the user, 2 for a wrong command line."""
     given = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _stop)
     logging.basicConfig(
         level=logging.WARNING, format="%(message)s", stream=sys.stderr
     )  # faiss says how it loads
-    _guarded(lambda: given.run(given))
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        _guarded(lambda: given.run(given))
+    finally:
+        signal.signal(signal.SIGTERM, before)  # a program that calls us has its own
 
 
 def _guarded(action: Callable[[], None]) -> None:
