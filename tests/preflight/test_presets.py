@@ -390,6 +390,8 @@ PAPERS = {  # the first number of each variant that the preset of a paper brings
     "irt-roxford5k": {"O": 20.3},
     "irt-rparis6k": {"O": 50.2},
     "irt-sfm120k": {"O": 20.3, "L": 32.7, "R": 34.0},  # of the first of its benchmarks
+    "irt-sfm120k-deit-b": {"L": 50.5, "R": 55.1},
+    "irt-sfm120k-resnet101": {"L": 31.7},
     "irt-sop": {"O": 52.8, "L": 83.0, "R": 84.0},
     "irt-sop-losses": {
         **{"L": 83.0, "deit-nsoftmax": 80.8, "deit-snca": 81.1},
