@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import pytest
 from support.pipeline import resolve
 
-from fieldmark.base.blocks import read_yaml
-from fieldmark.running.branches import Branch, Plan, planned
+from fieldmark.running.branches import Branch, planned
 from fieldmark.running.graph import Pipeline, read_pipeline
 
 # Two methods on one data set. The second reads sentences, which a score is made of as well.
 NEEDS = {
     "check": (),
-    "prepare@birds": ("check",),
+    "download@birds": ("check",),
+    "prepare@birds": ("download@birds",),
     "describe@birds": ("prepare@birds",),
     "phrases@birds": ("prepare@birds",),
     "score@birds": ("phrases@birds",),
@@ -22,8 +21,6 @@ NEEDS = {
     "evaluate@pma": ("train@pma",),
     "report": ("evaluate@irt", "evaluate@pma", "describe@birds"),
 }
-IRT = Branch("irt", ("train@irt", "evaluate@irt"))
-PMA = Branch("pma", ("phrases@birds", "score@birds", "train@pma", "evaluate@pma"))
 
 
 def pipeline(needs: dict[str, tuple[str, ...]], stale: set[str] | None = None, **steps: int) -> Pipeline:
@@ -32,46 +29,54 @@ def pipeline(needs: dict[str, tuple[str, ...]], stale: set[str] | None = None, *
     return Pipeline(needs, frozenset(needs if stale is None else stale), wanted)
 
 
-def test_a_branch_has_what_one_method_alone_needs_and_what_hangs_on_that() -> None:
-    shared, branches = planned(pipeline(NEEDS))
-    assert shared == ("check", "prepare@birds")
-    assert set(branches) == {IRT, PMA, Branch("others", ("describe@birds",))}
+def branch(*stages: str, needs: tuple[str, ...] = ()) -> Branch:
+    return Branch(stages, frozenset(needs))
 
 
-def test_the_longest_training_comes_first() -> None:
-    assert [branch.name for branch in planned(pipeline(NEEDS, irt=10, pma=20)).branches][:2] == ["pma", "irt"]
-    assert [branch.name for branch in planned(pipeline(NEEDS, irt=20, pma=10)).branches][:2] == ["irt", "pma"]
+def test_stages_of_which_each_needs_the_one_before_alone_are_one_branch() -> None:
+    first = "check"
+    assert set(planned(pipeline(NEEDS))) == {
+        branch("check", "download@birds", "prepare@birds"),
+        branch("describe@birds", needs=(first,)),
+        branch("phrases@birds", needs=(first,)),
+        branch("score@birds", needs=("phrases@birds",)),
+        branch("train@irt", "evaluate@irt", needs=(first,)),
+        branch("train@pma", "evaluate@pma", needs=("phrases@birds",)),
+        branch("report", needs=("train@irt", "train@pma", "describe@birds")),
+    }
+
+
+def test_the_longest_way_comes_first_and_what_it_needs_before_it() -> None:
+    names = [branch.label for branch in planned(pipeline(NEEDS, irt=10, pma=20))]
+    assert names[:4] == ["check", "birds", "pma", "irt"]
+    names = [branch.label for branch in planned(pipeline(NEEDS, irt=20, pma=10))]
+    assert names[:4] == ["check", "irt", "birds", "pma"]
 
 
 def test_only_what_is_out_of_date_is_planned() -> None:
     stale = {"evaluate@irt", "evaluate@pma", "report"}
-    assert planned(pipeline(NEEDS, stale)) == Plan(
-        (), (Branch("irt", ("evaluate@irt",)), Branch("pma", ("evaluate@pma",)))
-    )
-    assert planned(pipeline(NEEDS, {"report"})) == Plan((), ())
+    assert set(planned(pipeline(NEEDS, stale))) == {
+        branch("evaluate@irt"),
+        branch("evaluate@pma"),
+        branch("report", needs=("evaluate@irt", "evaluate@pma")),
+    }
+    assert planned(pipeline(NEEDS, {"report"})) == (branch("report"),)
+    assert planned(pipeline(NEEDS, set())) == ()
 
 
-def test_what_a_second_method_starts_from_is_shared() -> None:
-    needs = {**NEEDS, "train@irt": ("prepare@birds", "train@pma"), "evaluate@irt": ("train@irt",)}
-    order = [*needs]
-    order.remove("train@irt")
-    order.insert(order.index("train@pma") + 1, "train@irt")
-    shared, branches = planned(pipeline({name: needs[name] for name in order}))
-    assert shared == ("check", "prepare@birds", "phrases@birds", "train@pma")
-    assert Branch("irt", ("train@irt", "evaluate@irt")) in branches
-    assert Branch("pma", ("evaluate@pma",)) in branches
+def test_a_method_that_starts_from_another_one_waits_for_its_training_alone() -> None:
+    needs = {name: NEEDS[name] for name in NEEDS if name != "report"}
+    needs |= {"train@loca": ("train@irt",), "report": ("train@loca", "evaluate@irt")}
+    branches = planned(pipeline(needs))
+    assert branch("train@irt", needs=("check",)) in branches
+    assert branch("train@loca", needs=("train@irt",)) in branches
+    assert branch("evaluate@irt", needs=("train@irt",)) in branches
+    assert branch("report", needs=("train@loca", "evaluate@irt")) in branches
 
 
-@pytest.mark.parametrize("other", ["train@pma", "describe@birds"])
-def test_what_comes_after_two_branches_is_left_for_the_end(other: str) -> None:
-    needs = {**NEEDS, "compare": ("train@irt", other)}
-    shared, branches = planned(pipeline(needs))
-    assert "compare" not in {*shared, *(name for branch in branches for name in branch.stages)}
-
-
-def test_without_methods_there_is_one_branch() -> None:
-    needs = {"check": (), "report": ("check",)}
-    assert planned(pipeline(needs)) == Plan((), (Branch("others", ("check", "report")),))
+def test_one_stage_after_another_is_one_branch() -> None:
+    needs = {"check": (), "prepare": ("check",), "report": ("prepare", "check")}
+    assert planned(pipeline(needs)) == (branch("check", "prepare", "report"),)
 
 
 def test_in_the_real_pipeline_every_stage_finds_what_it_needs(tmp_path: Path) -> None:
@@ -79,9 +84,18 @@ def test_in_the_real_pipeline_every_stage_finds_what_it_needs(tmp_path: Path) ->
     real = read_pipeline(tmp_path)
     assert real is not None
     assert real.stale == set(real.needs)
-    shared, branches = planned(real)
-    assert {branch.name for branch in branches} == {*read_yaml(tmp_path / "params.yaml")["methods"], "others"}
-    for before, stages in [((), shared), *((shared, branch.stages) for branch in branches)]:
-        for place, name in enumerate(stages):
-            assert set(real.needs[name]) <= {*before, *stages[:place]}, name
-    assert set(real.needs) - {*shared, *(name for branch in branches for name in branch.stages)} == {"report"}
+    branches = {branch.name: branch for branch in planned(real)}
+    assert sorted(name for branch in branches.values() for name in branch.stages) == sorted(real.needs)
+    for name, each in branches.items():
+        before = _before(branches, name)
+        for place, stage in enumerate(each.stages):
+            assert set(real.needs[stage]) <= {*before, *each.stages[:place]}, stage
+    assert "evaluate@loca" in branches["train@loca"].stages
+
+
+def _before(branches: dict[str, Branch], name: str) -> set[str]:
+    """The stages of all branches that one waits for, directly or over others."""
+    near = branches[name].needs
+    return {stage for need in near for stage in branches[need].stages}.union(
+        *(_before(branches, need) for need in near)
+    )

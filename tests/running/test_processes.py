@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldmark.running.processes import INTERRUPTED, Failed, Processes, stopped_by_signals
+from fieldmark.running.processes import INTERRUPTED, Failed, Processes, Task, stopped_by_signals
 
 WAIT = "import time; open(sys.argv[1], 'w').close(); time.sleep(60)"
 
@@ -23,7 +23,11 @@ def python(code: str, *arguments: str) -> list[str]:
 def run(folder: Path, jobs: int = 2, **commands: list[str]) -> Failed | None:
     processes = Processes(folder)
     with stopped_by_signals(processes):  # or they would ignore Ctrl-C where the starter of the tests does
-        return processes.run_all(commands, [os.environ] * jobs)
+        return processes.run_all(tasks(commands), [os.environ] * jobs)
+
+
+def tasks(commands: dict[str, list[str]]) -> list[Task]:
+    return [Task(name, command, label=name) for name, command in commands.items()]
 
 
 def test_each_line_says_whose_it_is_and_is_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -65,6 +69,28 @@ def test_no_more_run_at_once_than_said_and_in_order(tmp_path: Path, jobs: int) -
     assert max(times[:jobs]) < min([*times[jobs:], float("inf")])
 
 
+@pytest.mark.parametrize("jobs", [1, 2, 3])
+def test_each_runs_after_those_that_it_needs(tmp_path: Path, jobs: int) -> None:
+    """Each fails where something that it needs has not ended, whatever their order in the list."""
+    code = (
+        "import os, time; name, *needs = sys.argv[1:]; time.sleep(0.1);"
+        "sys.exit(1) if not all(map(os.path.exists, needs)) else open(name, 'w').close()"
+    )
+    needs = {"d": "bc", "c": "a", "b": "a", "a": "", "e": "d"}
+    some = [Task(name, python(code, name, *before), frozenset(before)) for name, before in needs.items()]
+    assert Processes(tmp_path).run_all(some, [os.environ] * jobs) is None
+    assert {file.name for file in tmp_path.iterdir()} == set(needs)
+
+
+def test_what_needs_a_failed_one_is_not_begun(tmp_path: Path) -> None:
+    bad = Task("bad", python("sys.exit(3)"))
+    after = Task("after", python("open('begun', 'w').close()"), frozenset(["bad"]))
+    failed = Processes(tmp_path).run_all([after, bad], [os.environ] * 2)
+    assert failed is not None
+    assert failed.status == 3
+    assert not (tmp_path / "begun").exists()
+
+
 def test_one_runs_in_each_environment_at_a_time(tmp_path: Path) -> None:
     """Four commands in two environments: none meets another one in its own, and both are used."""
     code = (
@@ -72,7 +98,7 @@ def test_one_runs_in_each_environment_at_a_time(tmp_path: Path) -> None:
         "open('used-' + name, 'a').write('x')"
     )
     places = [{**os.environ, "PLACE": name} for name in ("p", "q")]
-    assert Processes(tmp_path).run_all({name: python(code) for name in "abcd"}, places) is None
+    assert Processes(tmp_path).run_all(tasks({name: python(code) for name in "abcd"}), places) is None
     used = [len((tmp_path / f"used-{name}").read_text()) for name in ("p", "q")]
     assert sum(used) == 4
     assert min(used) >= 1
@@ -96,7 +122,7 @@ def test_after_a_stop_nothing_is_begun(tmp_path: Path) -> None:
     processes = Processes(tmp_path)
     processes.stop()
     assert processes.run(python("open('begun', 'w').close()"), os.environ) == INTERRUPTED
-    assert processes.run_all({"a": python("open('begun', 'w').close()")}, [os.environ] * 2) is None
+    assert processes.run_all(tasks({"a": python("open('begun', 'w').close()")}), [os.environ] * 2) is None
     assert not (tmp_path / "begun").exists()
 
 
@@ -120,7 +146,7 @@ def test_a_signal_reaches_what_the_processes_have_started(tmp_path: Path, number
     with heeded(number), stopped_by_signals(processes):
         thread = threading.Thread(target=interrupt)
         thread.start()
-        assert processes.run_all({"a": shell}, [os.environ] * 2) is None
+        assert processes.run_all(tasks({"a": shell}), [os.environ] * 2) is None
         thread.join()
     assert processes.stopped
     assert (tmp_path / "tidy").exists()

@@ -1,63 +1,69 @@
-"""Which stages of a pipeline can run side by side: each method has a branch of its own."""
+"""Which stages of a pipeline can run side by side."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from fieldmark.running.graph import Pipeline
 
-GOAL = "evaluate@"  # a branch leads to one of these
-SHARED, OTHERS, LAST = "shared", "others", "last"
-
 
 class Branch(NamedTuple):
-    """Stages that run one after another, in this order, while other branches run."""
+    """Stages that run one after another, in this order, once the branches that it needs have ended."""
 
-    name: str  # of the method; `others` for stages that are part of no method
     stages: tuple[str, ...]
+    needs: frozenset[str]  # the names of other branches
+
+    @property
+    def name(self) -> str:
+        """The first stage: no other branch has it."""
+        return self.stages[0]
+
+    @property
+    def label(self) -> str:
+        """What its lines begin with: the item of its first stage, which for a method is the method."""
+        return self.name.partition("@")[2] or self.name
 
 
-class Plan(NamedTuple):
-    """First the shared stages, then the branches side by side; what is in neither comes last."""
+def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
+    """Return what is out of date as branches; that with the most training steps on its way to the end comes first.
 
-    shared: tuple[str, ...]
-    branches: tuple[Branch, ...]
-
-
-def planned(pipeline: Pipeline) -> Plan:
-    """Return what is out of date as shared stages and branches; that with the most training steps comes first.
-
-    What leads to two goals is shared. What leads to one belongs to its branch, and so does what comes after stages
-    of that branch alone. What comes after shared stages alone is one more branch, `others`.
+    A stage goes on in the branch of the one that it needs, if it needs one alone and nothing else needs that one. So
+    a branch is as long as it can be (each is a process of DVC's, which takes a second to begin) and holds up nobody.
     """
-    places = _places(pipeline.needs)
-    groups: dict[str, list[str]] = {}
-    for name in pipeline.needs:
-        if name in pipeline.stale:
-            groups.setdefault(places[name], []).append(name)
-    shared = tuple(groups.pop(SHARED, ()))
-    groups.pop(LAST, None)
-    branches = [Branch(place.removeprefix(GOAL), tuple(names)) for place, names in groups.items()]
-    branches.sort(key=lambda branch: sum(pipeline.steps[name] for name in branch.stages), reverse=True)
-    return Plan(shared, tuple(branches))
-
-
-def _places(needs: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return where each stage belongs: shared, others, last, or the goal of its branch."""
-    goals = _goals(needs)
-    places: dict[str, str] = {}
+    needs = _direct(
+        {
+            name: set(pipeline.needs[name]) & pipeline.stale
+            for name in pipeline.needs
+            if name in pipeline.stale
+        }
+    )
+    after = {name: [other for other in needs if name in needs[other]] for name in needs}
+    first: dict[str, str] = {}  # the first stage of the branch that a stage belongs to
     for name, before in needs.items():
-        if goals[name]:
-            places[name] = SHARED if len(goals[name]) > 1 else next(iter(goals[name]))
-        else:
-            near = {places[need] for need in before} - {SHARED} or {OTHERS}
-            places[name] = near.pop() if len(near) == 1 else LAST
-    return places
+        goes_on = len(before) == 1 and len(after[next(iter(before))]) == 1
+        first[name] = first[next(iter(before))] if goes_on else name
+    ahead = _ahead(after, pipeline.steps)
+    branches = [
+        Branch(
+            tuple(name for name in needs if first[name] == head),
+            frozenset(first[need] for need in needs[head]),
+        )
+        for head in needs
+        if first[head] == head
+    ]
+    return tuple(sorted(branches, key=lambda branch: ahead[branch.name], reverse=True))
 
 
-def _goals(needs: Mapping[str, tuple[str, ...]]) -> dict[str, set[str]]:
-    """Return the goals to which each stage leads; a goal leads to itself."""
-    goals: dict[str, set[str]] = {name: {name} if name.startswith(GOAL) else set() for name in needs}
-    for name in reversed(list(needs)):
-        for need in needs[name]:
-            goals[need] |= goals[name]
-    return goals
+def _direct(needs: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Return for each stage the needs that none of its other needs has, directly or over others."""
+    all_needs: dict[str, set[str]] = {}
+    for name, before in needs.items():
+        all_needs[name] = before.union(*(all_needs[need] for need in before))
+    return {name: before.difference(*(all_needs[need] for need in before)) for name, before in needs.items()}
+
+
+def _ahead(after: Mapping[str, list[str]], steps: Mapping[str, int]) -> dict[str, int]:
+    """Return the training steps of each stage and of the longest way that begins after it."""
+    ahead: dict[str, int] = {}
+    for name in reversed(list(after)):
+        ahead[name] = steps[name] + max((ahead[other] for other in after[name]), default=0)
+    return ahead

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from fieldmark.base.durations import RECORD, read_durations
 from fieldmark.base.processors import SIDE_BY_SIDE, processors
-from fieldmark.running.branches import Plan, planned
+from fieldmark.running.branches import Branch, planned
 from fieldmark.running.durations import duration_table
 from fieldmark.running.gpus import shares
 from fieldmark.running.graph import read_pipeline
-from fieldmark.running.processes import Failed, Processes, stopped_by_signals
+from fieldmark.running.processes import INTERRUPTED, Failed, Processes, Task, stopped_by_signals
 from fieldmark.running.surroundings import do_without_git, require_cache, require_user
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
@@ -39,15 +39,15 @@ def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int
     if pipeline and not pipeline.stale:
         print("Data and pipelines are up to date.")
         return 0
-    plan = planned(pipeline) if pipeline else None
-    apart = plan is not None and len(plan.branches) > 1
+    branches = planned(pipeline) if pipeline else ()
+    apart = len(branches) > 1
     with tempfile.TemporaryDirectory() as scratch:
         record, started = Path(scratch) / "durations", time.monotonic()
         environment = {**KEEP_MEMORY, **os.environ, **_own(folder), RECORD: str(record)}
         processes = Processes(folder)
         with stopped_by_signals(processes):
-            if plan and apart:
-                failed = _side_by_side(plan, jobs, processes, environment)
+            if apart:
+                failed = _side_by_side(branches, jobs, processes, environment)
             else:
                 failed = _alone([*DVC, "repro", *arguments], processes, environment)
         table = duration_table(read_durations(record), time.monotonic() - started, side_by_side=apart)
@@ -69,13 +69,11 @@ def _alone(command: Sequence[str], processes: Processes, environment: Mapping[st
     return Failed(processes.run(command, environment), ())
 
 
-def _side_by_side(plan: Plan, jobs: int, processes: Processes, environment: Mapping[str, str]) -> Failed:
-    """Run the plan: shared stages, branches, and all else; return what failed first, status 0 for nothing."""
-    if plan.shared and (status := processes.run([*ITEMS, *plan.shared], environment)):
-        return Failed(status, ())
+def _side_by_side(
+    branches: Sequence[Branch], jobs: int, processes: Processes, environment: Mapping[str, str]
+) -> Failed:
+    """Run the branches, up to `jobs` at a time; return what failed first, status 0 for nothing."""
     threads = {"OMP_NUM_THREADS": str(max(1, processors() // jobs)), **environment, SIDE_BY_SIDE: str(jobs)}
     environments = [{**threads, **share} for share in shares(jobs)]
-    commands = {branch.name: [*ITEMS, *branch.stages] for branch in plan.branches}
-    if failed := processes.run_all(commands, environments):
-        return failed
-    return _alone([*DVC, "repro"], processes, environment)
+    tasks = [Task(branch.name, [*ITEMS, *branch.stages], branch.needs, branch.label) for branch in branches]
+    return processes.run_all(tasks, environments) or Failed(INTERRUPTED if processes.stopped else 0, ())

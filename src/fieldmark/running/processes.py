@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Queue
 from typing import NamedTuple
 
 INTERRUPTED = 130  # exit status, by the custom of shells
@@ -23,6 +22,15 @@ class Failed(NamedTuple):
 
     status: int
     lines: tuple[str, ...]  # its last ones
+
+
+class Task(NamedTuple):
+    """A command that is run once others have ended."""
+
+    name: str
+    command: Sequence[str]
+    needs: frozenset[str] = frozenset()  # names of other tasks
+    label: str = ""  # what each line that it prints begins with
 
 
 class Processes:
@@ -40,26 +48,19 @@ class Processes:
         process = self._start(command, environment, None)
         return self._end(process) if process else INTERRUPTED
 
-    def run_all(
-        self, commands: Mapping[str, Sequence[str]], environments: Sequence[Mapping[str, str]]
-    ) -> Failed | None:
-        """Run commands by name, begun in their order; return the first that fails.
+    def run_all(self, tasks: Sequence[Task], environments: Sequence[Mapping[str, str]]) -> Failed | None:
+        """Run tasks, each after those that it needs, of several the first; return the one that fails first.
 
         At most one runs at a time in each of `environments`, such as those with a GPU each.
-        What they print is printed line by line, each after the name. A failure stops the others.
+        What they print is printed line by line, each after the label. A failure stops the others.
         """
-        width = max(map(len, commands))
-        free: Queue[Mapping[str, str]] = Queue()
-        for environment in environments:
-            free.put(environment)
+        width = max(len(task.label) for task in tasks)
+        waiting = _Waiting(tasks)
         with ThreadPoolExecutor(len(environments)) as pool:
             try:
-                for done in [
-                    pool.submit(self._follow, f"{name:<{width}} | ", command, free)
-                    for name, command in commands.items()
-                ]:
+                for done in [pool.submit(self._work, waiting, place, width) for place in environments]:
                     done.result()
-            except BaseException:  # such as an output that is closed: the pool waits for those that run
+            except BaseException:  # the pool waits for those that run
                 self.stop()
                 raise
         return self._failed
@@ -104,15 +105,18 @@ class Processes:
             self._living.discard(process)
         return status
 
-    def _follow(self, label: str, command: Sequence[str], free: Queue[Mapping[str, str]]) -> None:
-        """Run a command in a free environment, which is free again when it has ended."""
-        environment = free.get()
-        try:
-            self._follow_in(environment, label, command)
-        finally:
-            free.put(environment)
+    def _work(self, waiting: "_Waiting", environment: Mapping[str, str], width: int) -> None:
+        """Run one task after another in this environment, until none is left or all are stopped."""
+        while not self.stopped and (task := waiting.take()):
+            try:
+                self._follow(environment, f"{task.label:<{width}} | ", task.command)
+            except BaseException:  # such as an output that is closed: who waits for us must not start others
+                self.stop()
+                raise
+            finally:
+                waiting.end(task)
 
-    def _follow_in(self, environment: Mapping[str, str], label: str, command: Sequence[str]) -> None:
+    def _follow(self, environment: Mapping[str, str], label: str, command: Sequence[str]) -> None:
         process = self._start(command, environment, subprocess.PIPE)
         if process is None:
             return
@@ -126,6 +130,32 @@ class Processes:
             if status and not self.stopped:
                 self._failed = Failed(status, tuple(last))
                 self.stop()
+
+
+class _Waiting:
+    """Tasks that have not begun, for threads that take them."""
+
+    def __init__(self, tasks: Sequence[Task]) -> None:
+        self._tasks = list(tasks)
+        self._unfinished = {task.name for task in tasks}
+        self._changed = threading.Condition()
+
+    def take(self) -> Task | None:
+        """Return the first task whose needs have ended, once there is one; None when none is left."""
+        with self._changed:
+            while self._tasks:
+                for task in self._tasks:
+                    if self._unfinished.isdisjoint(task.needs):
+                        self._tasks.remove(task)
+                        return task
+                self._changed.wait()
+            return None
+
+    def end(self, task: Task) -> None:
+        """Say that a task has ended."""
+        with self._changed:
+            self._unfinished.discard(task.name)
+            self._changed.notify_all()
 
 
 def _signal_all(processes: Iterable[subprocess.Popen[str]], number: signal.Signals) -> None:
