@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fieldmark.datasets.data.roles.multilabel import LabelTable
 from support.pictures import encoded, noise
 
 VOC = {  # (year, set): the objects of its pictures
@@ -102,3 +103,9 @@ def multilabel_manifest(counts: Mapping[str, int], pictures: int = 400, seed: in
             "sha256": [f"content of {key}" for key in ids],
         }
     )
+
+
+def label_table_of(shown: np.ndarray) -> LabelTable:
+    """The table of multi-hot rows (N, C)."""
+    starts = np.concatenate([[0], np.cumsum((shown > 0).sum(axis=1))])
+    return LabelTable(starts, np.nonzero(shown)[1], shown.shape[1])

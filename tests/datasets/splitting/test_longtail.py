@@ -4,14 +4,15 @@ import math
 
 import numpy as np
 import pytest
-from support.multilabel import multilabel_manifest
+from support.multilabel import label_table_of, multilabel_manifest
 from support.pictures import manifest as single_label
 
 from fieldmark.base.errors import UserError
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.data.roles.multilabel import label_names, multi_hot, training_counts
 from fieldmark.datasets.data.roles.splits import COLUMNS, SplitParams, read_split, write_split
-from fieldmark.datasets.splitting.longtail import draw, make_longtail, pareto_counts, thin
+from fieldmark.datasets.splitting.longtail import draw, make_longtail, pareto_counts
+from fieldmark.datasets.splitting.thinning import thin
 
 COUNTS = {"tree": 200, "duck": 120, "car": 60, "owl": 24, "boat": 8, "bench": 2}
 
@@ -67,7 +68,7 @@ def test_thinning_meets_the_goals_and_the_rarer_half_never_passes_them():
     rng = np.random.default_rng(0)
     table = rng.random((3000, 8)) < 0.3
     goal = pareto_counts(table.sum(axis=0), 50.0)
-    counts = table[thin(table, goal)].sum(axis=0)
+    counts = table[thin(label_table_of(table), goal)].sum(axis=0)
     rank = np.argsort(goal)
     assert (counts[rank[:4]] == goal[rank[:4]]).all()
     assert (counts[rank[4:7]] >= goal[rank[4:7]]).all()
@@ -130,6 +131,16 @@ def test_a_set_without_labels_or_roles_is_refused(frame):
     frame.loc[0, "split"] = None
     with pytest.raises(UserError, match="by: images"):
         make_longtail(frame, params())
+
+
+@pytest.mark.parametrize("labels", [None, []])
+def test_thinning_a_train_without_pictures_or_labels_is_refused(frame, labels):
+    frame["split"] = "test" if labels is None else "train"
+    if labels is not None:
+        frame.loc[200:, "split"] = "test"
+        frame.loc[:199, "labels"] = frame.loc[:199, "labels"].map(lambda _: [])
+    with pytest.raises(UserError, match="for train"):
+        make_longtail(frame, params(imbalance=50.0))
 
 
 def test_classes_without_a_test_picture_are_named(frame, caplog):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fieldmark.datasets.data.roles.multilabel import label_names, multi_hot
+from fieldmark.datasets.data.roles.multilabel import label_names, label_table
 from fieldmark.datasets.data.roles.splits import SplitParams, chance, few_names
 from fieldmark.datasets.splitting.splits import (
     by_source,
@@ -21,8 +21,8 @@ from fieldmark.datasets.splitting.splits import (
     source_decides,
     without_leaks,
 )
+from fieldmark.datasets.splitting.thinning import Mask, thin
 
-Mask = NDArray[np.bool_]
 FACTOR = 1.1  # each step of thinning multiplies the wanted imbalance by it
 STEPS = 20  # at most
 log = logging.getLogger(__name__)
@@ -61,12 +61,13 @@ def draw(frame: pd.DataFrame, classes: list[str], fraction: float, seed: int, pu
     """
     order = _order(frame["sha256"], seed, purpose)
     first = frame.iloc[order].drop_duplicates("sha256")
-    table = multi_hot(frame, first, classes) > 0
-    quota = np.minimum(np.round(fraction * table.sum(axis=0)), np.maximum(table.sum(axis=0) - 1, 0))
+    table = label_table(frame, first, classes)
+    quota = np.minimum(np.round(fraction * table.counts), np.maximum(table.counts - 1, 0))
     chosen, decided = np.zeros(len(first), dtype=bool), np.zeros(len(first), dtype=bool)
-    for label in np.argsort(table.sum(axis=0), kind="stable"):
-        free = np.flatnonzero(table[:, label] & ~decided)
-        missing = int(quota[label]) - int(chosen[table[:, label]].sum())
+    for label in np.argsort(table.counts, kind="stable"):
+        members = table.members[label]
+        free = members[~decided[members]]
+        missing = int(quota[label]) - int(chosen[members].sum())
         chosen[free[: max(0, missing)]] = True
         decided[free] = True
     bare = np.flatnonzero(~decided)
@@ -90,47 +91,6 @@ def pareto_counts(counts: NDArray[np.int64], imbalance: float) -> NDArray[np.int
     return goal
 
 
-def thin(table: Mask, goal: NDArray[np.int64]) -> Mask:
-    """Choose pictures so that every class has about `goal` (C,) of them; return a mask (N,).
-
-    `table` (N, C) says which labels a picture has; earlier rows are preferred. First, from the rarest class to the
-    most frequent one, pictures are added until the class meets its goal; a picture is refused when it would lift a
-    class that was served before above its goal. Since labels occur together, frequent classes may then still be
-    short of their goal. So the more frequent half of the classes is completed, with those pictures first whose
-    labels add the smallest fractions to the goals of their classes; the rarer half still never passes its goal.
-    """
-    kept, served = np.zeros(len(table), dtype=bool), np.zeros(table.shape[1], dtype=bool)
-    counts = np.zeros_like(goal)
-    rank = np.argsort(goal, kind="stable")
-    for label in rank:
-        _add(table, kept, counts, goal, label, np.flatnonzero(table[:, label]), served)
-        served[label] = True
-    rarer = np.isin(np.arange(len(goal)), rank[: len(rank) // 2])
-    fraction = table @ (1.0 / np.maximum(goal, 1))
-    for label in rank[::-1][: len(rank) - len(rank) // 2]:
-        free = np.flatnonzero(table[:, label])
-        _add(table, kept, counts, goal, label, free[np.argsort(fraction[free], kind="stable")], rarer)
-    return kept
-
-
-def _add(
-    table: Mask,
-    kept: Mask,
-    counts: NDArray[np.int64],
-    goal: NDArray[np.int64],
-    label: int,
-    pictures: NDArray[np.int64],
-    bound: Mask,
-) -> None:
-    """Keep `pictures`, in order, until class `label` meets its goal; no class of `bound` may pass its goal."""
-    for picture in pictures:
-        if counts[label] >= goal[label]:
-            return
-        if not kept[picture] and not (table[picture] & bound & (counts >= goal)).any():
-            kept[picture] = True
-            counts += table[picture]
-
-
 def _order(keys: pd.Series, seed: int, purpose: str) -> NDArray[np.int64]:
     return np.argsort([chance(seed, f"{purpose}/{key}") for key in keys], kind="stable")
 
@@ -147,13 +107,11 @@ def _thinned(frame: pd.DataFrame, classes: list[str], imbalance: float, seed: in
     """
     train = frame[frame["role"] == "train"]
     train = train.iloc[_order(train["sha256"], seed, "thin")]
-    table = multi_hot(frame, train, classes) > 0
-    counts = table.sum(axis=0)
-    present = counts > 0
+    table = label_table(frame, train, classes)
     for step in range(STEPS):
-        kept = thin(table, pareto_counts(counts, imbalance * FACTOR**step))
-        left = table[kept].sum(axis=0)[present]
-        if left.max() >= imbalance * left.min() or left.min() == 1:
+        kept = thin(table, pareto_counts(table.counts, imbalance * FACTOR**step))
+        left = np.bincount(table.columns[kept[table.rows]], minlength=len(classes))[table.counts > 0]
+        if not left.size or left.max() >= imbalance * left.min() or left.min() == 1:
             break
     return frame.drop(index=train.index[~kept])
 
