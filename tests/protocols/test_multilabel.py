@@ -1,5 +1,7 @@
 """Measures of the multi-label protocol that need no model: the quality of a ranking, and what is scored by it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from fieldmark.base.errors import UserError
 from fieldmark.engine.task import Subset
+from fieldmark.protocols import multilabel
 from fieldmark.protocols.multilabel import Truth, by_category, difference, measured, ranking_quality, score
 
 
@@ -35,6 +38,31 @@ def test_ranking_quality_is_scikit_learns() -> None:
         label_ranking_average_precision_score(targets[i : i + 1], scores[i : i + 1]) for i in range(9)
     ]
     np.testing.assert_allclose(ranking_quality(scores, targets), by_picture)
+
+
+@pytest.mark.parametrize(("pictures", "classes"), [(1, 5), (40, 1), (41, 7), (300, 33)])
+def test_ranking_quality_is_the_same_whatever_is_put_in_order_at_a_time(
+    pictures: int, classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(pictures)
+    scores, targets = rng.integers(9, size=(pictures, classes)), rng.random((pictures, classes)) < 0.3
+    order = np.argsort(-scores, axis=1, kind="stable")
+    hits = np.take_along_axis(targets, order, axis=1)
+    precision = hits.cumsum(axis=1) / np.arange(1, classes + 1)
+    expected = (precision * hits).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
+    for numbers in (1, 2 * classes, multilabel.AT_ONCE):
+        monkeypatch.setattr(multilabel, "AT_ONCE", numbers)
+        np.testing.assert_array_equal(ranking_quality(scores, targets), expected)
+
+
+def test_scores_are_kept_as_they_come_and_measured_in_float64(truth: Truth) -> None:
+    raw = logits(0, truth)
+    scored = score("S", raw, torch.full((4,), 0.6), truth)
+    assert (scored.ranks.dtype, scored.scores.dtype) == (np.float32, np.float32)
+    doubled = replace(scored, ranks=raw.double().numpy(), scores=raw.sigmoid().double().numpy())
+    assert doubled.decisions == scored.decisions
+    np.testing.assert_array_equal(doubled.ap, scored.ap)
+    np.testing.assert_array_equal(doubled.draws, scored.draws)
 
 
 def test_thresholds_are_of_probabilities_and_ranks_of_logits(truth: Truth) -> None:

@@ -4,7 +4,7 @@ Average precision is the mean over the positives of the precision at their score
 with equal scores have the same threshold, so that their order does not matter. All measures are fractions from 0 to 1.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from fieldmark.evaluation.bootstrap import Interval, over_seeds
 from fieldmark.longtail.frequency import HEAD, TAIL, frequency_masks
 
 RESAMPLES = 1000
+AT_ONCE = 2**20  # how often pictures are drawn, held at a time
 
 
 def multilabel_map(
@@ -45,7 +46,8 @@ def multilabel_map(
     [0.667, 0.833, 0.5]
     """
     values, truth = checked_scores(scores, targets)
-    ap = _Ranking(values, truth).average_precision(np.ones(len(values)))
+    once = np.ones((1, len(values)), dtype=np.uint8)
+    ap = np.array([ranked.average_precision(once)[0] for ranked in _by_class(values, truth)])
     empty = np.flatnonzero(np.isnan(ap)).tolist()
     groups = _groups(class_counts, values.shape[1], head, tail)
     return {
@@ -62,13 +64,15 @@ def resampled_ap(scores: Any, targets: Any, *, resamples: int = RESAMPLES, seed:
     The same seed and number of pictures give the same draws, whatever the scores are, so that two models can be
     compared draw by draw. A class is NaN in a draw that has none of its positives.
     """
-    values, truth = checked_scores(scores, targets)
-    ranking, rng = _Ranking(values, truth), np.random.default_rng(seed)
-    pictures = len(values)
-    draws = np.empty((resamples, values.shape[1]))
-    for row in draws:
-        drawn = np.bincount(rng.integers(pictures, size=pictures), minlength=pictures)
-        row[:] = ranking.average_precision(drawn.astype(np.float64))
+    by_class = list(_by_class(*checked_scores(scores, targets)))
+    pictures, rng = len(by_class[0].order), np.random.default_rng(seed)
+    draws = np.empty((resamples, len(by_class)))
+    step = max(AT_ONCE // pictures, 1)
+    for start in range(0, resamples, step):
+        block = draws[start : start + step]
+        drawn = _drawn(len(block), pictures, rng)
+        for column, ranked in enumerate(by_class):
+            block[:, column] = ranked.average_precision(drawn)
     return draws
 
 
@@ -105,33 +109,58 @@ def mean_intervals(ap: Any, draws: Any, groups: Mapping[str, Array]) -> dict[str
     return {name: _interval(ap[:, mask], draws[..., mask]) for name, mask in masks.items() if mask.any()}
 
 
-class _Ranking:
-    """The pictures in the order of their scores for every class, (N, C); sorted once for many weightings."""
+class _Ranked:
+    """The pictures in the order of their scores for one class, sorted once for many weightings.
 
-    def __init__(self, scores: Array, targets: Array) -> None:
-        self.order = np.argsort(-scores, axis=0, kind="stable")
-        ordered = np.take_along_axis(scores, self.order, axis=0)
-        self.positive = np.take_along_axis(targets, self.order, axis=0)
-        rows = len(scores)
-        ends = np.ones_like(ordered, dtype=bool)
-        ends[:-1] = ordered[:-1] != ordered[1:]
-        # The index of the last row with the same score, for every row.
-        last = np.where(ends, np.arange(rows)[:, None], rows - 1)
-        self.last = np.minimum.accumulate(last[::-1], axis=0)[::-1]
-        self.tied = not bool(ends.all())
+    What is computed of a weighting is computed at the rows of the P positives and at the G `ends` alone: the last rows
+    with the scores of positives.
+    """
+
+    def __init__(self, scores: Array, targets: Array, alone: bool) -> None:
+        keys = -scores
+        order = np.argsort(keys, kind="stable")
+        ordered = keys[order]
+        ends = np.append(np.flatnonzero(ordered[1:] != ordered[:-1]), len(order) - 1)
+        self.alone = alone
+        self.order = order.astype(np.int32)  # half as large
+        self.hits = np.flatnonzero((targets > 0)[order])
+        self.ends, self.end_of = np.unique(ends[np.searchsorted(ends, self.hits)], return_inverse=True)
+        self.last_hits = np.searchsorted(self.hits, self.ends, side="right") - 1
 
     def average_precision(self, weights: Array) -> Array:
-        """Return the average precision of each class, (C,), where picture n counts `weights[n]` times."""
-        weight = weights[self.order]
-        hits = weight * self.positive
-        right, seen = hits.cumsum(axis=0), weight.cumsum(axis=0)
-        precision = right / np.maximum(seen, 1e-300)
-        if self.tied:
-            precision = np.take_along_axis(precision, self.last, axis=0)
-        total = right[-1]
-        summed = (hits * precision).sum(axis=0)
+        """Return the average precision (D,) where picture n counts `weights[d, n]` times, whole numbers (D, N)."""
+        if not len(self.hits):
+            return np.full(len(weights), np.nan)
+        hits = weights.take(self.order[self.hits], axis=1)
+        right = hits.cumsum(axis=1)[:, self.last_hits]
+        seen = weights.take(self.order, axis=1).cumsum(axis=1, dtype=np.int32)[:, self.ends]
+        summed = self._sum(hits * (right / np.maximum(seen, 1)).take(self.end_of, axis=1))
+        total = hits.sum(axis=1)
         ap: Array = np.divide(summed, total, out=np.full(len(total), np.nan), where=total > 0)
         return ap
+
+    def _sum(self, terms: Array) -> Array:
+        """Return the sums of the terms (D, P) of the positives, added one after another.
+
+        Where there is one class alone NumPy adds the terms of all pictures in pairs.
+        """
+        if self.alone:
+            spread = np.zeros((len(terms), len(self.order)))
+            spread[:, self.hits] = terms
+            return np.asarray(spread.sum(axis=1))
+        return np.asarray(terms.cumsum(axis=1)[:, -1])
+
+
+def _by_class(scores: Array, targets: Array) -> Iterator[_Ranked]:
+    alone = scores.shape[1] == 1
+    return (_Ranked(one, true, alone) for one, true in zip(scores.T, targets.T, strict=True))
+
+
+def _drawn(count: int, pictures: int, rng: np.random.Generator) -> Array:
+    """Return how often each picture is drawn in each of some draws with replacement, (count, pictures)."""
+    drawn = [np.bincount(rng.integers(pictures, size=pictures), minlength=pictures) for _ in range(count)]
+    most = max(int(times.max()) for times in drawn)
+    return np.array(drawn, dtype=np.min_scalar_type(most))  # bytes: they are looked up in another order
 
 
 def _groups(class_counts: Any, classes: int, head: int, tail: int) -> Mapping[str, Array]:

@@ -21,6 +21,7 @@ from fieldmark.longtail.frequency import frequency_masks
 from fieldmark.protocols.seeds import mean_over
 from fieldmark.texts.prompts import Prompts
 
+AT_ONCE = 2**22  # scores that are put in order at a time
 ZERO_SHOT = "zero-shot"
 ZERO_SHOT_TITLE = "CLIP without training: cosine of picture and name"
 
@@ -53,7 +54,8 @@ class Truth:
 class Scored:
     """What one model says of the N test pictures.
 
-    `ranks` (N, C) order the pictures; `scores` (N, C) are compared with `thresholds` (C,), where there are any.
+    `ranks` (N, C) order the pictures; `scores` (N, C) are compared with `thresholds` (C,), where there are any. Both
+    are in float32, as they come: what is computed of them is computed in float64.
     """
 
     truth: Truth
@@ -103,8 +105,7 @@ def score(name: str, logits: Tensor, thresholds: Tensor, truth: Truth) -> Scored
     """
     if not bool(logits.isfinite().all()):
         raise UserError(f"variant {name} gives scores that are not finite; train it again with a lower rate")
-    probabilities = logits.sigmoid().double().numpy()
-    return Scored(truth, logits.double().numpy(), probabilities, thresholds.cpu().double().numpy())
+    return Scored(truth, logits.numpy(), logits.sigmoid().numpy(), thresholds.cpu().double().numpy())
 
 
 def zero_shot(prompts: Prompts, truth: Truth, task: Task, choose: Chooser) -> Scored | None:
@@ -115,7 +116,7 @@ def zero_shot(prompts: Prompts, truth: Truth, task: Task, choose: Chooser) -> Sc
     """
     if prompts.image_embeddings is None:
         return None
-    cosines = (normalize(prompts.image_embeddings, dim=1) @ normalize(prompts.embeddings, dim=1).T).double()
+    cosines = normalize(prompts.image_embeddings, dim=1) @ normalize(prompts.embeddings, dim=1).T
     scores, val = _of(truth.subset, cosines), task.subset("val")
     targets = task.targets(val, truth.names)
     thresholds = choose(_of(val, cosines), targets) if targets.any() else None
@@ -188,10 +189,14 @@ def ranking_quality(scores: Array, targets: Array) -> Array:
 
     `scores` and `targets` are (N, C). The mean over pictures is known as label ranking average precision.
     """
-    order = np.argsort(-scores, axis=1, kind="stable")
-    hits = np.take_along_axis(targets > 0, order, axis=1)
-    precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
-    quality: Array = (precision * hits).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
+    quality = np.empty(len(scores))
+    step = max(AT_ONCE // scores.shape[1], 1)
+    for start in range(0, len(scores), step):
+        part = slice(start, start + step)
+        order = np.argsort(-scores[part], axis=1, kind="stable")
+        hits = np.take_along_axis(targets[part] > 0, order, axis=1)
+        precision = hits.cumsum(axis=1) / np.arange(1, hits.shape[1] + 1)
+        quality[part] = (precision * hits).sum(axis=1) / np.maximum(hits.sum(axis=1), 1)
     return quality
 
 

@@ -55,7 +55,7 @@ def scores_figure(
         Shown(
             seen_picture(task, images, int(truth.subset.rows[index])),
             truth.targets[index],
-            {name: variant.scores[index] for name, variant in scored.items()},
+            {name: variant.scores[index].astype(np.float64) for name, variant in scored.items()},
         )
         for index in chosen
     ]
