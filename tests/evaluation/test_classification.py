@@ -7,12 +7,14 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import log_loss as sklearn_log_loss
 from sklearn.metrics import top_k_accuracy_score
 
+from fieldmark.evaluation import classification
 from fieldmark.evaluation.bootstrap import interval
 from fieldmark.evaluation.classification import (
     correct_in_top,
     group_accuracies,
     log_loss,
     reliability,
+    stated,
 )
 
 
@@ -37,7 +39,7 @@ def test_top_k_equals_scikit_learn(scores, k):
 
 def test_the_log_loss_equals_scikit_learn(scores):
     values, labels = scores
-    found = log_loss(torch.from_numpy(softmax(values)), torch.from_numpy(labels))
+    found = log_loss(stated(torch.from_numpy(softmax(values)), torch.from_numpy(labels)))
     assert found == pytest.approx(sklearn_log_loss(labels, softmax(values)))
 
 
@@ -48,7 +50,7 @@ def test_equal_scores_earn_nothing_by_luck():
 
 
 def test_a_certain_mistake_costs_much_but_not_everything():
-    assert log_loss(np.array([[1.0, 0.0]]), [1]) == pytest.approx(12 * np.log(10))
+    assert log_loss(stated(np.array([[1.0, 0.0]]), [1])) == pytest.approx(12 * np.log(10))
 
 
 def test_groups_are_means_with_their_own_intervals():
@@ -64,10 +66,39 @@ def test_groups_are_means_with_their_own_intervals():
         group_accuracies(correct, groups[:2], classes)
 
 
+@pytest.mark.parametrize("at_once", [1, 30, classification.AT_ONCE])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.bfloat16])
+def test_nothing_depends_on_how_many_pictures_are_looked_at_at_a_time(scores, at_once, kind, monkeypatch):
+    """All is, to the last bit, what it is on a table of all probabilities in float64."""
+    monkeypatch.setattr(classification, "AT_ONCE", at_once)
+    logits, labels = torch.from_numpy(scores[0]).to(kind), scores[1]
+    table, rows = logits.double().softmax(1).numpy(), np.arange(len(labels))
+    said = stated(logits, labels, softmax=True)
+    np.testing.assert_array_equal(said.own, table[rows, labels])
+    np.testing.assert_array_equal(said.highest, table.max(1))
+    np.testing.assert_array_equal(said.right, table.argmax(1) == labels)
+    assert log_loss(said) == float(-np.log(np.maximum(table[rows, labels], 1e-12)).mean())
+    raw = logits.double().numpy()
+    better = (raw >= raw[rows, labels][:, None]).sum(1) - 1
+    np.testing.assert_array_equal(correct_in_top(logits, labels, 3), better < 3)
+
+
+def test_groups_are_those_of_a_loop_over_names():
+    rng = np.random.default_rng(0)
+    correct, classes = rng.random((2, 300)) < 0.6, rng.integers(0, 40, 300)
+    groups = np.array([f"g{label % 13}" for label in classes])
+    found = {one.name: one for one in group_accuracies(correct, groups, classes)}
+    assert set(found) == set(groups)
+    for name, one in found.items():
+        member = groups == name
+        assert one.accuracy == interval(correct[:, member], classes[member])
+        assert one.count == member.sum()
+
+
 def test_reliability_against_a_double_loop_and_scikit_learn(scores):
     values, labels = scores
     probabilities = softmax(values)
-    found = reliability(probabilities, labels, bins=10)
+    found = reliability(stated(probabilities, labels), bins=10)
     error = 0.0
     for low in range(10):
         inside = [
@@ -91,10 +122,10 @@ def test_reliability_against_a_double_loop_and_scikit_learn(scores):
 
 
 def test_certainty_that_is_right_is_calibrated():
-    found = reliability(np.eye(3), [0, 1, 2])
+    found = reliability(stated(np.eye(3), [0, 1, 2]))
     assert found.error == 0
     assert found.counts.tolist() == [0] * 14 + [3]
-    assert reliability(np.eye(3), [1, 2, 0]).error == 1
+    assert reliability(stated(np.eye(3), [1, 2, 0])).error == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +140,7 @@ def test_certainty_that_is_right_is_calibrated():
     ],
 )
 def test_bad_input_is_refused(values, labels, message):
-    for measure in (correct_in_top, log_loss, reliability):
+    for measure in (correct_in_top, stated):
         with pytest.raises(ValueError, match=message):
             measure(values, labels)
 
@@ -118,6 +149,8 @@ def test_bad_options_are_refused():
     with pytest.raises(ValueError, match="k must be"):
         correct_in_top(np.eye(2), [0, 1], 0)
     with pytest.raises(ValueError, match="at least one bin"):
-        reliability(np.eye(2), [0, 1], bins=0)
+        reliability(stated(np.eye(2), [0, 1]), bins=0)
     with pytest.raises(ValueError, match="sum to 1"):
-        reliability(np.ones((2, 2)), [0, 1])
+        stated(np.ones((2, 2)), [0, 1])
+    with pytest.raises(ValueError, match="sum to 1"):
+        stated(np.full((2, 2), np.inf), [0, 1], softmax=True)

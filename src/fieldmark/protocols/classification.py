@@ -15,10 +15,12 @@ from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
 from fieldmark.evaluation.classification import (
     GroupAccuracy,
     Reliability,
+    Stated,
     correct_in_top,
     group_accuracies,
     log_loss,
     reliability,
+    stated,
 )
 from fieldmark.figures.chosen import evenly
 from fieldmark.protocols.seeds import mean_over
@@ -41,16 +43,14 @@ class Classified:
     logits: Tensor
 
     @cached_property
-    def probabilities(self) -> Array:
-        """The probability of each class, (N, C)."""
-        probabilities: Array = self.logits.double().softmax(1).numpy()
-        return probabilities
+    def stated(self) -> Stated:
+        """What the probabilities say of each picture; they are not held themselves."""
+        return stated(self.logits, self.test.labels, softmax=True)
 
     @property
     def true_probabilities(self) -> Array:
         """The probability of each picture's own class, (N,)."""
-        true: Array = self.probabilities[np.arange(len(self.test)), self.test.labels]
-        return true
+        return self.stated.own
 
     @property
     def guesses(self) -> Array:
@@ -75,7 +75,7 @@ class Classified:
     @property
     def reliability(self) -> Reliability:
         """Confidence against accuracy."""
-        return reliability(self.probabilities, self.test.labels)
+        return reliability(self.stated)
 
     @property
     def picture_classes(self) -> NDArray[np.str_]:
@@ -116,7 +116,7 @@ def measured(by_seed: Sequence[Classified]) -> dict[str, Interval | Measure | fl
         "top5": accuracy(by_seed, 5),
         **grouped,
         "calibration_error": mean_over([one.reliability.error for one in by_seed]),
-        "log_loss": mean_over([log_loss(one.probabilities, labels) for one in by_seed]),
+        "log_loss": mean_over([log_loss(one.stated) for one in by_seed]),
     }
 
 
