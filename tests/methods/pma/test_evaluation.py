@@ -251,6 +251,15 @@ def test_texts_are_missing_partial_and_of_others() -> None:
     )
 
 
+@pytest.mark.parametrize("classes", [1, 2, 7, 60])
+def test_strangers_are_drawn_among_all_pictures_of_other_classes(classes: int) -> None:
+    labels = np.random.default_rng(classes).integers(0, classes, 80)
+    rng = np.random.default_rng(5)
+    others = [np.flatnonzero(labels != label) for label in labels]
+    drawn = [rng.choice(some) if len(some) else index for index, some in enumerate(others)]
+    assert strangers(labels, np.random.default_rng(5)).tolist() == drawn
+
+
 def test_missing_text_is_that_of_a_picture_without_phrases(task: Task, params: Make) -> None:
     model = models(task, params, teacher=None)["PMA"]
     predicted = predict(model, model.params.images, SharedFeatures(task), "test")

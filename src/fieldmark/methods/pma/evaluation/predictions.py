@@ -103,8 +103,12 @@ def texts_of(tokens: Tensor, labels: NDArray[np.int64], seed: int = SEED) -> dic
 def strangers(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Return for each of N labels the index of a random label that differs (the same index where none does)."""
     indices = np.arange(len(labels))
-    for index, label in enumerate(labels):
-        others = np.flatnonzero(labels != label)
-        if len(others):
-            indices[index] = rng.choice(others)
+    codes = np.unique(labels, return_inverse=True)[1]
+    own = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
+    others_before = [members - np.arange(len(members)) for members in own]
+    for index, code in enumerate(codes):
+        others = len(labels) - len(own[code])
+        if others:
+            place = int(rng.integers(others))  # among the pictures of other classes, in their order
+            indices[index] = place + np.searchsorted(others_before[code], place, side="right")
     return indices
