@@ -877,3 +877,14 @@ def test_data_sets_of_which_a_preset_keeps_squares_say_everywhere_how_they_are_k
     assert squares == {"cub200", "cars196", "sop", "inshop"}
     for name, item in items:
         assert name not in squares or {"side", "shape", "encoding"} <= {*item}, name
+
+
+def test_a_method_that_needs_the_originals_is_laid_after_one_that_keeps_squares():
+    base = (ROOT / "params.yaml").read_text()
+    for name, where in (("pma-cub200", r"backbones\.resnet50\.images"), ("frpt-cub200", r"frpt\.variants")):
+        check_params(parsed(with_presets(base, ["irt-cub200", name], PRESETS)))
+        squares = with_presets(base, [name, "irt-cub200"], PRESETS)
+        with pytest.raises(UserError, match=f"^{where} .*'cub200' keeps squares of 256 px; set ") as caught:
+            check_params(parsed(squares))
+        remedy = str(caught.value).partition("; set ")[2].split()
+        check_params(parsed(with_settings(squares, remedy)))
