@@ -68,5 +68,7 @@ def test_what_is_counted_is_what_is_imported(imported):
     irt = "fieldmark.methods.irt.model"
     expected = ["fieldmark.engine.precision", f"{irt}.losses", f"{irt}.memory", f"{irt}.pairs"]
     assert imported["fieldmark.methods.irt:koleo_loss"]["files"] == expected
-    retrieval = [f"fieldmark.evaluation.{name}" for name in ("arrays", "nearest", "ranking", "retrieval")]
+    retrieval = [
+        f"fieldmark.evaluation.{name}" for name in ("arrays", "nearest", "ranking", "retrieval", "shortlist")
+    ]
     assert imported["fieldmark.evaluation:retrieval_metrics"]["files"] == retrieval
