@@ -11,10 +11,22 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
 
+INTERRUPTED = "interrupted; run the same command again to go on"
 gc.disable()  # what is imported stays: to search it for garbage, over and over, takes a fifth of the start
 STARTED = time.monotonic()  # before our own imports, for they take seconds
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say of an interrupt in one line what `guarded` says later: before that, imports take their seconds."""
+    if issubclass(kind, KeyboardInterrupt):
+        print(INTERRUPTED, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _say
 SOURCES = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCES))  # a copy of the scripts uses the code that was copied with them
 try:
@@ -86,7 +98,7 @@ def guarded(action: Callable[[], None]) -> None:
             child.kill()  # it may wait for ever for what the dead one held, and lets no other signal end it
         sys.exit(f"error: a loader process has died ({_first_line(error)}); {AFTER_WORKER}")
     except KeyboardInterrupt:
-        sys.exit("interrupted; run the same command again to go on")
+        sys.exit(INTERRUPTED)
     except _Terminated:
         print("stopped by SIGTERM; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)

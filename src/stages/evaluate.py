@@ -22,6 +22,7 @@ from fieldmark.contract.variants import (
 )
 from fieldmark.engine.task import Task
 from fieldmark.engine.wiring import Wiring, read_transfer, read_wiring
+from fieldmark.results.claims import jointly
 from fieldmark.results.figures import FigureFolder
 from fieldmark.results.schema import Evaluation, MethodResult, SavedModels
 from fieldmark.runtime.distributed import first_process
@@ -96,6 +97,7 @@ def write(
         figures.write_index()
     if not first_process():
         return
+    evaluation = evaluation.model_copy(update={"claims": jointly(evaluation.claims)})
     result = MethodResult(
         method=method,
         precision=precision(models),

@@ -122,7 +122,7 @@ def test_components_difference_leaves_each_group_out_in_turn():
         energies = [principal_energy(one[clusters != group]) for one in (first, second)]
         counts.append([np.interp(0.9, [0, *energy], range(17)) for energy in energies])
     left, right = np.array(counts).T
-    half = 1.96 * np.sqrt(29 / 30 * np.sum((left - right - (left - right).mean()) ** 2))
+    half = 1.959964 * np.sqrt(29 / 30 * np.sum((left - right - (left - right).mean()) ** 2))
     found = components_difference([first], [second], clusters)
     assert found.high - found.value == pytest.approx(half)
     assert found.value - found.low == pytest.approx(half)

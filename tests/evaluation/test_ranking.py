@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.evaluation import nearest, ranking
-from fieldmark.evaluation.ranking import TIE, error_bound
-from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
+from fieldmark.evaluation import nearest, ranking, shortlist
+from fieldmark.evaluation.arrays import Rows
+from fieldmark.evaluation.ranking import TIE, Pair, error_bound
+from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
+from fieldmark.evaluation.shortlist import ShortCounter
 
 
 def slow_ranking(queries, labels, gallery, gallery_labels, alone):
@@ -77,6 +79,76 @@ def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
     agree(found, slow_ranking(queries, own, gallery, others, alone))
 
 
+@pytest.mark.parametrize(
+    "limits", [{}, {"CROWDED": 0}, {"CROWDED": 10**9}, {"REFRESH": 0}, {"REFRESH": 10**9}]
+)
+@pytest.mark.parametrize("rounded", [True, False])
+@pytest.mark.parametrize("alone", [True, False])
+@pytest.mark.parametrize("kind", ["apart", "near", "equal"])
+@pytest.mark.parametrize("depth", [1, 8])
+def test_first_ranks_are_those_of_float64(monkeypatch, kind, alone, rounded, limits, depth):
+    monkeypatch.setattr(ranking, "TILE", 13)
+    monkeypatch.setattr(shortlist, "bfloat16_is_faster", lambda device: rounded)
+    for name, value in limits.items():
+        monkeypatch.setattr(shortlist, name, value)
+    rng = np.random.default_rng(7)
+    everything = close(kind, 5, 70)
+    labels = rng.integers(20, size=70)
+    queries, gallery = (everything, everything) if alone else (everything[:20], everything[20:])
+    own, others = (labels, labels) if alone else (labels[:20], labels[20:])
+    found = rank_queries(queries, own, *(() if alone else (gallery, others)), neighbours=0, depth=depth)
+    expected, _ = slow_ranking(queries, own, gallery, others, alone)
+    beyond = 0
+    for number, ranks in enumerate(expected):
+        limit = max(depth, len(ranks))
+        if ranks and ranks[0] > limit:
+            beyond += 1
+            assert found.first_rank[number] > limit
+        else:
+            assert found.first_rank[number] == (ranks[0] if ranks else 0)
+        within = [(place + 1) / rank for place, rank in enumerate(ranks) if rank <= len(ranks)]
+        assert found.ap_at_r[number] == pytest.approx(sum(within) / max(len(ranks), 1), abs=1e-12)
+        assert found.r_precision[number] == pytest.approx(len(within) / max(len(ranks), 1), abs=1e-12)
+    assert beyond > 0 or depth > 1
+
+
+@pytest.mark.parametrize("kind", ["apart", "near", "equal"])
+def test_measures_without_map_are_those_with_it(kind):
+    rows, labels = close(kind, 3, 120), np.arange(120) % 40
+    whole = retrieval_metrics(rows, labels, ks=(1, 3))
+    del whole["map"]
+    assert retrieval_metrics(rows, labels, ks=(1, 3), full=False) == whole
+
+
+def test_few_candidates_are_left_once_the_first_are_known(monkeypatch):
+    """The point of it: of a long gallery nearly nothing is compared in float32."""
+    monkeypatch.setattr(ranking, "TILE", 50)
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(2000, 64)), np.arange(2000) % 500
+    compared = []
+    count = ShortCounter.count
+    monkeypatch.setattr(
+        ShortCounter, "count", lambda self, row, *rest: (compared.append(len(row)), count(self, row, *rest))
+    )
+    rank_queries(rows, labels, neighbours=0, depth=1)
+    assert sum(compared) < 0.05 * 2000 * 2000
+
+
+@pytest.mark.parametrize("dim", [1, 7, 384, 2048])
+@pytest.mark.parametrize("kind", ["apart", "near"])
+def test_the_error_of_bfloat16_is_within_its_bound(monkeypatch, dim, kind):
+    """Up to the rounding of the product itself, which keeps the order."""
+    monkeypatch.setattr(shortlist, "bfloat16_is_faster", lambda device: True)
+    rows, codes = Rows(close(kind, dim, 200, dim), "rows"), torch.zeros(200, dtype=torch.int64)
+    counter = ShortCounter(Pair(rows, rows, codes, codes, alone=True), slice(0, 200), 1)
+    whole = slice(0, 200)
+    exact, low = rows.exact(whole), rows.rounded(whole)
+    product = low @ low.T
+    assert product.dtype == torch.bfloat16
+    assert (product >= (exact @ exact.T - counter.off).bfloat16()).all()
+    assert (product <= (exact @ exact.T + counter.off).bfloat16()).all()
+
+
 def test_near_rows_are_not_decided_in_float32():
     """The case above would pass by luck if float32 could tell its rows apart."""
     rows = torch.as_tensor(close("near", 5, 70))
@@ -118,6 +190,9 @@ def test_a_gallery_that_is_not_held_is_ranked_the_same(monkeypatch, tmp_path):
     mapped = rank_queries(rows[:30], labels[:30], np.load(file, mmap_mode="c"), labels[30:])
     np.testing.assert_array_equal(whole.neighbours, mapped.neighbours)
     np.testing.assert_array_equal(whole.ap, mapped.ap)
+    monkeypatch.setattr(shortlist, "bfloat16_is_faster", lambda device: True)
+    first = rank_queries(rows[:30], labels[:30], np.load(file, mmap_mode="c"), labels[30:], 0, depth=3)
+    np.testing.assert_array_equal(first.ap_at_r, whole.ap_at_r)
 
 
 def test_equal_rows_are_ranked_whole(monkeypatch):

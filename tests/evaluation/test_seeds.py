@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import t
+from scipy.stats import norm, t
 
 from fieldmark.evaluation.bootstrap import (
     Interval,
@@ -12,6 +12,7 @@ from fieldmark.evaluation.bootstrap import (
     over_seeds,
     paired_difference,
     ratio_interval,
+    resampled_means,
     with_seeds,
 )
 from fieldmark.evaluation.geometry import components_difference, components_for, principal_energy
@@ -78,6 +79,27 @@ def test_a_single_seed_is_as_before_to_the_last_bit():
     sums = np.bincount(clusters, weights=values[0])
     low, high = np.quantile(sums[names].sum(1) / np.full((2000, 30), 8.0).sum(1), [(1 - 0.95) / 2, 0.975])
     assert ends(alone) == (values[0].mean(), low, high)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, 5])
+def test_the_intervals_of_several_decisions_miss_less_often(seeds):
+    """That of m decisions is the interval at 1 - 0.05 / m, made from the same parts."""
+    values, clusters = measured(np.random.default_rng(seeds), seeds)
+    found = interval(values, clusters)
+    assert (found.lows[0], found.highs[0]) == (found.low, found.high)
+    assert len(found.lows) == len(found.highs) == 40
+    assert np.all(np.diff(found.lows) <= 0)
+    assert np.all(np.diff(found.highs) >= 0)
+    means = resampled_means(values, clusters).mean(0)
+    together = np.var(resampled_means(values, clusters) - means, axis=1).sum() / max(seeds - 1, 1)
+    raw = np.var(values.mean(1), ddof=1) / seeds if seeds > 1 else 0.0
+    for m in (4, 10):
+        low, high = np.quantile(means, [0.025 / m, 1 - 0.025 / m])
+        half = t.ppf(1 - 0.025 / m, seeds - 1) * np.sqrt(max(raw - together / seeds, 0)) if seeds > 1 else 0.0
+        assert found.lows[m - 1] == pytest.approx(found.value - np.hypot(found.value - low, half))
+        assert found.highs[m - 1] == pytest.approx(found.value + np.hypot(high - found.value, half))
+    moved = found.minus(1.0)
+    assert moved.lows == pytest.approx([low - 1.0 for low in found.lows])
 
 
 @pytest.mark.parametrize(
@@ -221,7 +243,10 @@ def test_components_of_several_seeds():
             row.append(np.subtract(*[np.interp(0.9, [0, *energy], range(11)) for energy in energies]))
         left_out.append(row)
     means = np.mean(left_out, axis=0)
-    half, together = 1.96 * np.sqrt(11 * np.var(means)), 11 * sum(np.var(row - means) for row in left_out)
+    half, together = (
+        norm.ppf(0.975) * np.sqrt(11 * np.var(means)),
+        11 * sum(np.var(row - means) for row in left_out),
+    )
     seeds = t.ppf(0.975, 1) * np.sqrt(max(np.var(values, ddof=1) - together, 0) / 2)
     found = components_difference(first, second, clusters)
     assert found.value == np.mean(values)

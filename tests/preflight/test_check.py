@@ -1,5 +1,6 @@
 """params.yaml as a whole: what is wrong is refused by name, before anything is computed."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,81 @@ def test_a_variant_of_boxes_needs_boxes_that_are_not_cut_already() -> None:
     params["frpt"]["variants"] = ["FRPT"]
     params["arms"] = {"cut": {**params["methods"]["frpt"], "method": "frpt", "variant": "box"}}
     with pytest.raises(UserError, match=r"^arms\.cut has box, but the pictures of 'scenes' come without"):
+        check(params)
+
+
+def squares(side: int = 128) -> dict[str, Any]:
+    """The default with birds that are kept as squares, and IRT on them alone."""
+    params = changed("datasets.birds.side", side)
+    params["datasets"]["birds"]["shape"] = "square"
+    params["methods"] = {"irt": params["methods"]["irt"]}
+    return params | {"distill": {}, "arms": {}}
+
+
+REMEDY = r"set datasets\.birds\.side=null datasets\.birds\.encoding=jpeg datasets\.birds\.shape=shorter_side$"
+
+
+@pytest.mark.parametrize(
+    ("block", "images", "message"),
+    [
+        ("irt", {"side": 144}, "irt.images asks for pictures resized to 144 px (square)"),
+        ("irt", {"side": 128, "resize": 144}, "irt.images asks for pictures resized to 144 px (square)"),
+        (
+            "irt",
+            {"side": 96, "shape": "shorter_side"},
+            "irt.images asks for pictures resized to 96 px (shorter",
+        ),
+        ("frpt", {"source": {"side": 200}}, "frpt.source asks for pictures resized to 200 px (square)"),
+        ("vit", {"side": 160}, "backbones.vit.images asks for pictures resized to 160 px (square)"),
+        ("arm", {"side": 160}, "arms.a.images asks for pictures resized to 160 px (square)"),
+    ],
+)
+def test_squares_that_are_kept_are_read_as_squares_no_larger(
+    block: str, images: dict[str, Any], message: str
+) -> None:
+    params = squares()
+    check(params)
+    if block == "arm":
+        params["arms"] = {"a": {**ARM, "change": {"images": images}}}
+    elif block == "frpt":
+        params["methods"]["frpt"] = read_yaml(PARAMS)["methods"]["frpt"]
+        params["frpt"] |= images
+    else:
+        (params["backbones"]["vit"] if block == "vit" else params[block])["images"] = images
+    with pytest.raises(UserError, match=f"^{re.escape(message)}.*'birds' keeps squares of 128 px; {REMEDY}"):
+        check(params)
+
+
+def test_squares_are_fine_enough_for_students_clips_and_models_trained_elsewhere() -> None:
+    default, params = read_yaml(PARAMS), squares()
+    params["methods"]["pma"], params["distill"] = default["methods"]["pma"], default["distill"]
+    params["distill"]["pma"]["images"] = {"side": 160}
+    with pytest.raises(UserError, match=r"^distill\.pma\.images asks for pictures resized to 160 px"):
+        check(params)
+    params = squares()
+    params["clip_models"]["birds"] = {**CLIP, "dataset": "birds", "split": "classification"}
+    params["clip_models"]["birds"]["images"] = {"side": 96, "shape": "shorter_side"}
+    with pytest.raises(UserError, match=r"^clip_models\.birds\.images asks for pictures resized to 96 px"):
+        check(params)
+    params = squares()
+    params["datasets"]["others"] = {**params["datasets"]["birds"], "side": 64}
+    params["splits"]["others"] = {**params["splits"]["retrieval"], "dataset": "others"}
+    params["transfer"] = {"a": {"method": "irt", "dataset": "others", "split": "others"}}
+    with pytest.raises(UserError, match=r"^irt\.images asks for .* 'others' keeps squares of 64 px"):
+        check(params)
+
+
+def test_squares_that_are_kept_are_not_cut_to_boxes() -> None:
+    params = squares()
+    params["methods"]["irt"] = {**params["methods"]["irt"], "region": "box"}
+    with pytest.raises(
+        UserError, match=rf"^methods\.irt\.region cuts pictures to boxes, but 'birds' .*{REMEDY}"
+    ):
+        check(params)
+    params = squares()
+    params["methods"]["frpt"] = read_yaml(PARAMS)["methods"]["frpt"]
+    params["frpt"]["variants"] = ["box"]
+    with pytest.raises(UserError, match=rf"^frpt\.variants cuts pictures to boxes, but 'birds' .*{REMEDY}"):
         check(params)
 
 

@@ -2,6 +2,7 @@
 
 import math
 import shlex
+from importlib import import_module
 
 import pytest
 from support.asked import asked_for
@@ -10,9 +11,10 @@ from support.pipeline import ROOT
 from fieldmark.base.blocks import read_yaml
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.datasets.sources import cub200, sop
-from fieldmark.preflight.costs import PICTURES, PUBLISHED, cost_of
+from fieldmark.preflight.costs import COUNTS, PICTURES, PUBLISHED, cost_of
 
 PRESETS = ROOT / "presets"
+ORIGINALS = [f"datasets.sop.{change}" for change in ("side=null", "encoding=jpeg", "shape=shorter_side")]
 
 
 def cost(name, *settings):
@@ -55,16 +57,31 @@ def test_views_count_by_their_pixels():
 
 def test_disk_follows_the_published_size():
     assert (cost("irt-sop").data, cost("irt-sop").at_hand) == (3.08, False)
-    assert cost("irt-sop").disk == pytest.approx(5 * 3.08)
-    there = cost("irt-sop", "datasets.sop.sop.path=/data/sop")
+    assert cost("irt-sop", *ORIGINALS).disk == pytest.approx(5 * 3.08)
+    there = cost("irt-sop", "datasets.sop.sop.path=/data/sop", *ORIGINALS)
     assert (there.data, there.at_hand, there.disk) == (3.08, True, pytest.approx(2 * 3.08))
     for source in (cub200, sop):
         name = source.__name__.rpartition(".")[2]
         assert math.isclose(PUBLISHED[name], source.SIZE / 1e9, abs_tol=0.01)
 
 
+def test_raw_squares_take_a_byte_per_pixel_and_channel():
+    square = 256 * 256 * 3 / 1e9
+    assert cost("irt-sop").disk == pytest.approx(3 * 3.08 + 2 * 120_053 * square)
+    there = cost("irt-sop", "datasets.sop.sop.path=/data/sop")
+    assert there.disk == pytest.approx(2 * 120_053 * square)
+    assert cost("irt-sop", "datasets.sop.side=128").disk == pytest.approx(3 * 3.08 + there.disk / 4)
+    assert cost("irt-inshop").texts[:2] == ("at hand", "~21 GB")
+    assert cost("frpt-cars196").texts[1] == "~6 GB"
+    for name, pictures in COUNTS.items():
+        assert f"{pictures:,} photographs" in str(import_module(f"fieldmark.datasets.sources.{name}").__doc__)
+
+
 def test_what_is_not_known_is_not_made_up():
-    assert cost("irt-inshop").texts[:2] == ("at hand", "–")
+    assert cost("irt-inshop", "datasets.inshop.encoding=jpeg").texts[:2] == ("at hand", "–")
+    assert (
+        cost("irt-cub200", "datasets.cub200.shape=shorter_side").disk is None
+    )  # as long as they are, in raw
     assert cost("quick").texts == ("rendered", "–", "–")  # networks of its own, trained here
     assert cost("pma-cub200", "backbones.resnet50.options={output_stride: 16}").hours is None
     assert cost("pma-cub200", "backbones.resnet50.arch=convnext_tiny").hours is None

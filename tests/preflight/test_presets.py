@@ -20,6 +20,7 @@ from fieldmark.clip.schema import ClipParams
 from fieldmark.configuration.configuration import Configuration
 from fieldmark.contract.registry import known_methods, load_distillation, load_method
 from fieldmark.contract.variants import arms_of, read_arm
+from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.engine.schedule import learning_rate
 from fieldmark.methods.irt.model.rivals import LossName
 from fieldmark.methods.loca.model.encoder import build_encoder
@@ -511,8 +512,8 @@ def test_the_papers_recipes_are_exact_whatever_was_set_before(name, steps, memor
     assert (irt.lambda_, irt.margin, irt.pooling, irt.dim) == (0.7, 0.5, "cls", None)
     assert (irt.memory.fraction, irt.memory.start, irt.memory.momentum) == memory
     assert params.section("splits")["retrieval"]["ks"] == ks
-    sides = [item["side"] for item in params.section("datasets").values()]
-    assert sides == [None]  # resized once, by the network's side
+    [item] = params.section("datasets").values()
+    assert (item["side"], item["shape"], item["encoding"]) == (256, "square", "raw")  # resized once
 
 
 def irt_rows(name):
@@ -571,6 +572,9 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     assert (frpt.grid, frpt.fwhm, frpt.padding, frpt.label_smoothing) == (31, 13, 30, 0)
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
     params = parsed(text)
+    [item] = params.section("datasets").values()
+    squares = name == "frpt-cars196"  # box, of CUB, cuts original pictures
+    assert (item["side"], item["encoding"]) == ((256, "raw") if squares else (None, "jpeg"))
     archs = {item: raw["arch"] for item, raw in params.section("backbones").items()}
     assert archs == {"resnet50": "resnet50.tv_in1k", "resnet101": "resnet101.tv_in1k"}
     arms = [read_arm(params, arm) for arm in params.section("arms")]
@@ -854,3 +858,33 @@ def test_a_published_split_keeps_its_published_counts():
                 assert split.get("copies") == "keep", path.name
                 found += 1
     assert found > 20
+
+
+def test_original_pictures_are_three_settings():
+    """The SET that the README documents."""
+    [line] = re.findall(r"`SET='(datasets\.sop\.side=.*?)'`", (ROOT / "README.md").read_text())
+    text = with_presets((ROOT / "params.yaml").read_text(), ["irt-sop"], PRESETS)
+    params = parsed(with_settings(text, line.split()))
+    check_params(params)
+    kept = params.item("datasets", "sop", DatasetParams)
+    assert (kept.side, kept.shape, kept.encoding) == (None, "shorter_side", "jpeg")
+
+
+def test_data_sets_of_which_a_preset_keeps_squares_say_everywhere_how_they_are_kept():
+    """So that the one of two presets that is laid last decides alone."""
+    items = [item for path in PRESETS.glob("*.yaml") for item in read_yaml(path).get("datasets", {}).items()]
+    squares = {name for name, item in items if item.get("shape") == "square"}
+    assert squares == {"cub200", "cars196", "sop", "inshop"}
+    for name, item in items:
+        assert name not in squares or {"side", "shape", "encoding"} <= {*item}, name
+
+
+def test_a_method_that_needs_the_originals_is_laid_after_one_that_keeps_squares():
+    base = (ROOT / "params.yaml").read_text()
+    for name, where in (("pma-cub200", r"backbones\.resnet50\.images"), ("frpt-cub200", r"frpt\.variants")):
+        check_params(parsed(with_presets(base, ["irt-cub200", name], PRESETS)))
+        squares = with_presets(base, [name, "irt-cub200"], PRESETS)
+        with pytest.raises(UserError, match=f"^{where} .*'cub200' keeps squares of 256 px; set ") as caught:
+            check_params(parsed(squares))
+        remedy = str(caught.value).partition("; set ")[2].split()
+        check_params(parsed(with_settings(squares, remedy)))

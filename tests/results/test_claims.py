@@ -1,10 +1,13 @@
 """Verdicts follow from intervals alone."""
 
+from statistics import NormalDist
+
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from fieldmark.evaluation.bootstrap import Interval
-from fieldmark.results.claims import claim_difference, untestable, verdict
+from fieldmark.results.claims import claim_difference, jointly, untestable, verdict
 from fieldmark.results.schema import Claim
 
 
@@ -88,4 +91,55 @@ def test_claim_has_the_form_of_a_results_file():
         "low": 0.01,
         "high": 0.03,
         "verdict": "holds",
+        "among": 1,
     }
+
+
+def normal(value):
+    """The intervals of a value with standard error 1, for 1 to 40 decisions at once."""
+    half = [NormalDist().inv_cdf(1 - 0.025 / m) for m in range(1, 41)]
+    lows, highs = tuple(value - one for one in half), tuple(value + one for one in half)
+    return Interval(value, lows[0], highs[0], (), lows, highs)
+
+
+def by_p_values(values):
+    """Holm's procedure as he wrote it: from the smallest p-value on, until one is above its share of 5 %."""
+    chances = sorted((2 * (1 - NormalDist().cdf(abs(value))), place) for place, value in enumerate(values))
+    decided = set()
+    for done, (chance, place) in enumerate(chances):
+        if chance > 0.05 / (len(values) - done):
+            break
+        decided.add(place)
+    return decided
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_verdicts_of_several_claims_are_those_of_holm(seed):
+    values = np.random.default_rng(seed).normal(1.5, 1.5, size=seed % 9 + 1).tolist()
+    claims = [claim_difference("c", "p", "d", normal(value), negligible=0.0) for value in values]
+    verdicts = [claim.verdict for claim in jointly(claims)]
+    decided = by_p_values(values)
+    expected = ["holds" if value > 0 else "does not hold" for value in values]
+    assert verdicts == [found if place in decided else "undecided" for place, found in enumerate(expected)]
+
+
+def test_of_one_claim_alone_the_verdict_is_that_of_its_interval():
+    sure, near, open_ = (claim_difference("c", "p", "d", normal(value)) for value in (9.0, 2.1, 0.5))
+    assert [claim.verdict for claim in jointly([near])] == ["holds"]
+    assert [claim.verdict for claim in jointly([sure, near])] == ["holds", "holds"]
+    assert [claim.verdict for claim in jointly([near, near])] == ["undecided", "undecided"]
+    assert (sure.among, near.among, open_.among) == (40, 1, 0)
+    assert jointly([]) == ()
+
+
+def test_what_cannot_be_tested_does_not_count_and_stays():
+    near, never = (
+        claim_difference("c", "p", "d", normal(2.1)),
+        untestable("R beats R", "none", "d", "One model."),
+    )
+    assert jointly([never, near, never]) == (never, near, never)
+
+
+def test_a_margin_shifts_the_wider_intervals_too():
+    assert claim_difference("c", "p", "d", normal(2.1), margin=10.0).among == 40
+    assert claim_difference("c", "p", "d", normal(-2.1), "below", margin=-0.1).among == 1

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.pipeline import ROOT
 
 PROGRAM = """
@@ -42,6 +43,26 @@ def test_sigterm_ends_a_stage_with_one_line() -> None:
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 128 + signal.SIGTERM
     assert errors == "stopped by SIGTERM; run the same command again to go on\n"
+
+
+INTERRUPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import _stage
+raise {error}
+"""
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError('mine')"])
+def test_an_interrupt_among_the_imports_is_one_line_and_an_error_is_whole(error: str) -> None:
+    command = [sys.executable, "-c", INTERRUPT.format(error=error), str(ROOT / "src/stages")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    if error == "KeyboardInterrupt":
+        assert done.stderr == "interrupted; run the same command again to go on\n"
+    else:
+        assert "Traceback" in done.stderr
+        assert done.stderr.endswith("RuntimeError: mine\n")
 
 
 FORK = """

@@ -1,6 +1,7 @@
 """Losses at the sizes of the papers, beside what is used otherwise: equal values first, then forward and backward."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 from pytorch_metric_learning.distances import CosineSimilarity
@@ -23,9 +24,12 @@ RTOL, ATOL = 1e-5, 1e-6
 
 
 def run() -> str:
-    """Return the tables."""
+    """Return the tables; lightly, no dependency of the project, is among the peers where it is installed."""
     by_batch = [measure(batch) for measure in (_memory, _koleo) for batch in BATCHES]
-    return "\n\n".join([*by_batch, _sinkhorn()])
+    missing = (
+        [] if find_spec("lightly") else ["`pip install lightly` adds its KoLeo and Sinkhorn to these tables."]
+    )
+    return "\n\n".join([*by_batch, _sinkhorn(), *missing])
 
 
 def _memory(batch: int) -> str:
@@ -74,11 +78,15 @@ def _assert_alike(ours: Tensor, theirs: Tensor, rows: Tensor) -> None:
 
 def _koleo(batch: int) -> str:
     rows = torch.randn((batch, DIM), generator=torch.Generator().manual_seed(0)).requires_grad_()
-    _assert_alike(koleo_loss(rows), _koleo_by_distances(rows), rows)
-    actions = {
-        "by the distances of all pairs": lambda: _koleo_by_distances(rows).backward(),
-        "koleo_loss": lambda: koleo_loss(rows).backward(),
-    }
+    peers: dict[str, Callable[[Tensor], Tensor]] = {"by the distances of all pairs": _koleo_by_distances}
+    if find_spec("lightly"):
+        from lightly.loss import KoLeoLoss
+
+        peers["lightly"] = KoLeoLoss()
+    for peer in peers.values():
+        _assert_alike(koleo_loss(rows), peer(rows), rows)
+    losses = {**peers, "koleo_loss": koleo_loss}
+    actions = {name: lambda loss=loss: loss(rows).backward() for name, loss in losses.items()}
     return table(f"KoLeo, {batch} x {DIM}, forward and backward", in_turn(actions, 10 * ROUNDS), batch, "img")
 
 
@@ -92,11 +100,15 @@ def _koleo_by_distances(rows: Tensor, eps: float = 1e-8) -> Tensor:
 
 def _sinkhorn() -> str:
     scores = torch.randn((PATCHES, PROTOTYPES), generator=torch.Generator().manual_seed(0)).softmax(1)
-    torch.testing.assert_close(sinkhorn(scores), _sinkhorn_by_definition(scores), rtol=RTOL, atol=ATOL)
-    actions = {
-        "by the definition": lambda: _sinkhorn_by_definition(scores),
-        "sinkhorn": lambda: sinkhorn(scores),
-    }
+    peers: dict[str, Callable[[], Tensor]] = {"by the definition": lambda: _sinkhorn_by_definition(scores)}
+    if find_spec("lightly"):
+        from lightly.loss.swav_loss import sinkhorn as theirs
+
+        logits = 0.05 * scores.log()  # it starts from exp(logits / 0.05)
+        peers["lightly, with its exp"] = lambda: theirs(logits)
+    for peer in peers.values():
+        torch.testing.assert_close(sinkhorn(scores), peer(), rtol=RTOL, atol=ATOL)
+    actions = {**peers, "sinkhorn": lambda: sinkhorn(scores)}
     return table(f"Sinkhorn, {PATCHES} x {PROTOTYPES}, 3 times", in_turn(actions, ROUNDS), PATCHES, "patch")
 
 

@@ -79,6 +79,21 @@ class Rows:
         """Return the same rows rounded to float32."""
         return self.exact(part).float() if self._held is None else self._held[1][part]
 
+    def rounded(self, part: slice) -> Tensor:
+        """Return the same rows rounded to bfloat16."""
+        return self.low(part).bfloat16() if self._held is None else self._rounded[part]
+
+    @cached_property
+    def lost(self) -> float:
+        """The largest length that rounding to bfloat16 takes from a row."""
+        parts = [slice(at, at + CHECKED) for at in range(0, len(self), CHECKED)]
+        lengths = [(self.exact(part) - self.rounded(part)).norm(dim=1).amax() for part in parts]
+        return float(torch.stack(lengths).amax()) if lengths else 0.0
+
+    @cached_property
+    def _rounded(self) -> Tensor:
+        return self.low(slice(0, None)).bfloat16()
+
     @cached_property
     def _held(self) -> tuple[Tensor, Tensor] | None:
         """The rows in float64 and in float32, unless they are too many."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, label_array, unit_rows
-from fieldmark.evaluation.bootstrap import Interval, with_seeds
+from fieldmark.evaluation.bootstrap import Interval, misses, widening, with_seeds
 
 COLLAPSED_VARIANCE = 1e-12  # a smaller total variance counts as none; that of unit vectors is at most 1
 BLOCK_ELEMENTS = 2**22  # similarities held at once
@@ -55,7 +55,7 @@ def components_difference(
     """Return how many more components `first` needs for `fraction` of its energy than `second`.
 
     Both have the embeddings (N, D) of the same pictures for each of S seeds, which are paired; a single one is the same
-    for every seed. The 95 % interval over classes is the value +- 1.96 standard errors of the delete-a-group jackknife
+    for every seed. The 95 % interval over classes is the value +- 1.960 standard errors of the delete-a-group jackknife
     over `clusters` (N,). A bootstrap would be biased, because a resample in which classes are repeated uses fewer
     directions. Raises ValueError for different numbers of pictures and for fewer than two clusters.
     """
@@ -79,12 +79,13 @@ def _components(by_seed: Sequence[Tensor | Array], groups: Array, fraction: floa
 def _jackknifed(values: Array, left_out: Array) -> Interval:
     """Return the interval of `values` (S,) over classes and seeds from the values without each group, (S, groups)."""
     means, others = left_out.mean(axis=0), left_out.shape[1] - 1
-    half = 1.96 * float(np.sqrt(others * np.var(means)))
+    value = float(values.mean())
+    errors = -torch.special.ndtri(torch.from_numpy(misses() / 2)).numpy()
+    halves = errors * np.sqrt(others * np.var(means))
     if len(values) == 1:
-        [value] = values.tolist()
-        return Interval(value, value - half, value + half)
+        return widening(value, value - halves, value + halves)
     together = others * np.var(left_out - means, axis=1).sum() / (len(values) - 1)
-    return with_seeds(values, float(values.mean()) - half, float(values.mean()) + half, float(together))
+    return with_seeds(values, value - halves, value + halves, float(together))
 
 
 def _left_out_components(rows: Tensor, groups: Array, fraction: float) -> Array:

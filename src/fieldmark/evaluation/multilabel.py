@@ -5,13 +5,12 @@ with equal scores have the same threshold, so that their order does not matter. 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fieldmark.evaluation.arrays import Array, checked_scores
-from fieldmark.evaluation.bootstrap import Interval, over_seeds
+from fieldmark.evaluation.bootstrap import Interval, over_seeds, widening
 from fieldmark.longtail.frequency import HEAD, TAIL, frequency_masks
 
 RESAMPLES = 1000
@@ -184,4 +183,5 @@ def _interval(ap: Array, draws: Array) -> Interval:
     drawn = present.any(axis=1)
     means = np.where(present, draws, 0.0).sum(axis=2)[:, drawn] / present.sum(axis=1)[drawn]
     found = over_seeds([float(row.mean()) for row in ap], means, basic=True)
-    return replace(found, low=min(found.low, found.value), high=max(found.high, found.value))
+    lows, highs = np.minimum(found.lows, found.value), np.maximum(found.highs, found.value)
+    return widening(found.value, lows, highs, found.seeds)

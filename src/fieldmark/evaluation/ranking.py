@@ -6,7 +6,8 @@ or below a positive. Only the pairs within that bound are computed again in floa
 those of float64, at the cost of float32.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,16 +49,21 @@ class Positives:
     start: Tensor
     bars: Tensor
 
-    @property
+    @cached_property
     def counts(self) -> Tensor:
         """(N,) int64: how many positives each query has."""
         return self.start.diff()
+
+    @cached_property
+    def halvings(self) -> int:
+        """How often the longest list of bars can be halved."""
+        return int(self.counts.max()).bit_length()
 
     def reached(self, query: Tensor, similarity: Tensor) -> Tensor:
         """Return how many bars of `query` (n,) lie at or below `similarity` (n,), by bisection."""
         low, high = self.start[query], self.start[query + 1]
         begin = low
-        for _ in range(int(self.counts.max()).bit_length() if len(query) else 0):
+        for _ in range(self.halvings if len(query) else 0):
             middle = (low + high) // 2
             below = (low < high) & (self.bars[middle.clamp(max=len(self.bars) - 1)] <= similarity)
             low, high = torch.where(below, middle + 1, low), torch.where(below, high, middle)
@@ -103,17 +109,21 @@ class Pair:
             yield slice(start, stop)
             start = stop
 
-    def tiles(self, part: slice) -> Iterator[tuple[Tensor, slice, slice]]:
-        """Yield similarities (B, T) in float32 with the queries and the gallery rows that they belong to.
+    def tiles(
+        self, part: slice, take: Callable[[Rows, slice], Tensor] = Rows.low
+    ) -> Iterator[tuple[Tensor, slice, slice]]:
+        """Yield similarities (B, T) with the queries and the gallery rows that they belong to.
 
-        Where a query is searched among the others each tile serves twice: its columns are queries of its rows, too.
+        They are products of the rows that `take` gives, float32 or lower. Where a query is searched among the others
+        each tile serves twice: its columns are queries of its rows, too.
         """
         side = GPU_TILE if self.codes.device.type == "cuda" else TILE
         mirrored = self.alone and part == slice(0, len(self.queries))
         for columns in _cut(slice(0, len(self.gallery)), side):
-            low = self.gallery.low(columns)
+            others = take(self.gallery, columns)
             for rows in _cut(slice(part.start, columns.stop) if mirrored else part, side):
-                similarity = _product(self.queries.low(rows), low)
+                with full_precision():
+                    similarity = take(self.queries, rows) @ others.T
                 if self.alone and rows.start < columns.stop and columns.start < rows.stop:
                     _hide_self(similarity, rows, columns)
                 yield similarity, rows, columns
@@ -158,14 +168,19 @@ def _hide_self(similarity: Tensor, rows: slice, columns: slice) -> None:
     similarity[both - rows.start, both - columns.start] = -torch.inf
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Multiply (B, D) by (T, D) in float32: the bound on the error is not that of TF32 or bfloat16."""
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Multiply as the bounds on the error say: not in TF32 or bfloat16, and sums of bfloat16 in float32."""
     before = torch.get_float32_matmul_precision()
+    cuda = torch.backends.cuda.matmul
+    reduced = cuda.allow_bf16_reduced_precision_reduction
     torch.set_float32_matmul_precision("highest")
+    cuda.allow_bf16_reduced_precision_reduction = False
     try:
-        return left @ right.T
+        yield
     finally:
         torch.set_float32_matmul_precision(before)
+        cuda.allow_bf16_reduced_precision_reduction = reduced
 
 
 class NegativeCounter:
@@ -175,10 +190,7 @@ class NegativeCounter:
         self.pair, self.part, self.error = pair, part, error_bound(pair.queries.dim)
         self.positives = _positives(pair, part)
         self.beaten = torch.zeros_like(self.positives.bars, dtype=torch.int64)
-        first, filled = self.positives.start[:-1], self.positives.counts > 0
-        # Rounded down, so that a similarity in float32 that may reach the lowest bar is never left out.
-        self.floors = torch.full(first.shape, torch.inf, device=first.device)
-        self.floors[filled] = (self.positives.bars[first[filled]] - 2 * self.error).float()
+        self.floors = self.floors_from(torch.zeros_like(self.positives.counts), slice(0, None))
 
     @property
     def wanted(self) -> bool:
@@ -195,7 +207,22 @@ class NegativeCounter:
         row, column = candidates.nonzero(as_tuple=True)
         negative = self.pair.codes[row + rows.start] != self.pair.gallery_codes[column + columns.start]
         row, column = row[negative], column[negative]
-        query, value = row + first, similarity[row, column].double()
+        self.count(row, column, similarity[row, column], rows, columns)
+
+    def floors_from(self, skipped: Tensor, here: slice) -> Tensor:
+        """Return the similarities (n,) in float32 below which a negative reaches none of the bars of its query.
+
+        `skipped` (n,): so many of the lowest bars do not count. A query without others has inf.
+        """
+        lowest, left = self.positives.start[:-1][here] + skipped, skipped < self.positives.counts[here]
+        floors = torch.full(lowest.shape, torch.inf, device=lowest.device)
+        # Rounded down, so that a similarity in float32 that may reach the lowest bar is never left out.
+        floors[left] = (self.positives.bars[lowest[left]] - 2 * self.error).float()
+        return floors
+
+    def count(self, row: Tensor, column: Tensor, similarity: Tensor, rows: slice, columns: slice) -> None:
+        """Count negatives: pairs (n,) within a tile, with their similarities (n,) in float32."""
+        query, value = row + rows.start - self.part.start, similarity.double()
         reached = self.positives.reached(query, value)
         unsure = self.positives.unsure(query, value, reached, self.error).nonzero().flatten()
         if len(unsure):
@@ -248,14 +275,21 @@ class NegativeCounter:
         beaten = torch.zeros(len(bars), bars.shape[1] + 1, dtype=torch.int64, device=bars.device)
         return beaten.scatter_add_(1, reached, torch.ones_like(reached))[:, 1:]
 
-    def ranks(self) -> Tensor:
-        """Return the ranks (P,) of the positives of each query, nearest first, from 1."""
-        start, counts = self.positives.start, self.positives.counts
-        query = torch.repeat_interleave(torch.arange(len(counts), device=start.device), counts)
-        order = torch.arange(len(query), device=start.device) - start[query]  # from 0
+    def ranks(self, here: slice) -> Tensor:
+        """Return the ranks (P,) of the positives of some queries of the part, nearest first, from 1."""
+        start = self.positives.start[here.start : here.stop + 1]
+        first, last = start[[0, -1]].tolist()
+        query, begin = owners(start.diff()), start - first
+        order = torch.arange(len(query), device=start.device) - begin[query]  # from 0
         # What reaches as many bars as the k-th nearest has below it and at it ranks above it.
-        sums = torch.cat([self.beaten.new_zeros(1), self.beaten.cumsum(0)])
-        return order + 1 + sums[start[query + 1]] - sums[start[query + 1] - 1 - order]
+        sums = torch.cat([self.beaten.new_zeros(1), self.beaten[first:last].cumsum(0)])
+        ranks: Tensor = order + 1 + sums[begin[query + 1]] - sums[begin[query + 1] - 1 - order]
+        return ranks
+
+
+def owners(counts: Tensor) -> Tensor:
+    """Return for each entry of flat lists of `counts` (n,) entries whose it is."""
+    return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
 
 def _at_or_above(similarity: Tensor, bars: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, Pair
+from fieldmark.evaluation.shortlist import ShortCounter
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ def retrieval_metrics(
     gallery: Tensor | Array | None = None,
     gallery_labels: Tensor | Array | Sequence[int] | None = None,
     ks: Sequence[int] = (1, 2, 4, 8),
+    full: bool = True,
 ) -> dict[str, float]:
     """Return `recall@k` for each k, `map@r`, `r_precision`, `map` and `skipped`, by cosine similarity.
 
@@ -77,6 +79,8 @@ def retrieval_metrics(
     first k. MAP@R and R-precision: Musgrave et al., "A Metric Learning Reality Check", arXiv 2003.08505; MAP@R sums
     the precisions at the positives among the first R and divides by R, the number of positives. `map`: average
     precision over the whole ranking. A positive must be more similar than a negative to rank before it.
+    Without `full` there is no `map`, which alone asks for the rank of every positive: large sets take a fraction of
+    the time, and the other measures are the same.
 
     `queries` (N, D) and `gallery` (G, D) need not be normalised; labels (N,) and (G,). Without a gallery each query
     is searched among the other queries (leave-one-out, excluded by index: an exact duplicate still counts). Queries
@@ -93,9 +97,13 @@ def retrieval_metrics(
     """
     if any(k < 1 for k in ks):
         raise ValueError(f"every k of recall@k must be at least 1, ks is {tuple(ks)}")
-    results = rank_queries(queries, query_labels, gallery, gallery_labels, neighbours=0)
+    depth = None if full else max(ks, default=1)
+    results = rank_queries(queries, query_labels, gallery, gallery_labels, 0, depth)
     counted = max(int(results.valid.sum()), 1)
-    metrics = {name: float(values.sum() / counted) for name, values in results.values(ks).items()}
+    values = results.values(ks)
+    if not full:
+        del values["map"]
+    metrics = {name: float(each.sum() / counted) for name, each in values.items()}
     return metrics | {"skipped": float((~results.valid).sum())}
 
 
@@ -105,10 +113,13 @@ def rank_queries(
     gallery: Tensor | Array | None = None,
     gallery_labels: Tensor | Array | Sequence[int] | None = None,
     neighbours: int = 10,
+    depth: int | None = None,
 ) -> RetrievalResults:
     """Rank a gallery (G, D) for each query (N, D) and keep its `neighbours` nearest rows.
 
-    Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved).
+    Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved). With a
+    `depth`, for which there are no neighbours, ranks beyond it and beyond R are only known to lie there: `ap` is wrong,
+    and `recall` holds for k up to `depth`.
     """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels go together: give both or neither")
@@ -121,7 +132,10 @@ def rank_queries(
     pair = Pair(rows, others, *_codes(labels, other_labels, rows.device), alone=gallery is None)
     columns = _Columns(len(rows), max(min(neighbours, len(others) - pair.alone), 0))
     for part in pair.parts() if len(others) else ():
-        columns.fill(pair, part)
+        if depth is None:
+            columns.fill(pair, part)
+        else:
+            columns.fill_first(ShortCounter(pair, part, depth))
     return RetrievalResults(
         **columns.measures,
         query_labels=labels,
@@ -150,10 +164,20 @@ class _Columns:
         for tile in pair.tiles(part) if counter.wanted or self._kept else ():
             counter.add(*tile)
             nearest.add(*tile)
-        for name, values in _measures(counter.ranks(), counter.positives.counts).items():
-            self.measures[name][part] = values.cpu().numpy()
+        self._take_measures(counter)
         index, keys = nearest.ordered()
         self.neighbours[part], self.similarities[part] = index.cpu().numpy(), keys.cpu().numpy()
+
+    def fill_first(self, counter: ShortCounter) -> None:
+        """Measure the queries of the counter's part by their first ranks."""
+        for tile in counter.tiles() if counter.wanted else ():
+            counter.add(*tile)
+        self._take_measures(counter)
+
+    def _take_measures(self, counter: NegativeCounter) -> None:
+        counts = counter.positives.counts
+        for name, values in _measures(counter.ranks(slice(0, len(counts))), counts).items():
+            self.measures[name][counter.part] = values.cpu().numpy()
 
 
 def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Tensor, Tensor]:

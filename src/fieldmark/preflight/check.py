@@ -15,6 +15,7 @@ from fieldmark.datasets.acquire.schema import DatasetParams
 from fieldmark.datasets.data.roles.splits import SplitParams
 from fieldmark.engine.wiring import Wiring, check_wiring, read_judge, read_transfer, read_wiring, text_item
 from fieldmark.language.schema import GRAMMAR, NO_CLIP, PhrasesParams
+from fieldmark.preflight.stored import require_cuttable, require_fine_enough
 from fieldmark.pretraining.schema import BackboneParams
 from fieldmark.prompting.schema import PromptParams
 from fieldmark.reporting.published import EXPECTED, read_published
@@ -87,10 +88,12 @@ def _check_models(configuration: Configuration) -> None:
     for name in configuration.section("backbones"):
         backbone = configuration.item("backbones", name, BackboneParams)
         configuration.require_split(backbone.split, backbone.dataset, f"backbones.{name}")
+        require_fine_enough(configuration, backbone.dataset, backbone, f"backbones.{name}")
         _check_kept(configuration, backbone.weights, f"backbones.{name}.weights")
     for name in configuration.section("clip_models"):
         clip = configuration.item("clip_models", name, ClipParams)
         configuration.require_split(clip.split, clip.dataset, f"clip_models.{name}")
+        require_fine_enough(configuration, clip.dataset, clip, f"clip_models.{name}")
         if name == NO_CLIP:
             raise UserError(f"clip_models.{NO_CLIP}: give it another name; '{NO_CLIP}' stands for no CLIP")
 
@@ -134,6 +137,7 @@ def _check_method(configuration: Configuration, name: str) -> None:
     wiring = read_wiring(configuration, name)
     _check_region(configuration, wiring, f"methods.{name}")
     params = read_method(configuration, name)
+    require_fine_enough(configuration, wiring.dataset, params, name)
     if params.cuts_to_boxes:
         _check_boxes(configuration, wiring, f"{name}.variants")
     problem = params.unmet(wiring.text, text_item(configuration, wiring.text))
@@ -148,11 +152,14 @@ def _check_method(configuration: Configuration, name: str) -> None:
 
 
 def _check_region(configuration: Configuration, wiring: Wiring, where: str) -> None:
-    """Raise UserError for pictures that are to be cut to boxes and come without."""
-    if wiring.region == "box" and not _has_boxes(configuration, wiring):
+    """Raise UserError for pictures that are to be cut to boxes and come without, or squeezed."""
+    if wiring.region != "box":
+        return
+    if not _has_boxes(configuration, wiring):
         raise UserError(
             f"{where}.region is 'box', but the pictures of '{wiring.dataset}' come without boxes; write whole"
         )
+    require_cuttable(configuration, wiring.dataset, f"{where}.region")
 
 
 def _check_boxes(configuration: Configuration, wiring: Wiring, where: str) -> None:
@@ -165,6 +172,7 @@ def _check_boxes(configuration: Configuration, wiring: Wiring, where: str) -> No
         raise UserError(
             f"{where} has box, but its region is box: every picture is cut already; take one of them out"
         )
+    require_cuttable(configuration, wiring.dataset, where)
 
 
 def _has_boxes(configuration: Configuration, wiring: Wiring) -> bool:
@@ -185,6 +193,7 @@ def _check_arm(configuration: Configuration, name: str) -> None:
     _check_same_work(arm.wiring, read_wiring(configuration, method), where, "method")
     if name in {variant.name for variant in load_method(method).variants(read_method(configuration, method))}:
         raise UserError(f"{where}: {method}.variants has a '{name}' already; give the arm another name")
+    require_fine_enough(configuration, arm.wiring.dataset, arm.variant.params, where)
     if arm.variant.params.cuts_to_boxes:
         _check_boxes(configuration, arm.wiring, where)
     problem = arm.variant.params.unmet(arm.wiring.text, text_item(configuration, arm.wiring.text))
@@ -196,6 +205,7 @@ def _check_distillation(configuration: Configuration, name: str) -> None:
     """Raise UserError when an item of `distill:` does not fit the method of that name."""
     params = configuration.item("distill", name, load_distillation(name).PARAMS)
     check_wiring(configuration, params, f"distill.{name}")
+    require_fine_enough(configuration, params.dataset, params, f"distill.{name}")
     _check_same_work(params, read_wiring(configuration, name), f"distill.{name}", "teacher")
     block = read_method(configuration, name)
     trained = [variant.name for variant in load_method(name).variants(block)]
@@ -252,6 +262,8 @@ def _check_judge(configuration: Configuration, name: str) -> None:
 def _check_transfer(configuration: Configuration, name: str) -> None:
     """Raise UserError when an item of `transfer:` does not fit its method."""
     params, _ = read_transfer(configuration, name)
+    block = read_method(configuration, params.method)
+    require_fine_enough(configuration, params.dataset, block, params.method)
     kind, known = _kind(configuration, params.split), load_method(params.method).judged_on
     if kind not in known:
         raise UserError(

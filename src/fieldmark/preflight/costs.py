@@ -62,6 +62,16 @@ PICTURES: Mapping[tuple[str, str], int] = {
     ("sop", "retrieval"): 59_551,
     ("voc", "longtail"): 1_142,
 }
+# All pictures of a source, for what is kept as raw squares.
+COUNTS: Mapping[str, int] = {
+    "aircraft": 10_000,
+    "cars196": 16_185,
+    "cub200": 11_788,
+    "flowers102": 8_189,
+    "inshop": 52_712,
+    "sop": 120_053,
+}
+CHANNELS = 3  # a byte each
 # A download lies on the disk as archive, unpacked and packed, the last two in their folder and in DVC's cache (once
 # where the file system clones files); of pictures at hand there are the packed ones alone.
 ARCHIVE, UNPACKED, PACKED = 1, 2, 2
@@ -127,8 +137,20 @@ def _is_at_hand(item: Mapping[str, Any]) -> bool:
 
 
 def _disk(item: Mapping[str, Any]) -> float | None:
-    size = _published(item)
-    return None if size is None else size * (PACKED if _is_at_hand(item) else ARCHIVE + UNPACKED + PACKED)
+    fetched, packed = 0.0 if _is_at_hand(item) else _published(item), _packed(item)
+    if fetched is None or packed is None:
+        return None
+    return fetched * (ARCHIVE + UNPACKED) + packed * PACKED
+
+
+def _packed(item: Mapping[str, Any]) -> float | None:
+    """Return GB of the store: raw squares by their pixels, and photographs, which keep their bytes, as published."""
+    if item["source"] == "world" or item.get("encoding") != "raw":
+        return _published(item)
+    count = COUNTS.get(item["source"])
+    if count is None or item.get("shape") != "square":
+        return None
+    return float(count * item["side"] ** 2 * CHANNELS / 1e9)
 
 
 def _method_hours(configuration: Configuration, name: str) -> float | None:

@@ -12,6 +12,11 @@ from fieldmark.reporting.formatting import VERDICTS, markdown, markdown_table
 from fieldmark.results.files import checked
 from fieldmark.results.schema import Claim, MethodResult
 
+TOGETHER = (
+    "Verdicts of a method are right together, in 95 % of all runs (Holm's procedure): one alone may leave its claim "
+    "undecided though its own interval leaves out zero."
+)
+
 
 class MethodClaim(Claim):
     """A claim with the method that it is about, and the precision in which its models were trained."""
@@ -58,7 +63,8 @@ def render_claims(table: ClaimTable) -> str:
         f"# Claims of the papers\n\n{counted or 'No method makes a claim'}.\n\n"
         "A value is a difference as the column says, in points (per cent) where it is one of fractions; over several "
         "training seeds it is their mean, its 95 % interval holds for other classes (or pictures) and other seeds, and "
-        "the value of each seed is beside it.\n\n"
+        "the value of each seed is beside it. "
+        f"{TOGETHER}\n\n"
         f"{claims_table(table.claims)}\n"
     )
 

@@ -45,7 +45,8 @@ class Claim(_Checked):
 
     `claim` is what the paper says, `paper` the numbers it reports, `decides` what decides it here; `value`, `low`
     and `high` are the measured difference with its 95 % interval, `seeds` the differences by training seed where there
-    are several. `reason` says why a claim cannot be tested here.
+    are several. `reason` says why a claim cannot be tested here. `among` is the number of claims that could be decided
+    at once, by wider intervals, without changing what the interval says of this one; 0 where that decides nothing.
     """
 
     claim: str
@@ -56,6 +57,7 @@ class Claim(_Checked):
     high: Number | None = None
     seeds: BySeed = ()
     verdict: Verdict
+    among: Annotated[int, Field(ge=0, exclude_if=lambda among: not among)] = 0
     reason: Annotated[str, Field(exclude_if=lambda reason: not reason)] = ""
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ from fieldmark.running.durations import duration_table
 from fieldmark.running.gpus import shares
 from fieldmark.running.graph import read_pipeline
 from fieldmark.running.processes import INTERRUPTED, Failed, Processes, Task, stopped_by_signals
-from fieldmark.running.surroundings import do_without_git, require_cache, require_user
+from fieldmark.running.surroundings import do_without_git, require_cache, require_sections, require_user
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
 # in between is wiped anew, page by page: up to a quarter of the time as measured. Other systems ignore these.
@@ -35,6 +35,7 @@ def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int
     require_user()
     do_without_git(folder)
     require_cache(folder)
+    require_sections(folder)
     pipeline = read_pipeline(folder) if jobs > 1 and not arguments else None
     if pipeline and not pipeline.stale:
         print("Data and pipelines are up to date.")

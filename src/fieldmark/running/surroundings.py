@@ -1,4 +1,4 @@
-"""What DVC needs around it: a home directory, a user's name, and a Git repository unless it is told to do without."""
+"""What DVC needs around it: a user with a home, a cache, the sections of params.yaml, and Git or to do without."""
 
 import getpass
 import os
@@ -8,8 +8,10 @@ import sys
 from configparser import ConfigParser
 from pathlib import Path
 
+from fieldmark.base.blocks import read_yaml
 from fieldmark.base.errors import UserError
 
+FOREACH = re.compile(r"^ *foreach: \$\{(\w+)\}", re.MULTILINE)
 TOLD = re.compile(r"^\s*no_scm\s*=\s*true\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -38,6 +40,22 @@ def require_cache(folder: Path) -> None:
             f"DVC's cache {cache} cannot be written to, so nothing that is computed could be kept; "
             "make it writable, or name another with `dvc cache dir --local FOLDER`"
         )
+
+
+def require_sections(folder: Path) -> None:
+    """Raise UserError where `params.yaml` lacks a section whose items `dvc.yaml` makes stages of, as an older one does.
+
+    Files that are absent or malformed are left for DVC to name.
+    """
+    pipeline, params = folder / "dvc.yaml", folder / "params.yaml"
+    if not pipeline.is_file() or not params.is_file():
+        return
+    wanted = dict.fromkeys(FOREACH.findall(pipeline.read_text(encoding="utf-8")))
+    there = read_yaml(params) if wanted else {}
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        given = ", ".join(f"`{name}: {{}}`" for name in missing)
+        raise UserError(f"params.yaml lacks a section that the pipeline reads; add {given} for none of these")
 
 
 def do_without_git(folder: Path) -> None:

@@ -19,7 +19,7 @@ def read(item: Any, name: str = "birds") -> DatasetParams:
 def test_reads_the_sources_own_block_and_the_defaults():
     params = read({**FOLDER, "side": 64, "expect": {"min_side": 8}})
     assert params.settings == FolderParams(path="photos")
-    assert (params.side, params.encoding, params.bad_images) == (64, "jpeg", 0)
+    assert (params.side, params.shape, params.encoding, params.bad_images) == (64, "shorter_side", "jpeg", 0)
     assert (params.expect.min_side, params.expect.max_side) == (8, 10000)
 
 
@@ -43,6 +43,11 @@ def test_a_source_without_required_settings_may_leave_its_block_out():
         ({"folder": {"path": "x"}}, r"datasets\.birds has no 'source'"),
         ({"source": 3}, r"datasets\.birds\.source must be"),
         ({**FOLDER, "side": 0}, r"datasets\.birds\.side"),
+        ({**FOLDER, "side": 64, "shape": "round"}, r"datasets\.birds\.shape"),
+        (
+            {**FOLDER, "shape": "square"},
+            r"datasets\.birds: shape square needs a side; where side is null, write",
+        ),
         ({**FOLDER, "bad_images": -1}, r"datasets\.birds\.bad_images"),
         ({**FOLDER, "encoding": "gif"}, r"datasets\.birds\.encoding"),
         ({**FOLDER, "expect": {"max_aspct": 2}}, r"birds\.expect\.max_aspct; did you mean 'max_aspect'"),

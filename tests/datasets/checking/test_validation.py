@@ -98,6 +98,19 @@ def test_boxes_are_measured_in_the_stored_picture(frame):
     half = changed(frame, box=[10.0, 0.0, 14.0, 20.0])  # the stored picture has 24 x 20 pixels
     check(half, params=dataset(side=20))
     refused("boxes lie inside", half, params=dataset(side=18))
+    square = changed(
+        frame, box=[10.0, 0.0, 30.0, 40.0]
+    )  # the original has 48 x 40 pixels, the stored picture 40 x 40
+    check(square, params=dataset(side=40, shape="square"))
+    refused("boxes lie inside", square, params=dataset(side=38, shape="square"))
+
+
+def test_squares_are_judged_by_the_sides_of_their_originals(frame):
+    long = changed(frame, width=300, height=40)
+    refused("longer side at most 5 x the shorter", long, params=dataset(side=40, shape="square"))
+    refused(
+        "shorter side at least 50", frame, params=dataset(side=64, shape="square", expect={"min_side": 50})
+    )
 
 
 def test_equal_pictures_in_one_role_are_a_warning_only(frame, caplog):

@@ -6,14 +6,22 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support.pictures import dataset, encoded, noise, record
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.records import Record
+from fieldmark.datasets.data.batches.transforms import (
+    ImageParams,
+    evaluation_transform,
+    to_tensor,
+    training_transform,
+)
 from fieldmark.datasets.data.packed.manifest import read_manifest
 from fieldmark.datasets.data.packed.store import ImageStore
 from fieldmark.datasets.preparing import prepare as prepare_module
+from fieldmark.datasets.preparing.decoding import decode
 from fieldmark.datasets.preparing.pictures import clip_box, resized_shape
 from fieldmark.datasets.preparing.prepare import MANIFEST, ordered_map, prepare
 
@@ -96,7 +104,7 @@ def test_resizing_scales_picture_box_and_mask_together(tmp_path, encoding):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "side", "shape"),
+    ("height", "width", "side", "stored"),
     [
         (80, 120, 40, (40, 60)),
         (120, 80, 40, (60, 40)),
@@ -105,8 +113,69 @@ def test_resizing_scales_picture_box_and_mask_together(tmp_path, encoding):
         (2, 3, 4, (4, 6)),
     ],
 )
-def test_the_shorter_side_becomes_the_side_asked_for(height, width, side, shape):
-    assert resized_shape(height, width, side) == shape
+def test_the_shorter_side_becomes_the_side_asked_for(height, width, side, stored):
+    assert resized_shape(height, width, side, "shorter_side") == stored
+    assert resized_shape(height, width, side, "square") == (stored if side is None else (side, side))
+
+
+def test_a_square_scales_picture_box_and_mask_by_a_factor_for_each_side(tmp_path):
+    pixels = np.zeros((80, 120, 3), np.uint8)
+    pixels[20:60, 30:90] = 255
+    mask = (pixels[..., 0] // 255).astype(np.uint8) * 7
+    source = record(0, image=encoded(pixels), mask=encoded(mask), box=(30.0, 20.0, 60.0, 40.0))
+    manifest, store, _, _ = run(tmp_path, [source], side=40, shape="square", encoding="raw")
+    row = manifest.iloc[0]
+    assert (store[0].shape, store.mask(0).shape) == ((40, 40, 3), (40, 40))
+    assert (row["width"], row["height"]) == (120, 80)  # of the original
+    assert row["box"] == [10.0, 10.0, 20.0, 20.0]
+    inside = np.zeros((40, 40), bool)
+    inside[10:30, 10:30] = True
+    np.testing.assert_array_equal(store.mask(0) == 7, inside)
+    assert set(np.unique(store.mask(0))) == {0, 7}
+    assert ((store[0][..., 0] > 127) == inside).mean() > 0.99
+
+
+def rotated(pixels):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(pixels, "JPEG", quality=95, exif=exif)
+
+
+def converted(mode, pixels):
+    return encoded(Image.fromarray(pixels).convert(mode), "JPEG", quality=95)
+
+
+RANDOM = np.random.default_rng(0).integers(0, 256, (61, 97, 3), np.uint8)
+FILES = {
+    "wide": encoded(noise(0, 375, 500), "JPEG", quality=95),
+    "tall": encoded(noise(1, 501, 333), "JPEG", quality=95),
+    "small": encoded(noise(2, 40, 33)),
+    "one side right": encoded(noise(3, 256, 399)),
+    "square": encoded(noise(4, 256, 256), "JPEG", quality=95),
+    "long": encoded(noise(5, 120, 900)),
+    "noise": encoded(RANDOM),
+    "grey": converted("L", noise(6, 300, 401)),
+    "CMYK": converted("CMYK", noise(7, 300, 401)),
+    "turned": rotated(noise(8, 300, 401)),
+}
+
+
+def test_squares_kept_are_what_loading_makes_of_the_originals_bit_for_bit(tmp_path):
+    records = [record(number, image=data) for number, data in enumerate(FILES.values())]
+    _, store, _, _ = run(tmp_path, records, side=256, shape="square", encoding="raw")
+    images = ImageParams(side=224, resize=256, shape="square", crop="random")
+    for number, (name, data) in enumerate(FILES.items()):
+        original, kept = to_tensor(decode(data).pixels), to_tensor(store[number])
+        assert kept.shape == (3, 256, 256)
+        for transform in (evaluation_transform(images), training_transform(images)):
+            made, found = (seeded(transform, pixels) for pixels in (original, kept))
+            assert torch.equal(made, found), name
+        assert evaluation_transform(images).transforms[0](kept) is kept  # nothing is left to resize
+
+
+def seeded(transform, pixels):
+    torch.manual_seed(0)
+    return transform(pixels)
 
 
 def test_labels_are_never_mixed_and_a_box_follows_both_sides_when_they_round(tmp_path):

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 
 from fieldmark.base.blocks import Block, nearest, now_called, parse, pick
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.acquire.source import Source, load_source
+
+Shape = Literal["shorter_side", "square"]
 
 
 class Expect(Block):
@@ -31,9 +33,10 @@ class DatasetParams(Block):
     """One item of `datasets:`.
 
     `settings` is the block of the source; in `params.yaml` it stands under the source's name. `side` resizes
-    pictures so that their shorter side has that many pixels (None keeps them as they are). `encoding` is how the
-    store keeps them: "raw" pixels for small pictures, "jpeg" otherwise. `bad_images` is how many unusable pictures
-    `prepare` tolerates.
+    pictures: with the `shape` "shorter_side" in proportion, so that their shorter side has that many pixels; with
+    "square" both sides have, as loading resizes them by `images.shape: square`. None keeps them as they are.
+    `encoding` is how the store keeps them: "raw" pixels for small pictures, "jpeg" otherwise. `bad_images` is how many
+    unusable pictures `prepare` tolerates.
     """
 
     renamed: ClassVar[Mapping[str, str]] = {"size": "side"}
@@ -41,6 +44,7 @@ class DatasetParams(Block):
     source: str
     settings: SerializeAsAny[Block]
     side: int | None = Field(default=None, ge=1)
+    shape: Shape = "shorter_side"
     encoding: Literal["raw", "jpeg"] = "jpeg"
     bad_images: int = Field(default=0, ge=0)
     expect: Expect = Expect()
@@ -58,6 +62,12 @@ class DatasetParams(Block):
         settings = parse(source.Params, mapping.get(name, {}), f"{where}.{name}")
         common = {key: value for key, value in mapping.items() if key != name}
         return parse(cls, {**common, "settings": settings}, where)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        if self.shape == "square" and self.side is None:
+            raise ValueError("shape square needs a side; where side is null, write shape: shorter_side")
+        return self
 
     def open_source(self) -> Source:
         """Return the source with its settings."""

@@ -33,7 +33,7 @@ def manifest_facts(manifest: pd.DataFrame, params: DatasetParams) -> pd.DataFram
             "captions": manifest["captions"].map(len),
             "blank_captions": manifest["captions"].map(lambda texts: sum(not text.strip() for text in texts)),
             "has_box": manifest["box"].notna().astype(int),
-            "box_past_edge": _past_edge(manifest, params.side),
+            "box_past_edge": _past_edge(manifest, params),
             "mask_row": manifest["mask_row"],
             "labels": manifest["labels"].map(len),
             "odd_labels": manifest["labels"].map(_odd),
@@ -159,10 +159,12 @@ def _index_in_sorted(names: pd.Series) -> pd.Series:
     return names.map(order).fillna(-1).astype("int64")
 
 
-def _past_edge(manifest: pd.DataFrame, side: int | None) -> pd.Series:
+def _past_edge(manifest: pd.DataFrame, params: DatasetParams) -> pd.Series:
     """Return by how many pixels each box reaches past the edge of its stored picture; negative for a box inside."""
     values = [
-        float("nan") if box is None else _box_past_edge(box, *resized_shape(height, width, side))
+        float("nan")
+        if box is None
+        else _box_past_edge(box, *resized_shape(height, width, params.side, params.shape))
         for box, height, width in zip(manifest["box"], manifest["height"], manifest["width"], strict=True)
     ]
     return pd.Series(values, index=manifest.index, dtype=float)

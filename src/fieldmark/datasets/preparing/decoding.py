@@ -15,6 +15,7 @@ Pixels = NDArray[np.uint8]
 # Formats of photographs (MPO comes with JPEG). Others that Pillow knows start a program (EPS) or hold no pixels.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "TGA")
 ORIENTATION = 0x0112  # the EXIF tag
+TURNED = range(2, 9)  # its values that ask for a turn; cameras write 0 for "unknown", too
 SIXTEEN_BIT = 65535
 
 
@@ -109,7 +110,7 @@ def _reasons() -> Iterator[None]:
 def _upright(image: Image.Image) -> Image.Image:
     """Return the picture turned by its EXIF orientation: `image` itself where there is nothing to turn."""
     try:
-        if image.getexif().get(ORIENTATION, 1) == 1:
+        if image.getexif().get(ORIENTATION) not in TURNED:
             return image
         return ImageOps.exif_transpose(image)
     except Exception:  # damaged metadata says nothing about the pixels, which are whole

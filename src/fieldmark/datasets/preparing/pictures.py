@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from fieldmark.datasets.acquire.records import VALUES, MaskLabels, Record
-from fieldmark.datasets.acquire.schema import DatasetParams
+from fieldmark.datasets.acquire.schema import DatasetParams, Shape
 from fieldmark.datasets.data.packed.store import NO_LABEL, Encoded, Encoding, encode
 from fieldmark.datasets.preparing.decoding import BadImageError, Decoded, Pixels, decode, decode_mask
 
@@ -42,10 +42,15 @@ def process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> P
         return error
 
 
-def resized_shape(height: int, width: int, side: int | None) -> tuple[int, int]:
-    """Return (height, width) after resizing the shorter side to `side` in proportion; unchanged for None."""
+def resized_shape(height: int, width: int, side: int | None, shape: Shape) -> tuple[int, int]:
+    """Return (height, width) of the stored picture; those of the original where `side` is None.
+
+    Both are `side` for a square; else the shorter one is, and the other one follows in proportion.
+    """
     if side is None:
         return height, width
+    if shape == "square":
+        return side, side
     scale = side / min(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
@@ -69,11 +74,11 @@ def _process(record: Record, params: DatasetParams, mask_encoding: Encoding) -> 
     height, width = decoded.pixels.shape[:2]
     if min(height, width) < params.expect.min_side:
         raise BadImageError(f"{width} x {height} pixels; a side must have at least {params.expect.min_side}")
-    shape = resized_shape(height, width, params.side)
+    shape = resized_shape(height, width, params.side, params.shape)
     if decoded.verbatim and params.encoding == "jpeg" and shape == (height, width):
         image = Encoded(data, height, width)  # the photograph's own bytes: nothing is lost twice
     else:
-        image = encode(_resize(decoded.pixels, shape), params.encoding)
+        image = encode(_resize(decoded.pixels, shape, params.shape), params.encoding)
     box = None if record.box is None else clip_box(record.box, width, height, params.expect.box_overreach)
     mask = None if record.mask is None else decode_mask(_read(record.mask))
     return Picture(
@@ -113,11 +118,26 @@ def _read(image: bytes | Path) -> bytes:
         raise BadImageError(f"cannot be read: {error.strerror}") from None
 
 
-def _resize(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Resize with an anti-aliasing bicubic filter."""
-    if pixels.shape[:2] == shape:
+def _resize(pixels: Pixels, target: tuple[int, int], shape: Shape) -> Pixels:
+    """Resize (H, W, 3) pixels with an anti-aliasing filter: a bicubic one, and for squares that of loading."""
+    if pixels.shape[:2] == target:
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize(shape[::-1], Image.Resampling.BICUBIC))
+    if shape == "square":
+        return _as_loading_does(pixels, target)
+    return np.asarray(Image.fromarray(pixels).resize(target[::-1], Image.Resampling.BICUBIC))
+
+
+def _as_loading_does(pixels: Pixels, target: tuple[int, int]) -> Pixels:
+    """Resize (H, W, 3) pixels as the transform of loading would: bit for bit, so that nothing is left to do there.
+
+    Pillow's bilinear filter gives some pixels that differ by one grey level.
+    """
+    # Both libraries take seconds to import, and only squares need them.
+    import torch
+    from torchvision.transforms.v2.functional import resize
+
+    resized = resize(torch.from_numpy(pixels).permute(2, 0, 1), list(target), antialias=True)
+    return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
 
 
 def _mask(

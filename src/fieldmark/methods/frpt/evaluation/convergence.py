@@ -37,7 +37,8 @@ def lead(ours: Progress, theirs: Progress) -> Lead:
     most = _interval(other.latest - own.earliest)
     seeds = tuple((low + high) / 2 for low, high in zip(least.seeds, most.seeds, strict=True))
     value = (least.value + most.value) / 2
-    return Lead(Interval(value, least.low, most.high, seeds), *(_mean_time(found) for found in (own, other)))
+    both = Interval(value, least.low, most.high, seeds, least.lows, most.highs)
+    return Lead(both, *(_mean_time(found) for found in (own, other)))
 
 
 def first_reached(parts: Array, curves: Array, targets: Array) -> Reached:

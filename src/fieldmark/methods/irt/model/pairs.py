@@ -5,7 +5,7 @@ similarities are never held at once: a tile of them is computed, summed, turned 
 and multiplied back. On the CPU positive pairs are a list, found by label, so that no mask is made.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -105,6 +105,15 @@ class _Tile:
         if other_gradient is not None:
             other_gradient[self.part] = of_pairs.T @ self.pairs.embeddings
 
+    def add_pulls(self, gradient: Tensor | None, other_gradient: Tensor | None) -> None:
+        """Add the gradients of the sum over the positives alone to those of the embeddings and the others."""
+        costly = self.shortfall > 0
+        row, column = self.row[costly], self.column[costly]
+        if gradient is not None:
+            gradient.index_add_(0, row, self.others[column], alpha=-1)
+        if other_gradient is not None:
+            other_gradient.index_add_(0, column + self.part.start, self.pairs.embeddings[row], alpha=-1)
+
 
 class _MaskedTile(_Tile):
     """The same for a GPU, which does not wait to know how many pairs are positive, and so how long a list is."""
@@ -127,6 +136,14 @@ class _MaskedTile(_Tile):
         """Return the gradients of all pairs (N, T), with `weight` for the positives that cost anything."""
         return torch.where(self.shortfall > 0, weight, of_pairs)
 
+    def add_pulls(self, gradient: Tensor | None, other_gradient: Tensor | None) -> None:
+        """Add the gradients of the sum over the positives alone to those of the embeddings and the others."""
+        costly = (self.shortfall > 0).to(self.others.dtype)
+        if gradient is not None:
+            gradient.sub_(costly @ self.others)
+        if other_gradient is not None:
+            other_gradient[self.part] -= costly.T @ self.pairs.embeddings
+
 
 TILES: dict[str, type[_Tile]] = {"cpu": _Tile}
 
@@ -146,14 +163,9 @@ class _Cost(Function):
             torch.zeros_like(rows) if needed else None
             for rows, needed in zip((embeddings, others), ctx.needs_input_grad, strict=False)
         ]
-        divisors = _divisors(pairs, reduction)
-        sums = embeddings.new_zeros(2)
-        for tile in _tiles(pairs):
-            sums += tile.sums()
-            if any(ctx.needs_input_grad):
-                tile.add_gradients(1 / divisors, *gradients)
+        loss = _summed(pairs, gradients) if reduction == "sum" else _averaged(pairs, gradients)
         ctx.save_for_backward(*gradients)
-        return sums.sum() / divisors[0] if reduction == "sum" else (sums / divisors).sum()
+        return loss
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
@@ -162,11 +174,33 @@ class _Cost(Function):
         return (*gradients, None, None)
 
 
-def _divisors(pairs: Pairs, reduction: Reduction) -> Tensor:
-    """Return by what the costs of positive and of negative pairs are divided, (2,)."""
-    if reduction == "sum":
-        return pairs.embeddings.new_full((2,), len(pairs.embeddings))
-    counts = torch.zeros(2, dtype=torch.int64, device=pairs.embeddings.device)
-    for tile in _tiles(pairs):  # how many pairs cost anything decides the gradient of each: a pass of its own
+def _summed(pairs: Pairs, gradients: Sequence[Tensor | None]) -> Tensor:
+    """Return the sum of all costs over N, and write its gradients into those of the embeddings and the others."""
+    count = len(pairs.embeddings)
+    sums, weights = pairs.embeddings.new_zeros(2), 1 / pairs.embeddings.new_full((2,), count)
+    for tile in _tiles(pairs):
+        sums += tile.sums()
+        if any(gradient is not None for gradient in gradients):
+            tile.add_gradients(weights, *gradients)
+    return sums.sum() / count
+
+
+def _averaged(pairs: Pairs, gradients: Sequence[Tensor | None]) -> Tensor:
+    """Return the means over the pairs that cost anything, added, and write their gradients.
+
+    How many there are is known after the last tile: till then the positives have gradients of their own.
+    """
+    sums, only = pairs.embeddings.new_zeros(2), pairs.embeddings.new_tensor([0.0, 1.0])
+    counts = torch.zeros(2, dtype=torch.int64, device=sums.device)
+    pulls = [None if gradient is None else torch.zeros_like(gradient) for gradient in gradients]
+    for tile in _tiles(pairs):
+        sums += tile.sums()
         counts += tile.counts()
-    return counts.clamp(min=1).to(pairs.embeddings.dtype)
+        if any(gradient is not None for gradient in gradients):
+            tile.add_pulls(*pulls)
+            tile.add_gradients(only, *gradients)
+    divisors = counts.clamp(min=1).to(sums.dtype)
+    for gradient, pull in zip(gradients, pulls, strict=True):
+        if gradient is not None and pull is not None:
+            gradient.div_(divisors[1]).add_(pull / divisors[0])
+    return (sums / divisors).sum()

@@ -41,10 +41,11 @@ def sinkhorn(scores: Tensor, iterations: int = 3) -> Tensor:
 def balance(scores: Tensor, iterations: int) -> Tensor:
     """Do what `sinkhorn` does for scores (N, K) that are known to fit: to check them is to wait for the device."""
     balanced = full_precision(scores)
-    for _ in range(iterations):
+    for step in range(iterations):
         columns = _total(balanced.sum(0))
-        balanced = balanced / torch.where(columns > 0, columns, 1.0)
-        balanced = balanced / balanced.sum(1, keepdim=True)
+        filled = torch.where(columns > 0, columns, 1.0)
+        balanced = balanced.div_(filled) if step else balanced / filled  # the scores stay as they are
+        balanced.div_(balanced.sum(1, keepdim=True))
     return balanced
 
 
