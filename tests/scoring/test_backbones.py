@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.classified import backbone_params, classification_task
 from support.tiny import tiny_vit
@@ -35,3 +36,15 @@ def test_a_backbone_without_a_classifier_is_searched_with_alone(task: Task) -> N
     assert list(measures) == ["recall@1"]
     assert 0.0 <= measures["recall@1"].value <= 1.0
     assert describe_backbone("vit", tiny_vit(), None, params, task).weights == "w.safetensors"
+
+
+def test_where_no_class_has_two_test_pictures_there_is_nothing_to_recall(task: Task) -> None:
+    """As where a twentieth of a few pictures of each class is the test."""
+    split = task.split
+    single = split[split["role"] == "test"].drop_duplicates("label")
+    few = task.with_split(pd.concat([split[split["role"] == "train"], single]))
+    params = backbone_params(train={"steps": 1, "batch_size": 4, "lr": 1e-3})
+    backbone, classifier, _ = make_backbone(params, few, "v")
+    result = describe_backbone("vit", backbone, classifier, params, few)
+    assert list(result.measures) == ["top1"]
+    assert list(result.metric_values) == ["top1"]

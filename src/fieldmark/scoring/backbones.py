@@ -49,7 +49,7 @@ def score_backbone(
     if task.split_params.kind == "dense":
         return {}
     test = task.subset("test", "query", "gallery")
-    measures = {"recall@1": _recall(backbone, params, task, test)}
+    measures = _recall(backbone, params, task, test)
     if classifier:
         measures["top1"] = _top1(classifier, params, task, test)
     return measures
@@ -61,11 +61,13 @@ def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -
     return interval(logits.argmax(1).numpy() == test.labels, test.labels)
 
 
-def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> Interval:
-    """Recall@1 of the pooled features among the test pictures, leave-one-out."""
+def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> dict[str, Interval]:
+    """Recall@1 of the pooled features among the test pictures, leave-one-out; nothing where no class has two."""
     vectors = _described(backbone, params, task, test)
     results = rank_queries(vectors, test.labels)
-    return interval(results.recall(1)[results.valid], test.labels[results.valid])
+    if not results.valid.any():
+        return {}
+    return {"recall@1": interval(results.recall(1)[results.valid], test.labels[results.valid])}
 
 
 def _landmarks(backbone: Backbone, params: BackboneParams, task: Task) -> dict[str, Interval]:
