@@ -41,6 +41,15 @@ def close(kind, seed, rows, dim=24):
     return rng.normal(size=(4, dim))[rng.integers(4, size=rows)]
 
 
+def ranked_slowly(kind, alone, classes):
+    """Arguments of `rank_queries` for 70 rows, alone or 20 of them as queries, and what `slow_ranking` finds."""
+    rows, labels = close(kind, 5, 70), np.random.default_rng(7).integers(classes, size=70)
+    if alone:
+        return (rows, labels), slow_ranking(rows, labels, rows, labels, alone)
+    sides = (rows[:20], labels[:20], rows[20:], labels[20:])
+    return sides, slow_ranking(*sides, alone)
+
+
 def agree(results: RetrievalResults, expected):
     ranks, orders = expected
     for number, own in enumerate(ranks):
@@ -70,13 +79,8 @@ def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
     monkeypatch.setattr(ranking, "TILE", 13)
     for name, value in limits.items():
         monkeypatch.setattr(ranking, name, value)
-    rng = np.random.default_rng(7)
-    everything = close(kind, 5, 70)
-    labels = rng.integers(6, size=70)
-    queries, gallery = (everything, everything) if alone else (everything[:20], everything[20:])
-    own, others = (labels, labels) if alone else (labels[:20], labels[20:])
-    found = rank_queries(queries, own, *(() if alone else (gallery, others)), neighbours=5)
-    agree(found, slow_ranking(queries, own, gallery, others, alone))
+    given, expected = ranked_slowly(kind, alone, classes=6)
+    agree(rank_queries(*given, neighbours=5), expected)
 
 
 @pytest.mark.parametrize(
@@ -91,13 +95,8 @@ def test_first_ranks_are_those_of_float64(monkeypatch, kind, alone, rounded, lim
     monkeypatch.setattr(shortlist, "bfloat16_is_faster", lambda device: rounded)
     for name, value in limits.items():
         monkeypatch.setattr(shortlist, name, value)
-    rng = np.random.default_rng(7)
-    everything = close(kind, 5, 70)
-    labels = rng.integers(20, size=70)
-    queries, gallery = (everything, everything) if alone else (everything[:20], everything[20:])
-    own, others = (labels, labels) if alone else (labels[:20], labels[20:])
-    found = rank_queries(queries, own, *(() if alone else (gallery, others)), neighbours=0, depth=depth)
-    expected, _ = slow_ranking(queries, own, gallery, others, alone)
+    given, (expected, _) = ranked_slowly(kind, alone, classes=20)
+    found = rank_queries(*given, neighbours=0, depth=depth)
     beyond = 0
     for number, ranks in enumerate(expected):
         limit = max(depth, len(ranks))
