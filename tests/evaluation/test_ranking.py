@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.evaluation import nearest, ranking, shortlist
+from fieldmark.evaluation import nearest, positives, ranking, shortlist, tiles
 from fieldmark.evaluation.arrays import Rows
-from fieldmark.evaluation.ranking import TIE, Pair, error_bound
+from fieldmark.evaluation.positives import TIE
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
-from fieldmark.evaluation.shortlist import ShortCounter
+from fieldmark.evaluation.shortlist import ShortCounter, may_reach
+from fieldmark.evaluation.tiles import Pair, error_bound
 
 
 def slow_ranking(queries, labels, gallery, gallery_labels, alone):
@@ -76,9 +77,11 @@ FORCED = [
 @pytest.mark.parametrize("alone", [True, False])
 @pytest.mark.parametrize("kind", ["apart", "near", "equal"])
 def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
-    monkeypatch.setattr(ranking, "TILE", 13)
+    monkeypatch.setattr(tiles, "TILE", 13)
     for name, value in limits.items():
-        monkeypatch.setattr(ranking, name, value)
+        for module in (tiles, positives, ranking, nearest):
+            if name in vars(module):
+                monkeypatch.setattr(module, name, value)
     given, expected = ranked_slowly(kind, alone, classes=6)
     agree(rank_queries(*given, neighbours=5), expected)
 
@@ -91,7 +94,7 @@ def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
 @pytest.mark.parametrize("kind", ["apart", "near", "equal"])
 @pytest.mark.parametrize("depth", [1, 8])
 def test_first_ranks_are_those_of_float64(monkeypatch, kind, alone, rounded, limits, depth):
-    monkeypatch.setattr(ranking, "TILE", 13)
+    monkeypatch.setattr(tiles, "TILE", 13)
     monkeypatch.setattr(shortlist, "bfloat16_is_faster", lambda device: rounded)
     for name, value in limits.items():
         monkeypatch.setattr(shortlist, name, value)
@@ -102,7 +105,7 @@ def test_first_ranks_are_those_of_float64(monkeypatch, kind, alone, rounded, lim
         limit = max(depth, len(ranks))
         if ranks and ranks[0] > limit:
             beyond += 1
-            assert found.first_rank[number] > limit
+            assert found.first_rank[number] == limit + 1
         else:
             assert found.first_rank[number] == (ranks[0] if ranks else 0)
         within = [(place + 1) / rank for place, rank in enumerate(ranks) if rank <= len(ranks)]
@@ -121,16 +124,75 @@ def test_measures_without_map_are_those_with_it(kind):
 
 def test_few_candidates_are_left_once_the_first_are_known(monkeypatch):
     """The point of it: of a long gallery nearly nothing is compared in float32."""
-    monkeypatch.setattr(ranking, "TILE", 50)
+    monkeypatch.setattr(tiles, "TILE", 50)
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(2000, 64)), np.arange(2000) % 500
     compared = []
     count = ShortCounter.count
     monkeypatch.setattr(
-        ShortCounter, "count", lambda self, row, *rest: (compared.append(len(row)), count(self, row, *rest))
+        ShortCounter,
+        "count",
+        lambda self, query, *rest: (compared.append(len(query)), count(self, query, *rest)),
     )
     rank_queries(rows, labels, neighbours=0, depth=1)
     assert sum(compared) < 0.05 * 2000 * 2000
+
+
+@pytest.mark.parametrize("kind", ["apart", "near", "equal"])
+@pytest.mark.parametrize("depth", [None, 2])
+def test_ranks_do_not_depend_on_threads(monkeypatch, kind, depth):
+    monkeypatch.setattr(tiles, "TILE", 16)
+    rows, labels = close(kind, 4, 300), np.arange(300) % 60
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(rank_queries(rows, labels, neighbours=0 if depth else 4, depth=depth))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for name in ("first_rank", "ap_at_r", "r_precision", "neighbours"):
+        np.testing.assert_array_equal(getattr(found[0], name), getattr(found[1], name))
+
+
+def test_a_fault_in_a_thread_is_raised(monkeypatch):
+    def fail(*_):
+        raise MemoryError("no room for a tile")
+
+    monkeypatch.setattr(Pair, "product", fail)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(MemoryError, match="no room for a tile"):
+            rank_queries(close("apart", 4, 30), np.arange(30) % 6)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_rows_that_may_reach_their_floor_are_all_those_that_do():
+    """Above all where similarities and floors are negative, zero of either sign, or hidden."""
+    few = torch.tensor([-torch.inf, -1.0, -0.25, -0.0, 0.0, 2.0**-130, 0.25, 1.0], dtype=torch.bfloat16)
+    similarity, floors = torch.cartesian_prod(few, few, few)[:, :2].contiguous(), few.repeat(64)
+    reach = (similarity >= floors[:, None]).any(dim=1)
+    for one in (similarity, similarity.T.contiguous().T, similarity.float()):
+        found = may_reach(one, floors.to(one.dtype))
+        assert (found | ~reach).all()
+        assert (found == reach)[floors > 0].all()
+
+
+def test_tiles_hold_each_pair_once():
+    """However many rows there are: the first tiles are narrow, and of a search among themselves half are enough."""
+    for rows, alone in [(1, True), (5, True), (70, True), (70, False), (1500, True)]:
+        both, codes = Rows(np.ones((rows, 2)), "rows"), torch.zeros(rows, dtype=torch.int64)
+        seen = torch.zeros(rows, rows, dtype=torch.int64)
+        found = list(Pair(both, both, codes, codes, alone).tiles(slice(0, rows)))
+        for tile in found:
+            seen[tile.rows, tile.columns] += 1
+            if tile.mirrored:
+                seen[tile.columns, tile.rows] += 1
+        assert (seen == 1).all()
+        assert found[0].columns.stop <= tiles.TILE // tiles.GROWTH
 
 
 @pytest.mark.parametrize("dim", [1, 7, 384, 2048])
@@ -185,7 +247,7 @@ def test_a_gallery_that_is_not_held_is_ranked_the_same(monkeypatch, tmp_path):
     np.save(file, rows[30:])
     whole = rank_queries(rows[:30], labels[:30], rows[30:], labels[30:])
     monkeypatch.setattr("fieldmark.evaluation.arrays.HELD", 0)
-    monkeypatch.setattr(ranking, "TILE", 16)
+    monkeypatch.setattr(tiles, "TILE", 16)
     mapped = rank_queries(rows[:30], labels[:30], np.load(file, mmap_mode="c"), labels[30:])
     np.testing.assert_array_equal(whole.neighbours, mapped.neighbours)
     np.testing.assert_array_equal(whole.ap, mapped.ap)

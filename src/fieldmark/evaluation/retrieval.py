@@ -17,8 +17,10 @@ from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Nearest
-from fieldmark.evaluation.ranking import NegativeCounter, Pair
+from fieldmark.evaluation.ranking import NegativeCounter, owners
 from fieldmark.evaluation.shortlist import ShortCounter
+from fieldmark.evaluation.threads import in_threads
+from fieldmark.evaluation.tiles import Pair, Tile, plain_products
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,8 @@ def rank_queries(
     """Rank a gallery (G, D) for each query (N, D) and keep its `neighbours` nearest rows.
 
     Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved). With a
-    `depth`, for which there are no neighbours, ranks beyond it and beyond R are only known to lie there: `ap` is wrong,
-    and `recall` holds for k up to `depth`.
+    `depth`, for which there are no neighbours, ranks beyond both it and R are not looked for: `ap` is wrong, and
+    `recall` holds for k up to `depth`.
     """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels go together: give both or neither")
@@ -131,11 +133,12 @@ def rank_queries(
         raise ValueError(f"queries have {rows.dim} dimensions, the gallery has {others.dim}")
     pair = Pair(rows, others, *_codes(labels, other_labels, rows.device), alone=gallery is None)
     columns = _Columns(len(rows), max(min(neighbours, len(others) - pair.alone), 0))
-    for part in pair.parts() if len(others) else ():
-        if depth is None:
-            columns.fill(pair, part)
-        else:
-            columns.fill_first(ShortCounter(pair, part, depth))
+    with plain_products():
+        for part in pair.parts() if len(others) else ():
+            if depth is None:
+                columns.fill(pair, part)
+            else:
+                columns.fill_first(ShortCounter(pair, part, depth))
     return RetrievalResults(
         **columns.measures,
         query_labels=labels,
@@ -161,22 +164,30 @@ class _Columns:
     def fill(self, pair: Pair, part: slice) -> None:
         """Measure the queries of a part."""
         counter, nearest = NegativeCounter(pair, part), Nearest(pair, part, self._kept)
-        for tile in pair.tiles(part) if counter.wanted or self._kept else ():
-            counter.add(*tile)
-            nearest.add(*tile)
+        tiles = pair.tiles(part) if counter.wanted or self._kept else ()
+
+        def multiplied(tile: Tile) -> tuple[Tile, Tensor]:
+            return tile, pair.product(tile)
+
+        for (rows, others, mirrored), similarity in in_threads(multiplied, tiles, pair.codes.device):
+            counter.add(similarity, rows, others)
+            nearest.add(similarity, rows, others)
+            if mirrored:
+                counter.add(similarity.T, others, rows)
+                nearest.add(similarity.T, others, rows)
         self._take_measures(counter)
         index, keys = nearest.ordered()
         self.neighbours[part], self.similarities[part] = index.cpu().numpy(), keys.cpu().numpy()
 
     def fill_first(self, counter: ShortCounter) -> None:
         """Measure the queries of the counter's part by their first ranks."""
-        for tile in counter.tiles() if counter.wanted else ():
-            counter.add(*tile)
+        if counter.wanted:
+            counter.run()
         self._take_measures(counter)
 
     def _take_measures(self, counter: NegativeCounter) -> None:
         counts = counter.positives.counts
-        for name, values in _measures(counter.ranks(slice(0, len(counts))), counts).items():
+        for name, values in _measures(counter.ranks(), counts).items():
             self.measures[name][counter.part] = values.cpu().numpy()
 
 
@@ -189,7 +200,7 @@ def _codes(labels: Array, other_labels: Array, device: torch.device) -> tuple[Te
 
 def _measures(ranks: Tensor, counts: Tensor) -> dict[str, Tensor]:
     """Turn the ranks (P,) of all positives and their counts (B,) into measures (B,), 0 without positives."""
-    query = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+    query = owners(counts)
     first = counts.cumsum(0) - counts
     precision = (torch.arange(len(query), device=query.device) - first[query] + 1).double() / ranks
     within = (ranks <= counts[query]).double()

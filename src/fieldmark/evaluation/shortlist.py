@@ -5,73 +5,120 @@ that matters no more, however many there are: so, tile by tile, each query learn
 matter, and soon few are. Which they may be is told by products of rows rounded to bfloat16, where the processor is
 faster with these; how far such a product may be off follows from what rounding took from each row (Cauchy-Schwarz).
 What is found so is compared in float32, and in float64 within its error. So all ranks up to max(k, R) are exact.
+
+Tiles are looked through in several threads, by what is known when they begin; one thread adds up what they find. What
+is not yet known makes them find more than need be, never less.
 """
 
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Rows
-from fieldmark.evaluation.ranking import NegativeCounter, Pair, error_bound, full_precision, owners
+from fieldmark.evaluation.ranking import NegativeCounter, owners
+from fieldmark.evaluation.threads import in_threads
+from fieldmark.evaluation.tiles import Pair, Tile, error_bound
 
 CROWDED = 64  # above one candidate in so many, a tile is multiplied again in float32 as a whole
 REFRESH = 8  # floors are raised when there are new candidates for one positive in so many
 
 
-class ShortCounter(NegativeCounter):
-    """Counts, tile by tile, the negatives above each positive whose rank can still be among the first.
+class Found(NamedTuple):
+    """Pairs of queries (n,) and gallery rows (n,), with their similarities (n,) in float32, or in float64 if exact."""
 
-    `ranks` are exact up to `depth` and up to the number of positives of the query; all others are larger than both.
+    query: Tensor
+    other: Tensor
+    value: Tensor
+
+
+class ShortCounter(NegativeCounter):
+    """Counts the negatives above each positive whose rank can still be among the first.
+
+    `ranks` are exact up to `limit`, the larger of `depth` and the number of positives of the query; all others are the
+    next after it.
     """
 
     def __init__(self, pair: Pair, part: slice, depth: int) -> None:
         super().__init__(pair, part)
         self.limit = self.positives.counts.clamp(min=depth)
-        self.found = [0] * len(
-            self.limit
-        )  # per tile, at its first query: candidates since its floors were raised
         self.take, self.off = Rows.low, error_bound(pair.queries.dim)
         if bfloat16_is_faster(pair.queries.device):
             one, other = pair.queries.lost, pair.gallery.lost
             self.take, self.off = Rows.rounded, self.off + one + other + one * other
 
-    def tiles(self) -> Iterator[tuple[Tensor, slice, slice]]:
-        """Yield the tiles of `Pair.tiles`, in low precision where that is faster."""
-        return self.pair.tiles(self.part, self.take)
+    def run(self) -> None:
+        """Count in all tiles."""
+        waiting: list[Found] = []
+        pairs = 0
+        for found in in_threads(self.look, self.pair.tiles(self.part), self.beaten.device):
+            waiting += found
+            pairs += sum(len(each.query) for each in found)
+            if pairs * REFRESH >= len(self.beaten):
+                self._take(waiting)
+                self._raise_floors()
+                waiting, pairs = [], 0
+        self._take(waiting)
 
-    def add(self, similarity: Tensor, rows: slice, columns: slice) -> None:
-        """Count the negatives among the similarities (B, T), in low precision, of `rows` and `columns`."""
-        here = slice(rows.start - self.part.start, rows.stop - self.part.start)
+    def ranks(self) -> Tensor:
+        """Return the ranks (P,) of the positives of the queries, nearest first, from 1."""
+        return torch.minimum(super().ranks(), self.limit[owners(self.positives.counts)] + 1)
+
+    def look(self, tile: Tile) -> list[Found]:
+        """Return the negatives of a tile that may reach a positive that matters."""
+        rows, columns, mirrored = tile
+        similarity = self.pair.product(tile, self.take)
+        found = [self._look_at(similarity, rows, columns)]
+        return [*found, self._look_at(similarity.T, columns, rows)] if mirrored else found
+
+    def _look_at(self, similarity: Tensor, rows: slice, columns: slice) -> Found:
+        floors = self.floors[rows.start - self.part.start : rows.stop - self.part.start]
         # What is at most `off` below a floor is at least that floor rounded, too: rounding keeps the order.
-        floors = (self.floors[here] - self.off).to(similarity.dtype)
-        promising = (similarity.amax(dim=1) >= floors).nonzero().flatten()
-        some, column = (similarity[promising] >= floors[promising, None]).nonzero(as_tuple=True)
+        low = (floors - self.off).to(similarity.dtype)
+        promising = may_reach(similarity, low).nonzero().flatten()
+        some, column = (similarity[promising] >= low[promising, None]).nonzero(as_tuple=True)
         row = promising[some]
         negative = self.pair.codes[row + rows.start] != self.pair.gallery_codes[column + columns.start]
         row, column = row[negative], column[negative]
-        if len(row):
-            self.count(row, column, self._similarities(row, column, rows, columns), rows, columns)
-            self._raise_floors(here, len(row))
+        value = self._similarities(row, column, rows, columns)
+        near = (value >= floors[row]).nonzero().flatten()
+        return Found(row[near] + rows.start, column[near] + columns.start, value[near])
 
     def _similarities(self, row: Tensor, column: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Return the similarities (n,) in float32 of pairs within a tile."""
+        """Return the similarities (n,) of pairs within a tile: in float32, or in float64 where they are many."""
+        if len(row) * CROWDED > (rows.stop - rows.start) * (columns.stop - columns.start):
+            return self.pair.exact(row, column, rows, columns)
         left, right = self.pair.queries.low(rows), self.pair.gallery.low(columns)
-        if len(row) * CROWDED > len(left) * len(right):
-            with full_precision():
-                return (left @ right.T)[row, column]
         return (left[row] * right[column]).sum(dim=1)
 
-    def _raise_floors(self, here: slice, found: int) -> None:
-        """Raise the floors of queries to their lowest positive that can still be among the first."""
-        self.found[here.start] += found
-        counts = self.positives.counts[here]
-        if self.found[here.start] * REFRESH < int(counts.sum()):
-            return
-        self.found[here.start] = 0
+    def _take(self, found: list[Found]) -> None:
+        """Count what was found in some tiles."""
+        for dtype in (torch.float32, torch.float64):
+            alike = [each for each in found if each.value.dtype == dtype]
+            if alike:
+                self._take_alike(*(torch.cat(parts) for parts in zip(*alike, strict=True)))
+
+    def _take_alike(self, query: Tensor, other: Tensor, value: Tensor) -> None:
+        def exact(some: Tensor) -> Tensor:
+            return self.pair.dots(query[some], other[some, None])[:, 0]
+
+        self.count(query - self.part.start, value, exact)
+
+    def _raise_floors(self) -> None:
+        """Raise the floor of each query to its lowest positive that can still be among the first."""
+        counts = self.positives.counts
         query = owners(counts)
-        lost = query[self.ranks(here) > self.limit[here][query]]
-        self.floors[here] = self.floors_from(torch.bincount(lost, minlength=len(counts)), here)
+        lost = query[self.ranks() > self.limit[query]]
+        self.floors = self.floors_from(torch.bincount(lost, minlength=len(counts)))
+
+
+def may_reach(similarity: Tensor, floors: Tensor) -> Tensor:
+    """Say which rows of similarities (B, T) may have one that reaches the floor (B,) of the row; all that have are."""
+    if similarity.dtype != torch.bfloat16:
+        return similarity.amax(dim=1) >= floors
+    # Numbers of bfloat16 from 0 on are ordered as their bits are, read as integers, which are compared much faster.
+    largest = similarity.view(torch.int16).amax(dim=1).view(torch.bfloat16)
+    return (largest >= floors) | (floors <= 0)
 
 
 def bfloat16_is_faster(device: torch.device) -> bool:

@@ -1,0 +1,36 @@
+"""Small products side by side: a thread per core computes one of its own, where one alone would leave cores waiting."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+AHEAD = 2  # results per thread that may wait to be taken
+
+
+def in_threads(
+    function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device
+) -> Iterator[Result]:
+    """Yield `function(job)` for each job, in order; on a CPU as many side by side as torch uses threads.
+
+    What is yielded is taken by the calling thread, while the others go on.
+    """
+    count = torch.get_num_threads()
+    if device.type != "cpu" or count == 1:
+        yield from map(function, jobs)
+        return
+    waiting: deque[Future[Result]] = deque()
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for job in jobs:
+                waiting.append(pool.submit(function, job))
+                if len(waiting) > AHEAD * count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(count)  # what threads that start later use
