@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.positives import TIE
+from fieldmark.evaluation.share import Share
 from fieldmark.evaluation.tiles import PAIRS, Pair, error_bound
 
 GRAIN = TIE / 16  # keys that differ by less are equal but for rounding
@@ -36,6 +37,14 @@ class Nearest:
         values, place = torch.cat([self.values[here], values], dim=1).topk(self.width, dim=1)
         index = torch.cat([self.index[here], index + columns.start], dim=1)
         self.values[here], self.index[here] = values, index.gather(1, place)
+
+    def unite(self, share: Share) -> None:
+        """Keep the best of what all processes have gathered."""
+        if not self.kept:
+            return
+        values, place = share.stacked(self.values).movedim(0, 1).flatten(1).topk(self.width, dim=1)
+        self.index = share.stacked(self.index).movedim(0, 1).flatten(1).gather(1, place)
+        self.values = values
 
     def ordered(self) -> tuple[Tensor, Tensor]:
         """Return the rows (n, K) by falling key, the earlier one first among equals, and the keys, in float64."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, owners
+from fieldmark.evaluation.share import ALONE, Share
 from fieldmark.evaluation.shortlist import ShortCounter
 from fieldmark.evaluation.threads import in_threads
 from fieldmark.evaluation.tiles import Pair, Tile, plain_products
@@ -116,12 +117,14 @@ def rank_queries(
     gallery_labels: Tensor | Array | Sequence[int] | None = None,
     neighbours: int = 10,
     depth: int | None = None,
+    share: Share = ALONE,
 ) -> RetrievalResults:
     """Rank a gallery (G, D) for each query (N, D) and keep its `neighbours` nearest rows.
 
     Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved). With a
     `depth`, for which there are no neighbours, ranks beyond both it and R are not looked for: `ap` is wrong, and
-    `recall` holds for k up to `depth`.
+    `recall` holds for k up to `depth`. Several processes may call this with the same arguments, each with its `share`: each
+    looks through a part of the tiles, and all get everything.
     """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels go together: give both or neither")
@@ -136,9 +139,9 @@ def rank_queries(
     with plain_products():
         for part in pair.parts() if len(others) else ():
             if depth is None:
-                columns.fill(pair, part)
+                columns.fill(pair, part, share)
             else:
-                columns.fill_first(ShortCounter(pair, part, depth))
+                columns.fill_first(ShortCounter(pair, part, depth), share)
     return RetrievalResults(
         **columns.measures,
         query_labels=labels,
@@ -161,10 +164,10 @@ class _Columns:
         self.similarities = np.zeros((queries, kept))
         self._kept = kept
 
-    def fill(self, pair: Pair, part: slice) -> None:
+    def fill(self, pair: Pair, part: slice, share: Share) -> None:
         """Measure the queries of a part."""
         counter, nearest = NegativeCounter(pair, part), Nearest(pair, part, self._kept)
-        tiles = pair.tiles(part) if counter.wanted or self._kept else ()
+        tiles = share.mine(pair.tiles(part) if counter.wanted or self._kept else ())
 
         def multiplied(tile: Tile) -> tuple[Tile, Tensor]:
             return tile, pair.product(tile)
@@ -175,14 +178,16 @@ class _Columns:
             if mirrored:
                 counter.add(similarity.T, others, rows)
                 nearest.add(similarity.T, others, rows)
+        counter.beaten = share.total(counter.beaten)
+        nearest.unite(share)
         self._take_measures(counter)
         index, keys = nearest.ordered()
         self.neighbours[part], self.similarities[part] = index.cpu().numpy(), keys.cpu().numpy()
 
-    def fill_first(self, counter: ShortCounter) -> None:
+    def fill_first(self, counter: ShortCounter, share: Share) -> None:
         """Measure the queries of the counter's part by their first ranks."""
         if counter.wanted:
-            counter.run()
+            counter.run(share)
         self._take_measures(counter)
 
     def _take_measures(self, counter: NegativeCounter) -> None:

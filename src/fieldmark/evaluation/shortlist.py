@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fieldmark.evaluation.arrays import Rows
 from fieldmark.evaluation.ranking import NegativeCounter, owners
+from fieldmark.evaluation.share import Share
 from fieldmark.evaluation.threads import in_threads
 from fieldmark.evaluation.tiles import Pair, Tile, error_bound
 
@@ -47,11 +48,15 @@ class ShortCounter(NegativeCounter):
             one, other = pair.queries.lost, pair.gallery.lost
             self.take, self.off = Rows.rounded, self.off + one + other + one * other
 
-    def run(self) -> None:
-        """Count in all tiles."""
+    def run(self, share: Share) -> None:
+        """Count in all tiles, of which this process has a share.
+
+        What a process no longer looks for it has itself found beyond the limit, and so have all together.
+        """
+        tiles = share.mine(self.pair.tiles(self.part))
         waiting: list[Found] = []
         pairs = 0
-        for found in in_threads(self.look, self.pair.tiles(self.part), self.beaten.device):
+        for found in in_threads(self.look, tiles, self.beaten.device):
             waiting += found
             pairs += sum(len(each.query) for each in found)
             if pairs * REFRESH >= len(self.beaten):
@@ -59,6 +64,7 @@ class ShortCounter(NegativeCounter):
                 self._raise_floors()
                 waiting, pairs = [], 0
         self._take(waiting)
+        self.beaten = share.total(self.beaten)
 
     def ranks(self) -> Tensor:
         """Return the ranks (P,) of the positives of the queries, nearest first, from 1."""

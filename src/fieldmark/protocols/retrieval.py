@@ -6,12 +6,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from fieldmark.base.errors import UserError
 from fieldmark.datasets.data.batches.transforms import ImageParams
 from fieldmark.engine.task import Subset, Task
+from fieldmark.evaluation.arrays import Array
 from fieldmark.evaluation.bootstrap import Interval, interval, paired_difference
 from fieldmark.evaluation.geometry import (
     SimilarityHistograms,
@@ -21,6 +23,9 @@ from fieldmark.evaluation.geometry import (
 )
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries
 from fieldmark.protocols.seeds import mean_over
+from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.distributed import ProcessShare
+from fieldmark.runtime.params import RuntimeParams
 
 NEIGHBOURS = 10
 ENERGY_FRACTION = 0.9
@@ -89,13 +94,33 @@ def score_model(name: str, model: Any, images: ImageParams, task: Task) -> Score
     embeddings = task.run(model, model.embed, queries, images, f"{name} queries")
     others = task.run(model, model.embed, gallery, images, f"{name} gallery") if len(gallery) else None
     try:
-        results = rank_queries(
-            embeddings, queries.labels, others, gallery.labels if len(gallery) else None, NEIGHBOURS
+        results = rank_together(
+            embeddings,
+            queries.labels,
+            others,
+            gallery.labels if len(gallery) else None,
+            NEIGHBOURS,
+            task.runtime,
         )
     except ValueError as error:
         raise UserError(f"variant {name} cannot be scored: {error}") from None
     ks = task.split_params.ks
     return Scored(queries, gallery if len(gallery) else None, embeddings, others, results, ks)
+
+
+def rank_together(
+    queries: Tensor,
+    labels: Array,
+    gallery: Tensor | None,
+    gallery_labels: Array | None,
+    neighbours: int,
+    runtime: RuntimeParams,
+) -> RetrievalResults:
+    """Rank a gallery as `rank_queries` does, on the GPU where there is one, each process its share."""
+    device = torch.device(pick_device(runtime))
+    if device.type == "cuda":
+        queries, gallery = queries.to(device), gallery.to(device) if gallery is not None else None
+    return rank_queries(queries, labels, gallery, gallery_labels, neighbours, share=ProcessShare())
 
 
 def measured(by_seed: Sequence[Scored], trained_weights: int) -> dict[str, Any]:

@@ -1,11 +1,16 @@
 """Training in several processes: gathering rows from all of them, and which process writes the results."""
 
 import os
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather
+
+Job = TypeVar("Job")
 
 
 def gather(rows: Tensor) -> Tensor:
@@ -20,6 +25,24 @@ def gather(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)
+
+
+class ProcessShare:
+    """The part of this process in what all of them compute together; see `fieldmark.evaluation.share`."""
+
+    def mine(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Yield every n-th job of n processes."""
+        yield from islice(jobs, process_rank(), None, process_count())
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of the values of all processes."""
+        if process_count() > 1:
+            dist.all_reduce(values)
+        return values
+
+    def stacked(self, values: Tensor) -> Tensor:
+        """Return the values (...) of all P processes, (P, ...)."""
+        return gather(values[None])
 
 
 def from_first(values: Tensor) -> Tensor:

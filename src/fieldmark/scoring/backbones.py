@@ -64,7 +64,7 @@ def _top1(model: Classifier, params: BackboneParams, task: Task, test: Subset) -
 def _recall(backbone: Backbone, params: BackboneParams, task: Task, test: Subset) -> dict[str, Interval]:
     """Recall@1 of the pooled features among the test pictures, leave-one-out; nothing where no class has two."""
     vectors = _described(backbone, params, task, test)
-    results = rank_queries(vectors, test.labels)
+    results = rank_queries(vectors, test.labels, neighbours=0, depth=1)
     if not results.valid.any():
         return {}
     return {"recall@1": interval(results.recall(1)[results.valid], test.labels[results.valid])}
