@@ -123,8 +123,8 @@ def rank_queries(
 
     Arguments and errors are those of `retrieval_metrics`; K = min(neighbours, rows that can be retrieved). With a
     `depth`, for which there are no neighbours, ranks beyond both it and R are not looked for: `ap` is wrong, and
-    `recall` holds for k up to `depth`. Several processes may call this with the same arguments, each with its `share`: each
-    looks through a part of the tiles, and all get everything.
+    `recall` holds for k up to `depth`. Several processes may call this with the same arguments, each with its `share`:
+    each looks through a part of the tiles, and all get everything.
     """
     if (gallery is None) != (gallery_labels is None):
         raise ValueError("gallery and gallery_labels go together: give both or neither")
