@@ -9,7 +9,6 @@ import torch
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-AHEAD = 2  # results per thread that may wait to be taken
 
 
 def in_threads(
@@ -28,7 +27,7 @@ def in_threads(
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for job in jobs:
                 waiting.append(pool.submit(function, job))
-                if len(waiting) > AHEAD * count:
+                if len(waiting) > count:  # few results may wait: each holds a tile
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
