@@ -12,6 +12,7 @@ import torch
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
+from fieldmark.datasets.data.batches.augmenting import augmented
 from fieldmark.datasets.data.batches.features import FeatureStore, Layout
 from fieldmark.datasets.data.batches.loading import loader
 from fieldmark.datasets.data.batches.transforms import ImageParams
@@ -161,7 +162,7 @@ def _fill(
         for part, slices in wanted:
             with store.writing(part) as write:
                 for _ in slices:
-                    images = fabric.to_device(next(batches)["images"])
+                    images = augmented(fabric.to_device(next(batches)))["images"]
                     with fabric.autocast():
                         write(source(images))
                     bar.update(len(images))

@@ -14,6 +14,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.progress import progress
+from fieldmark.datasets.data.batches.augmenting import augmented
 from fieldmark.datasets.data.batches.loading import Batch, PictureDataset, TrainingSlices, loader, mix
 from fieldmark.datasets.data.batches.samplers import RoundSampler, Sampler
 from fieldmark.engine.checkpoint import CheckpointFolder
@@ -108,7 +109,7 @@ class Stepper:
         """Make one step from the next `accumulate` micro-batches; return the mean of their losses."""
         total: Losses = {}
         for micro in range(self.params.accumulate):
-            batch = self.fabric.to_device(next(batches))
+            batch = augmented(self.fabric.to_device(next(batches)))
             with self.fabric.no_backward_sync(self._model, enabled=micro < self.params.accumulate - 1):
                 losses: Losses = self._model(batch)
                 self.fabric.backward(losses["loss"] / self.params.accumulate)

@@ -3,13 +3,15 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from fieldmark.base.errors import UserError
+from fieldmark.datasets.data.batches.drawing import DeferredTransform
 from fieldmark.datasets.data.batches.features import FeatureDataset
-from fieldmark.datasets.data.batches.loading import IndexDataset, PictureDataset
+from fieldmark.datasets.data.batches.loading import IndexDataset, PictureDataset, say_once
 from fieldmark.datasets.data.batches.samplers import (
     ClassAwareSampler,
     ClassBalancedSampler,
@@ -26,6 +28,10 @@ from fieldmark.engine.monitor import Point
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Subset, Task
 from fieldmark.engine.trainable import Trainable
+from fieldmark.runtime.distributed import first_process
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 
 def train_on(
@@ -43,11 +49,13 @@ def train_on(
     features that are computed once where the model has a `feature_source`. A model that has none and sees no pictures
     gets batches without.
     """
-    subset = task.subset("train")
+    subset, source = task.subset("train"), model.feature_source()
     sampler = model.own_sampler(task) or make_sampler(subset, params, task.manifest)
-    pictures = (task.store, subset.rows, subset.labels, training_transform(images), params.seed)
-    dataset, source = PictureDataset(*pictures), model.feature_source()
-    if source is None and not model.sees_pictures:
+    blind = source is None and not model.sees_pictures
+    transform = training_transform(images) if blind else pick_transform(images, task, run)
+    pictures = (task.store, subset.rows, subset.labels, transform, params.seed)
+    dataset = PictureDataset(*pictures)
+    if blind:
         dataset = IndexDataset(*pictures)
     elif views:
         dataset = ViewDataset(*pictures, views)
@@ -55,6 +63,24 @@ def train_on(
             features = kept_features(source, dataset, images, params, task, run)
             dataset = FeatureDataset(dataset, features, model.sees_pictures)
     return train(model, dataset, sampler, params, task.runtime, task.checkpoints(run), run, keep)
+
+
+def pick_transform(images: ImageParams, task: Task, run: str) -> "v2.Compose | DeferredTransform":
+    """Return what loader processes do with a picture in training; `augmented` does the rest.
+
+    Where `runtime.augment` asks for the device, and it cannot be done there, a line says so.
+    """
+    if task.runtime.augment == "workers":
+        return training_transform(images)
+    if images.augment:
+        reason = f"images.augment {images.augment} asks for random operations, which no batch goes through"
+    elif task.store.square is None:
+        reason = f"of {task.store.folder} it sees other pictures than squares of one side (shape: square)"
+    else:
+        return DeferredTransform(images)
+    if first_process():
+        say_once(f"{run}: runtime.augment is device, but the loader's workers augment: {reason}")
+    return training_transform(images)
 
 
 def make_sampler(subset: Subset, params: TrainParams, manifest: pd.DataFrame) -> Sampler:

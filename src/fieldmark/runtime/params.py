@@ -16,4 +16,6 @@ class RuntimeParams(Block):
     devices: int = Field(1, ge=1)  # processes, one device each
     nodes: int = Field(1, ge=1)
     workers: Workers = "auto"  # loader processes per device; auto: by the processors (`loader_workers`)
+    # Where training pictures are augmented: one by one in the loader's workers, or a batch at a time on the device.
+    augment: Literal["workers", "device"] = "workers"
     checkpoint_seconds: float = Field(30.0, ge=0)

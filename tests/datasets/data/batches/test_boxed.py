@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from fieldmark.base.errors import UserError
-from fieldmark.datasets.data.batches.boxed import BoxedStore, cut
-from fieldmark.datasets.data.packed.store import StoreWriter, encode
+from fieldmark.datasets.data.batches.boxed import BoxedStore, QueryStore, cut
+from fieldmark.datasets.data.packed.store import ImageStore, StoreWriter, encode
 
 HEIGHT, WIDTH = 40, 60
 RANDOM = np.random.default_rng(0)
@@ -78,6 +78,15 @@ def test_workers_get_the_same_store(folder):
     again = pickle.loads(pickle.dumps(store))
     assert np.array_equal(again[1], store[1])
     assert np.array_equal(again.mask(1), store.mask(1))
+
+
+def test_what_is_cut_to_boxes_has_no_common_side(tmp_path):
+    with StoreWriter(tmp_path, "raw") as writer:
+        for picture in PICTURES:
+            writer.add(picture[:40, :40])
+    assert ImageStore.open(tmp_path).square == 40
+    assert BoxedStore.of(tmp_path, manifest(BOXES)).square is None
+    assert QueryStore.of(tmp_path, manifest(BOXES).assign(id="a"), ["a"]).square is None
 
 
 def test_a_data_set_without_boxes_is_refused_in_one_line(folder):

@@ -53,6 +53,19 @@ def test_raw_pictures_are_read_only_views_of_the_map(tmp_path, pictures):
     assert np.shares_memory(store[3], store[3])  # two calls, one memory
 
 
+@pytest.mark.parametrize("encoding", ["raw", "jpeg"])
+def test_the_side_is_known_where_all_pictures_are_equal_squares(tmp_path, monkeypatch, encoding):
+    monkeypatch.setattr(store_module, "BATCH_BYTES", 1)  # a batch for each picture
+    for name, shapes, side in (
+        ("equal", [(9, 9)] * 3, 9),
+        ("unequal", [(9, 9), (9, 9), (8, 8)], None),
+        ("wide", [(9, 10)] * 3, None),
+        ("none", [], None),
+    ):
+        pictures = [noise(number, *shape) for number, shape in enumerate(shapes)]
+        assert write(tmp_path / name, pictures, encoding).square == side
+
+
 def test_masks_lose_nothing_in_either_encoding(tmp_path):
     masks = [np.random.default_rng(n).integers(0, 256, (9, 11), dtype=np.uint8) for n in range(3)]
     for encoding in ("raw", "jpeg"):

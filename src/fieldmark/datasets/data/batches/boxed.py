@@ -36,6 +36,10 @@ class BoxedStore(ImageStore):
         """Return what is shown of the picture at `row`, (h, w, 3) uint8 RGB."""
         return cut(super().__getitem__(row), self._boxes.get(row))
 
+    @property
+    def square(self) -> None:
+        """No side: boxes have many."""
+
     def mask(self, mask_row: int) -> Pixels:
         """Return the mask of what is shown, (h, w) uint8."""
         return cut(super().mask(mask_row), self._mask_boxes.get(mask_row))
@@ -61,6 +65,10 @@ class QueryStore(ImageStore):
         """Return what is shown of the picture at `row`, (h, w, 3) uint8 RGB."""
         pixels, box = super().__getitem__(row), self._boxes.get(row)
         return pixels if box is None else cut_exactly(pixels, box)
+
+    @property
+    def square(self) -> None:
+        """No side: boxes have many."""
 
     def __reduce__(self) -> tuple[Callable[..., ImageStore], tuple[Any, ...]]:
         return type(self), (self.folder, self._boxes)

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.data import Sampler as TorchSampler
 
+from fieldmark.datasets.data.batches.drawing import DeferredTransform
 from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.datasets.data.batches.transforms import to_tensor
 from fieldmark.datasets.data.packed.store import ImageStore
@@ -41,7 +42,8 @@ class PictureDataset(Dataset[Batch]):
     """Assembles whole batches {"images", "labels", "indices"} from rows of an image store.
 
     The random numbers of the transform depend only on `seed`, the step and the index in the global batch: neither
-    workers, nor resuming, nor the number of processes changes what is drawn.
+    workers, nor resuming, nor the number of processes changes what is drawn. With a `DeferredTransform` a batch has in
+    place of "images" what `augmented` makes them of.
     """
 
     store: ImageStore
@@ -56,6 +58,8 @@ class PictureDataset(Dataset[Batch]):
     def __getitem__(self, part: Slice) -> Batch:
         with torch.random.fork_rng(devices=[]):
             images = [self._image(part, index) for index in range(len(part.indices))]
+        if isinstance(self.transform, DeferredTransform):
+            return {**self.transform.batch(images), **self.labelled(part)}
         return self.batch(part, images)
 
     def batch(self, part: Slice, images: Sequence[Tensor]) -> Batch:
@@ -71,11 +75,11 @@ class PictureDataset(Dataset[Batch]):
         """Return the seed of the transform of the item `index` of a slice."""
         return mix(self.seed, part.step, part.first + index)
 
-    def _image(self, part: Slice, index: int) -> Tensor:
+    def _image(self, part: Slice, index: int) -> Any:
         # torch.manual_seed would look after every kind of GPU: a third of the time of a picture.
         torch.default_generator.manual_seed(self.seed_of(part, index))
-        image: Tensor = self.transform(to_tensor(self.store[int(self.rows[part.indices[index]])]))
-        return image
+        pixels = self.store[int(self.rows[part.indices[index]])]
+        return self.transform(pixels if isinstance(self.transform, DeferredTransform) else to_tensor(pixels))
 
 
 class IndexDataset(PictureDataset):

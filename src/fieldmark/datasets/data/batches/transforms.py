@@ -93,14 +93,19 @@ class Cutout(torch.nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Return a copy with the rectangle in it."""
+        (rows, columns), colour = self.draw((image.shape[-2], image.shape[-1]), image.dtype)
+        covered = image.clone()
+        covered[:, rows, columns] = colour
+        return covered
+
+    def draw(self, shape: tuple[int, int], dtype: torch.dtype) -> tuple[list[slice], Tensor]:
+        """Draw which rows and columns of a picture (H, W) are covered, and the colour (3, 1, 1)."""
         bounds = []
-        for side in image.shape[-2:]:
+        for side in shape:
             reach = self.fraction * side
             start = float(torch.rand(())) * side - reach / 2
             bounds.append(slice(max(0, round(start)), max(0, round(start + reach))))
-        covered = image.clone()
-        covered[:, bounds[0], bounds[1]] = torch.randint(0, 256, (3, 1, 1), dtype=image.dtype)
-        return covered
+        return bounds, torch.randint(0, 256, (3, 1, 1), dtype=dtype)
 
 
 def _random_operation() -> "v2.RandomApply":

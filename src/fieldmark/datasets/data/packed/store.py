@@ -128,6 +128,12 @@ class ImageStore:
         return self._masks.pixels(mask_row, channels=1)
 
     @property
+    def square(self) -> int | None:
+        """The side of the pictures in pixels where all are shown as squares of one side; else None."""
+        sides = self._images.sides()
+        return sides.pop() if len(sides) == 1 else None
+
+    @property
     def mask_names(self) -> tuple[str, ...]:
         """What the values 0, 1, ... of the masks are called (255 is no label); none without masks."""
         path = self.folder / MASK_NAMES
@@ -207,6 +213,11 @@ class _Packed:
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
+
+    def sides(self) -> set[int]:
+        """Return the heights and widths that occur."""
+        columns = [column for batch in self._batches for column in (batch.heights, batch.widths)]
+        return {int(side) for column in columns for side in np.unique(column)}
 
     def pixels(self, row: int, channels: int) -> Pixels:
         if not 0 <= row < len(self):
