@@ -13,13 +13,18 @@ from fieldmark.running.branches import Branch, planned
 from fieldmark.running.durations import duration_table
 from fieldmark.running.gpus import shares
 from fieldmark.running.graph import read_pipeline
+from fieldmark.running.orphans import wait_for_orphans
 from fieldmark.running.processes import INTERRUPTED, Failed, Processes, Task, stopped_by_signals
 from fieldmark.running.surroundings import do_without_git, require_cache, require_sections, require_user
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
 # in between is wiped anew, page by page: up to a quarter of the time as measured. Other systems ignore these.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-DVC = (sys.executable, "-m", "dvc")
+DVC = (
+    sys.executable,
+    "-P",
+    str(Path(__file__).with_name("dvc_process.py")),
+)  # -P: its neighbours are no libraries
 # One `dvc repro` holds DVC's lock while it saves outputs: others wait, where they would give up after three seconds.
 # It also locks what it goes through, even what is up to date: so each goes through the stages of its branch alone.
 ITEMS = (*DVC, "--wait-for-lock", "repro", "--single-item")
@@ -33,6 +38,7 @@ def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int
     cannot run.
     """
     require_user()
+    wait_for_orphans(folder)
     do_without_git(folder)
     require_cache(folder)
     require_sections(folder)
