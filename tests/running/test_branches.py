@@ -48,9 +48,16 @@ def test_stages_of_which_each_needs_the_one_before_alone_are_one_branch() -> Non
 
 def test_the_longest_way_comes_first_and_what_it_needs_before_it() -> None:
     names = [branch.label for branch in planned(pipeline(NEEDS, irt=10, pma=20))]
-    assert names[:4] == ["check", "birds", "pma", "irt"]
+    assert names[:4] == ["birds", "birds", "pma", "irt"]
     names = [branch.label for branch in planned(pipeline(NEEDS, irt=20, pma=10))]
-    assert names[:4] == ["check", "irt", "birds", "pma"]
+    assert names[:4] == ["birds", "irt", "birds", "pma"]
+
+
+def test_a_branch_is_called_as_the_first_of_its_stages_that_has_an_item() -> None:
+    assert branch("check", "download@birds", "prepare@birds").label == "birds"
+    assert branch("train@irt", "transfer@others").label == "irt"
+    assert branch("check").label == "check"
+    assert branch("check", "report").label == "check"
 
 
 def test_only_what_is_out_of_date_is_planned() -> None:

@@ -19,8 +19,9 @@ class Branch(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What its lines begin with: the item of its first stage, which for a method is the method."""
-        return self.name.partition("@")[2] or self.name
+        """What its lines begin with: the item of the first stage that has one, which for a method is the method."""
+        items = (stage.partition("@")[2] for stage in self.stages)
+        return next(filter(None, items), self.name)
 
 
 def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
