@@ -34,7 +34,10 @@ stages:
 # The command by the name of its copy, and what it may write to the user's own reports
 COMMANDS = {
     "demo": (["in_copy.py", "demo", "small"], ()),
-    "claims": (["claims.py", "irt.dim=1", "--seeds", "3", "4"], ("reports/claims.md", "reports/claims.json")),
+    "claims": (
+        ["claims.py", "--seeds", "3", "4", "--copy", "claims", "irt.dim=1"],
+        ("reports/claims.md", "reports/claims.json"),
+    ),
 }
 
 
