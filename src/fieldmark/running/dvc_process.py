@@ -12,13 +12,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Any
 
-from dvc.cli import main
-from dvc.fs import LocalFileSystem
-
 RUN = os.getppid()
+
+
+def _say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say nothing of an interrupt among the imports, which take a second: the run says it."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _say
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # the code of the run, whatever the stages use
+
+from dvc.cli import main  # noqa: E402
+from dvc.fs import LocalFileSystem  # noqa: E402
 
 from fieldmark.base.files import atomic_path  # noqa: E402
 from fieldmark.running.orphans import known_to_next_run, stop_with  # noqa: E402
