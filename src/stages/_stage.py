@@ -32,6 +32,7 @@ sys.path.insert(0, str(SOURCES))  # a copy of the scripts uses the code that was
 try:
     from fieldmark.base.durations import recorded
     from fieldmark.base.errors import UserError
+    from fieldmark.base.files import FULL
     from fieldmark.base.locks import alone
     from fieldmark.configuration.configuration import Configuration
 except ModuleNotFoundError as absent:
@@ -88,8 +89,7 @@ def guarded(action: Callable[[], None]) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        file = f" ({error.filename})" if error.filename else ""
-        sys.exit(f"error: {error.strerror or error}{file}; mend that and run the same command again")
+        sys.exit(f"error: {_of_the_system(error)}")
     except RuntimeError as error:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would raise the same once more
         if LOST_WORKER not in str(error):
@@ -102,6 +102,15 @@ def guarded(action: Callable[[], None]) -> None:
     except _Terminated:
         print("stopped by SIGTERM; run the same command again to go on", file=sys.stderr)
         sys.exit(128 + signal.SIGTERM)
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say what the system refuses, with the file that it names, and what to do."""
+    file = f" ({error.filename})" if error.filename else ""
+    if error.errno not in FULL:
+        return f"{error.strerror or error}{file}; mend that and run the same command again"
+    why = os.strerror(error.errno)
+    return f"there is no room to write{file}: {why}; make room and run the same command again to go on"
 
 
 def _first_line(error: Exception) -> str:

@@ -29,8 +29,8 @@ def pipeline(needs: dict[str, tuple[str, ...]], stale: set[str] | None = None, *
     return Pipeline(needs, frozenset(needs if stale is None else stale), wanted)
 
 
-def branch(*stages: str, needs: tuple[str, ...] = ()) -> Branch:
-    return Branch(stages, frozenset(needs))
+def branch(*stages: str, needs: tuple[str, ...] = (), alone: bool = False) -> Branch:
+    return Branch(stages, frozenset(needs), alone)
 
 
 def test_stages_of_which_each_needs_the_one_before_alone_are_one_branch() -> None:
@@ -48,9 +48,16 @@ def test_stages_of_which_each_needs_the_one_before_alone_are_one_branch() -> Non
 
 def test_the_longest_way_comes_first_and_what_it_needs_before_it() -> None:
     names = [branch.label for branch in planned(pipeline(NEEDS, irt=10, pma=20))]
-    assert names[:4] == ["check", "birds", "pma", "irt"]
+    assert names[:4] == ["birds", "birds", "pma", "irt"]
     names = [branch.label for branch in planned(pipeline(NEEDS, irt=20, pma=10))]
-    assert names[:4] == ["check", "irt", "birds", "pma"]
+    assert names[:4] == ["birds", "irt", "birds", "pma"]
+
+
+def test_a_branch_is_called_as_the_first_of_its_stages_that_has_an_item() -> None:
+    assert branch("check", "download@birds", "prepare@birds").label == "birds"
+    assert branch("train@irt", "transfer@others").label == "irt"
+    assert branch("check").label == "check"
+    assert branch("check", "report").label == "check"
 
 
 def test_only_what_is_out_of_date_is_planned() -> None:
@@ -72,6 +79,43 @@ def test_a_method_that_starts_from_another_one_waits_for_its_training_alone() ->
     assert branch("train@loca", needs=("train@irt",)) in branches
     assert branch("evaluate@irt", needs=("train@irt",)) in branches
     assert branch("report", needs=("train@loca", "evaluate@irt")) in branches
+
+
+ONE_METHOD = {
+    "check": (),
+    "prepare@birds": ("check",),
+    "describe@birds": ("prepare@birds",),
+    "pretrain@vit": ("prepare@birds",),
+    "train@irt": ("pretrain@vit",),
+    "evaluate@irt": ("train@irt",),
+    "report": ("evaluate@irt", "describe@birds"),
+}
+TWO_METHODS = {name: before for name, before in ONE_METHOD.items() if name != "report"} | {
+    "train@pma": ("pretrain@vit",),
+    "report": ("evaluate@irt", "train@pma"),
+}
+
+
+def test_trainings_beside_which_none_can_run_are_alone() -> None:
+    branches = planned(pipeline(ONE_METHOD, vit=5, irt=10))
+    assert set(branches) == {
+        branch("check", "prepare@birds"),
+        branch("describe@birds", needs=("check",)),
+        branch("pretrain@vit", "train@irt", "evaluate@irt", needs=("check",), alone=True),
+        branch("report", needs=("pretrain@vit", "describe@birds")),
+    }
+    alone = {each.name for each in planned(pipeline(TWO_METHODS, vit=5, irt=10, pma=10)) if each.alone}
+    assert alone == {"pretrain@vit"}
+    assert not any(each.alone for each in planned(pipeline(TWO_METHODS)))
+
+
+def test_what_is_up_to_date_changes_nothing_in_who_is_alone() -> None:
+    """Else a training that is killed would go on with another number of threads than it began with."""
+    stale = {"pretrain@vit", "train@irt", "evaluate@irt"}
+    assert planned(pipeline(TWO_METHODS, stale, vit=5, irt=10, pma=10)) == (
+        branch("pretrain@vit", alone=True),
+        branch("train@irt", "evaluate@irt", needs=("pretrain@vit",)),
+    )
 
 
 def test_one_stage_after_another_is_one_branch() -> None:

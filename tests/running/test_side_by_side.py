@@ -118,6 +118,21 @@ def test_methods_run_at_the_same_time_and_everything_is_made_once(
     assert capfd.readouterr().out == "Data and pipelines are up to date.\n"
 
 
+def test_a_training_beside_which_none_can_run_has_all_processors(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fieldmark.running.pipeline.processors", lambda: 6)
+    (project / "params.yaml").write_text("salt: 1\nbase: {train: {steps: 5}}\n")
+    training = PIPELINE.replace("base none, outs: [base]", "base none, params: [base], outs: [base]")
+    (project / "dvc.yaml").write_text(training.replace("TASK_A", "meet").replace("TASK_B", "meet"))
+    assert reproduce(project, jobs=2) == 0
+    assert {name: threads(project, name).splitlines()[-1] for name in ("base", "train-a", "evaluate-b")} == {
+        "base": "6",
+        "train-a": "3",
+        "evaluate-b": "3",
+    }
+
+
 def test_a_change_in_one_branch_is_run_by_one_dvc(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert reproduce(project, jobs=2) == 0
     write(project, "none", "meet")

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,8 @@ class Duration(NamedTuple):
 def recorded(started: float) -> Iterator[None]:
     """Add a line to the record of the run when the body ends or fails; `started` is when the process began.
 
-    The name of the record is taken out of the environment, so that processes which this one starts add no line.
+    The name of the record is taken out of the environment, so that processes which this one starts add no line. Where
+    it cannot be written, as on a full disk, the line is missing: the stage has done what it is for.
     """
     record, stage = os.environ.pop(RECORD, None), os.environ.get(STAGE)
     done = False
@@ -33,7 +34,7 @@ def recorded(started: float) -> Iterator[None]:
         done = True
     finally:
         if record and stage:
-            with Path(record).open("a", encoding="utf-8") as lines:
+            with suppress(OSError), Path(record).open("a", encoding="utf-8") as lines:
                 lines.write(json.dumps(Duration(stage, time.monotonic() - started, done)) + "\n")
 
 

@@ -21,6 +21,11 @@ from fieldmark.base.errors import UserError
 
 SIGNIFICANT_DIGITS = 6
 LFS_POINTER = b"version https://git-lfs"  # how the files begin that Git LFS leaves in place of large ones
+FULL = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+)  # no room: on the disk, in the user's share of it, for this one file
 BLOCK, PROBE = bytes(2**16), 2**20  # what tells whether a disk is full, in bytes
 
 
@@ -97,13 +102,18 @@ def _lives(process: int) -> bool:
 
 @contextmanager
 def _told_by_system(path: Path) -> Iterator[None]:
-    """Raise OSError in place of what a library makes of a disk that is full: it is asked to write a little more."""
+    """Raise OSError in place of what a library makes of a disk that is full: it is asked to write a little more.
+
+    One that says so without naming a file names `path`.
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno in errno.errorcode:
+            if error.errno in FULL and not error.filename:
+                raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
             raise
         try:
             _write_more(path.parent)

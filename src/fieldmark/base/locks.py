@@ -4,7 +4,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def alone(path: Path, what: str) -> Iterator[None]:
         return
     stream = _locked(path, what)
     try:
-        stream.write(_own_name())
-        stream.flush()
+        with suppress(OSError):  # a disk that is full keeps the name out, not the lock
+            os.write(stream.fileno(), _own_name().encode())
         yield
     finally:
         path.unlink(missing_ok=True)  # while it is held: who waits for it there finds a new file

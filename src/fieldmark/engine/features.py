@@ -1,6 +1,5 @@
 """Features of a frozen backbone, computed once for all the trainings of a stage."""
 
-import errno
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fieldmark.base.errors import UserError
+from fieldmark.base.files import FULL
 from fieldmark.base.progress import progress
 from fieldmark.datasets.data.batches.augmenting import augmented
 from fieldmark.datasets.data.batches.features import FeatureStore, Layout
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 FOLDER = "features"  # of the stores, beside the states of the stage's runs
 MAX_PARTS = 512  # of a store: each is mapped into memory by itself
 ANNOUNCED = 1e9  # bytes from which on the store is announced
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def kept_features(

@@ -1,6 +1,6 @@
 """Which stages of a pipeline can run side by side."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from fieldmark.running.graph import Pipeline
@@ -11,6 +11,7 @@ class Branch(NamedTuple):
 
     stages: tuple[str, ...]
     needs: frozenset[str]  # the names of other branches
+    alone: bool = False  # trainings, beside which no other of the whole pipeline can run
 
     @property
     def name(self) -> str:
@@ -19,8 +20,9 @@ class Branch(NamedTuple):
 
     @property
     def label(self) -> str:
-        """What its lines begin with: the item of its first stage, which for a method is the method."""
-        return self.name.partition("@")[2] or self.name
+        """What its lines begin with: the item of the first stage that has one, which for a method is the method."""
+        items = (stage.partition("@")[2] for stage in self.stages)
+        return next(filter(None, items), self.name)
 
 
 def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
@@ -28,6 +30,7 @@ def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
 
     A stage goes on in the branch of the one that it needs, if it needs one alone and nothing else needs that one. So
     a branch is as long as it can be (each is a process of DVC's, which takes a second to begin) and holds up nobody.
+    Its stages are all `alone` or none is.
     """
     needs = _direct(
         {
@@ -37,15 +40,18 @@ def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
         }
     )
     after = {name: [other for other in needs if name in needs[other]] for name in needs}
+    alone = _alone(pipeline)
     first: dict[str, str] = {}  # the first stage of the branch that a stage belongs to
     for name, before in needs.items():
-        goes_on = len(before) == 1 and len(after[next(iter(before))]) == 1
-        first[name] = first[next(iter(before))] if goes_on else name
+        last = next(iter(before), name)
+        goes_on = len(before) == len(after[last]) == 1 and (name in alone) == (last in alone)
+        first[name] = first[last] if goes_on else name
     ahead = _ahead(after, pipeline.steps)
     branches = [
         Branch(
             tuple(name for name in needs if first[name] == head),
             frozenset(first[need] for need in needs[head]),
+            head in alone,
         )
         for head in needs
         if first[head] == head
@@ -53,11 +59,32 @@ def planned(pipeline: Pipeline) -> tuple[Branch, ...]:
     return tuple(sorted(branches, key=lambda branch: ahead[branch.name], reverse=True))
 
 
+def _alone(pipeline: Pipeline) -> frozenset[str]:
+    """Return the stages with training steps that come before or after each other such stage: they have all processors.
+
+    This is read from the whole pipeline, whatever of it is out of date, and not from what happens to run: the number
+    of threads, and with it the last digits of a result, must not depend on when other stages end.
+    """
+    before = _all_needs(pipeline.needs)
+    training = [name for name, steps in pipeline.steps.items() if steps]
+    return frozenset(
+        name
+        for name in training
+        if all(other == name or other in before[name] or name in before[other] for other in training)
+    )
+
+
+def _all_needs(needs: Mapping[str, Collection[str]]) -> dict[str, set[str]]:
+    """Return for each stage all that it needs, directly or over others; `needs` has each after what it needs."""
+    found: dict[str, set[str]] = {}
+    for name, before in needs.items():
+        found[name] = set(before).union(*(found[need] for need in before))
+    return found
+
+
 def _direct(needs: Mapping[str, set[str]]) -> dict[str, set[str]]:
     """Return for each stage the needs that none of its other needs has, directly or over others."""
-    all_needs: dict[str, set[str]] = {}
-    for name, before in needs.items():
-        all_needs[name] = before.union(*(all_needs[need] for need in before))
+    all_needs = _all_needs(needs)
     return {name: before.difference(*(all_needs[need] for need in before)) for name, before in needs.items()}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import write_text
+from fieldmark.running.orphans import wait_for_orphans
 from fieldmark.running.surroundings import require_user
 
 COPIES = Path(".copies")  # below the repository; neither Git nor DVC looks into it
@@ -36,11 +37,15 @@ def update_copy(root: Path, name: str, params: str) -> Path:
     """
     require_user()
     folder = root / COPIES / name
-    files = _files(root)
-    _remove(folder, set(_listed(folder)) - set(files))
+    wait_for_orphans(folder)
+    files, before = _files(root), set(_listed(folder))
+    _list(
+        folder, {*before, *files}
+    )  # a call that is killed meanwhile leaves nothing that the next does not know
+    _remove(folder, before - set(files))
     for file in files:
         _copy(root / file, folder / file)
-    write_text(folder / LISTED, "\n".join(files) + "\n")
+    _list(folder, files)
     write_text(folder / PARAMS, params)
     config = folder / ".dvc/config.local"
     if not config.exists():
@@ -59,6 +64,10 @@ def _files(root: Path) -> list[str]:
 def _listed(folder: Path) -> list[str]:
     path = folder / LISTED
     return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _list(folder: Path, files: Iterable[str]) -> None:
+    write_text(folder / LISTED, "".join(f"{file}\n" for file in sorted(files)))
 
 
 def _remove(folder: Path, files: Iterable[str]) -> None:

@@ -13,13 +13,16 @@ from fieldmark.running.branches import Branch, planned
 from fieldmark.running.durations import duration_table
 from fieldmark.running.gpus import shares
 from fieldmark.running.graph import read_pipeline
+from fieldmark.running.orphans import wait_for_orphans
 from fieldmark.running.processes import INTERRUPTED, Failed, Processes, Task, stopped_by_signals
 from fieldmark.running.surroundings import do_without_git, require_cache, require_sections, require_user
 
 # For glibc: a network frees its large tensors and asks for them again in the next batch. What goes back to the system
 # in between is wiped anew, page by page: up to a quarter of the time as measured. Other systems ignore these.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-DVC = (sys.executable, "-m", "dvc")
+THREADS = "OMP_NUM_THREADS"
+# -P: what lies beside the script is no library
+DVC = (sys.executable, "-P", str(Path(__file__).with_name("dvc_process.py")))
 # One `dvc repro` holds DVC's lock while it saves outputs: others wait, where they would give up after three seconds.
 # It also locks what it goes through, even what is up to date: so each goes through the stages of its branch alone.
 ITEMS = (*DVC, "--wait-for-lock", "repro", "--single-item")
@@ -33,6 +36,7 @@ def reproduce(folder: Path, arguments: Sequence[str] = (), jobs: int = 1) -> int
     cannot run.
     """
     require_user()
+    wait_for_orphans(folder)
     do_without_git(folder)
     require_cache(folder)
     require_sections(folder)
@@ -74,7 +78,16 @@ def _side_by_side(
     branches: Sequence[Branch], jobs: int, processes: Processes, environment: Mapping[str, str]
 ) -> Failed:
     """Run the branches, up to `jobs` at a time; return what failed first, status 0 for nothing."""
-    threads = {"OMP_NUM_THREADS": str(max(1, processors() // jobs)), **environment, SIDE_BY_SIDE: str(jobs)}
-    environments = [{**threads, **share} for share in shares(jobs)]
-    tasks = [Task(branch.name, [*ITEMS, *branch.stages], branch.needs, branch.label) for branch in branches]
-    return processes.run_all(tasks, environments) or Failed(INTERRUPTED if processes.stopped else 0, ())
+    own, whole = _share(jobs, environment), _share(1, environment)
+    tasks = [
+        Task(each.name, [*ITEMS, *each.stages], each.needs, each.label, whole if each.alone else own)
+        for each in branches
+    ]
+    places = [{**environment, **gpus} for gpus in shares(jobs)]
+    return processes.run_all(tasks, places) or Failed(INTERRUPTED if processes.stopped else 0, ())
+
+
+def _share(jobs: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which a stage takes its share of the processors, where so many run beside it."""
+    threads = environment.get(THREADS, str(max(1, processors() // jobs)))
+    return {THREADS: threads, SIDE_BY_SIDE: str(jobs)}

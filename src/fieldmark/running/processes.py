@@ -31,6 +31,7 @@ class Task(NamedTuple):
     command: Sequence[str]
     needs: frozenset[str] = frozenset()  # names of other tasks
     label: str = ""  # what each line that it prints begins with
+    variables: Mapping[str, str] = {}  # of its own, beside those of the place where it runs
 
 
 class Processes:
@@ -109,7 +110,7 @@ class Processes:
         """Run one task after another in this environment, until none is left or all are stopped."""
         while not self.stopped and (task := waiting.take()):
             try:
-                self._follow(environment, f"{task.label:<{width}} | ", task.command)
+                self._follow({**environment, **task.variables}, f"{task.label:<{width}} | ", task.command)
             except BaseException:  # such as an output that is closed: who waits for us must not start others
                 self.stop()
                 raise
