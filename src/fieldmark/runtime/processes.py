@@ -13,7 +13,7 @@ from fieldmark.runtime.sharding import shard
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import Strategy
+    from lightning_fabric.strategies.strategy import Strategy
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # variable of torchrun: how often it has started all processes again
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others, as PyTorch's is by itself
@@ -46,7 +46,7 @@ def _strategy(runtime: RuntimeParams) -> "str | Strategy":
     """Return how processes train one module: with a copy each, or with a part of it each."""
     if not runtime.sharded:
         return "ddp" if runtime.several else "auto"
-    from lightning_fabric.strategies import ModelParallelStrategy
+    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
     count = runtime.devices * runtime.nodes
     return ModelParallelStrategy(shard, data_parallel_size=count, tensor_parallel_size=1)

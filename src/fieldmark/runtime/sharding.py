@@ -70,9 +70,7 @@ class Sharding:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self._forms = {part: _Form(part) for part in module.modules()}
-        self._strides = {
-            name: weight.stride() for name, weight in module.named_parameters() if not weight.is_contiguous()
-        }
+        self._strides = {name: weight.stride() for name, weight in module.named_parameters()}
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -108,10 +106,9 @@ class Sharding:
             _set_weights(part, weights)
 
     def _whole(self, weight: nn.Parameter, name: str) -> nn.Parameter:
-        values = _gathered(weight.detach()).cpu()
-        if name in self._strides:
-            values = torch.empty_strided(values.shape, self._strides[name], dtype=values.dtype).copy_(values)
-        return nn.Parameter(values, weight.requires_grad)
+        values = _gathered(weight.detach())
+        laid_out = torch.empty_strided(values.shape, self._strides[name], dtype=values.dtype).copy_(values)
+        return nn.Parameter(laid_out, weight.requires_grad)
 
 
 class _Form:
