@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fieldmark.engine.trainable import Trainable
 
 STEPS, STOPPED_AT, KEPT_AT = 20, 13, 7  # a state is saved every ten steps
-RECIPE = {"steps": STEPS, "lr": 0.05, "optimizer": "sgd", "batch_size": 12, "ema": 0.8}  # see `in_parts.SGD`
+RECIPE = {"steps": STEPS, "lr": 0.05, "optimizer": "sgd", "batch_size": 6, "ema": 0.8}  # see `in_parts.SGD`
 NAMES = ("scaled", "resnet", "IRT", "LOCA")
 
 
@@ -50,7 +50,7 @@ def make(name: str, task: "Task") -> "tuple[Trainable, Any, Any]":
         model: Trainable = Classifier(tiny_resnet(), 3, "average")
         return model, ImageParams(side=SIDE), TrainParams.model_validate(RECIPE)
     if name == "scaled":
-        recipe = {**RECIPE, "accumulate": 2, "clip_norm": 0.3, "weight_decay": 0.01}
+        recipe = {**RECIPE, "batch_size": 12, "accumulate": 2, "clip_norm": 0.3, "weight_decay": 0.01}
         return scaled(), ImageParams(side=SIDE), TrainParams.model_validate(recipe)
     if name == "IRT":
         block = {"images": {"side": SIDE}, "train": RECIPE, "memory": {"momentum": 0.9, "fraction": 1.0}}
@@ -124,8 +124,11 @@ def stopped(name: str, task: "Task", states: Path) -> None:
         fit(name, task, states, keep)
 
 
-def held(name: str, task: "Task") -> dict[str, int]:
-    """Return how many bytes of weights and of the optimiser's state this process holds after a step."""
+def held(name: str, task: "Task") -> dict[str, Any]:
+    """Return how many bytes of weights and of the optimiser's state this process holds after a step.
+
+    And, for each group of weights, whether the optimiser is told to change them one by one.
+    """
     from fieldmark.engine.loop import Stepper
     from fieldmark.runtime.sharding import own_part
 
@@ -136,7 +139,14 @@ def held(name: str, task: "Task") -> dict[str, int]:
     stepper.step(iter([{"images": seen, "labels": torch.tensor([0, 1])}]))
     own = [own_part(weight) for weight in model.parameters()]
     kept = [own_part(value) for state in stepper.optimizer.state.values() for value in state.values()]
-    return {"weights": bytes_of(own), "optimiser": bytes_of([value for value in kept if value.ndim])}
+    one_by_one = [
+        (group["foreach"], group["fused"]) == (False, False) for group in stepper.optimizer.param_groups
+    ]
+    return {
+        "weights": bytes_of(own),
+        "optimiser": bytes_of([value for value in kept if value.ndim]),
+        "one by one": one_by_one,
+    }
 
 
 def bytes_of(tensors: "list[Tensor]") -> int:

@@ -37,6 +37,7 @@ from fieldmark.runtime.sharding import (
     cut_optimiser,
     explained,
     gathered,
+    step_one_by_one,
 )
 from fieldmark.runtime.speed import compiled, is_fused, tf32, to_channels_last
 from fieldmark.runtime.workers import loader_workers
@@ -133,6 +134,7 @@ class Stepper:
         method.sharding = Sharding(method)
         self._model = self.fabric.setup_module(method, move_to_device=False)
         self.optimizer = _optimizer(method, self.params, self.fabric.device)
+        step_one_by_one(self.optimizer)
         self._optimizer = self.fabric.setup_optimizers(self.optimizer)
 
     def set_rate(self, step: int) -> float:

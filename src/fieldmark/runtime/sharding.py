@@ -28,7 +28,7 @@ R = TypeVar("R")
 MESH = "data_parallel"  # Lightning's name of the axis of processes
 # Whose children are called one after the other, in the networks of timm and open_clip.
 ROWS_OF_BLOCKS = re.compile(r"blocks|stages|layers|resblocks|layer\d+")
-COMPOSED = "__composable"  # begins the names of what PyTorch notes of a sharded module
+NOTES = ("__composable", "_fsdp", "_is_fsdp")  # begin the names of what PyTorch notes in a cut module
 MIXED = "mixed torch.Tensor and DTensor"  # what PyTorch says where a weight meets a picture without being gathered
 
 
@@ -91,7 +91,7 @@ class Sharding:
         """Make the module an ordinary one for good, with whole weights on the CPU. Every process must call this."""
         self._make_whole()
         for part in self._forms:
-            for name in [name for name in vars(part) if name.startswith(COMPOSED)]:
+            for name in [name for name in vars(part) if name.startswith(NOTES)]:
                 delattr(part, name)
 
     def _make_whole(self) -> None:
@@ -116,7 +116,7 @@ class _Form:
 
     def __init__(self, part: nn.Module) -> None:
         self.kind = type(part)
-        self.hooks = {name: copy(value) for name, value in vars(part).items() if name.endswith("_hooks")}
+        self.hooks = {name: copy(value) for name, value in vars(part).items() if "_hooks" in name}
 
     def give(self, part: nn.Module) -> None:
         """Give a module this form."""
@@ -202,6 +202,13 @@ def cut_as(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]
     return {name: _cut(value, like[name]) for name, value in values.items()}
 
 
+def step_one_by_one(optimizer: Optimizer) -> None:
+    """Make an optimiser change weights one by one where a group has cut and whole ones: no kernel takes both."""
+    for group in optimizer.param_groups:
+        if any(weight.ndim == 0 for weight in group["params"]):
+            group.update(foreach=False, fused=False)
+
+
 def cut_optimiser(state: Mapping[str, Any], optimizer: Optimizer) -> dict[str, Any]:
     """Return a whole state of an optimiser, cut as the weights of `optimizer` are: what is shaped as a weight is."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
@@ -214,7 +221,9 @@ def cut_optimiser(state: Mapping[str, Any], optimizer: Optimizer) -> dict[str, A
         }
         for number, of_weight in state["state"].items()
     }
-    return {**state, "state": parts}
+    kernels = [{name: group[name] for name in ("foreach", "fused")} for group in optimizer.param_groups]
+    groups = [saved | own for saved, own in zip(state["param_groups"], kernels, strict=True)]
+    return {"state": parts, "param_groups": groups}
 
 
 def _cut(value: Any, like: Any) -> Any:
