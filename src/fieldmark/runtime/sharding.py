@@ -78,7 +78,7 @@ class Sharding:
 
         Every process must call this: the weights are gathered.
         """
-        cut = {part: (_Form(part), dict(part.named_parameters(recurse=False))) for part in self._forms}
+        cut = {part: (_Form(part), _weights_of(part)) for part in self._forms}
         self._make_whole()
         try:
             yield
@@ -98,7 +98,7 @@ class Sharding:
         made: dict[nn.Parameter, nn.Parameter] = {}  # modules may share a weight
         for prefix, part in self.module.named_modules():
             weights = {}
-            for name, weight in part.named_parameters(recurse=False):
+            for name, weight in _weights_of(part).items():
                 if weight not in made:
                     made[weight] = self._whole(weight, f"{prefix}.{name}".lstrip("."))
                 weights[name] = made[weight]
@@ -122,6 +122,10 @@ class _Form:
         """Give a module this form."""
         part.__class__ = self.kind
         vars(part).update({name: copy(value) for name, value in self.hooks.items()})
+
+
+def _weights_of(part: nn.Module) -> dict[str, nn.Parameter]:
+    return dict(part.named_parameters(recurse=False, remove_duplicate=False))
 
 
 def _set_weights(part: nn.Module, weights: Mapping[str, nn.Parameter]) -> None:
@@ -187,8 +191,8 @@ def gathered(state: Any) -> Any:
 
     Every process must call this; what the others get has no tensors in these places.
     """
-    if isinstance(state, Mapping):
-        return {key: gathered(value) for key, value in state.items()}
+    if isinstance(state, dict):
+        return _with_values(state, {key: gathered(value) for key, value in state.items()})
     if isinstance(state, list | tuple):
         return type(state)(gathered(value) for value in state)
     if not isinstance(state, Tensor):
@@ -197,9 +201,16 @@ def gathered(state: Any) -> Any:
     return whole.cpu() if first_process() else None
 
 
-def cut_as(values: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
+def _with_values(state: dict[Any, Any], values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return a copy of a dictionary with other values; PyTorch writes versions of modules into that of a module."""
+    changed = copy(state)
+    changed.update(values)
+    return changed
+
+
+def cut_as(values: dict[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of whole tensors that this process has of the tensors of the same names in `like`."""
-    return {name: _cut(value, like[name]) for name, value in values.items()}
+    return _with_values(values, {name: _cut(value, like[name]) for name, value in values.items()})
 
 
 def step_one_by_one(optimizer: Optimizer) -> None:
