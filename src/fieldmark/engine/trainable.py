@@ -82,6 +82,12 @@ class Trainable(nn.Module, ABC):
         """Have all weights whole meanwhile, to be read; where they are cut, every process must call this."""
         return self.sharding.whole() if self.sharding else nullcontext()
 
+    def put_together(self) -> None:
+        """Have all weights whole from now on; where they are cut, every process must call this."""
+        if self.sharding:
+            self.sharding.undo()
+            self.sharding = None
+
     def before_step(self, step: int) -> None:
         """Act before optimiser step `step`, counted from 0."""
 
