@@ -1,4 +1,7 @@
-"""Two processes with half of each batch end where one process with all of it ends: every training, every variant."""
+"""Two processes with half of each batch end where one process with all of it ends: every training, every variant.
+
+The same with half of the weights in each.
+"""
 
 import subprocess
 import sys
@@ -20,18 +23,25 @@ OF_ITS_OWN = ("loca/supervised",)  # each process has the loss of its own pictur
 
 
 @pytest.fixture(scope="module")
-def trained(here: Path) -> Path:
-    """A folder with all final states, below 1 of one process and below 2 of two. One start serves all: it is slow."""
-    in_parts.train_all(here / "1", 1)
-    command = [sys.executable, str(in_parts.__file__), str(here / "2"), "2"]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=480)
+def alone(here: Path) -> Path:
+    """A folder with all final states of one process."""
+    in_parts.train_all(here / "alone", 1)
+    return here / "alone"
+
+
+@pytest.fixture(scope="module", params=["copies", pytest.param("shard", marks=pytest.mark.slow)])
+def together(here: Path, request: pytest.FixtureRequest) -> Path:
+    """A folder with all final states of two, with a copy or with a part of the weights. One start serves all."""
+    folder = here / request.param
+    command = [sys.executable, str(in_parts.__file__), str(folder), "2", request.param]
+    done = subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-4000:]
-    return here
+    return folder
 
 
 @pytest.mark.parametrize("name", [*TRAINED, *VIEWED])
-def test_two_processes_equal_one(trained: Path, training: Make, name: str) -> None:
-    one, two = (torch.load(trained / f"{count}/{name}.pt", weights_only=True) for count in (1, 2))
+def test_two_processes_equal_one(alone: Path, together: Path, training: Make, name: str) -> None:
+    one, two = (torch.load(folder / f"{name}.pt", weights_only=True) for folder in (alone, together))
     assert one["state"].keys() == two["state"].keys()
     assert moved(training(name), one["state"])
     for key, value in one["state"].items():

@@ -257,6 +257,20 @@ def test_mistakes_are_one_line_that_names_the_key(path: str, value: Any, message
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("devices", [1, 2])
+def test_what_is_compiled_does_not_train_in_parts(devices: int) -> None:
+    params = changed("irt.train.compile", True)
+    check(params)
+    params["runtime"] |= {"shard": True, "devices": devices}
+    if devices == 1:
+        check(params)
+        return
+    with pytest.raises(
+        UserError, match=r"^irt\.train\.compile does not go with runtime\.shard: set one of them"
+    ):
+        check(params)
+
+
 def test_a_variant_of_boxes_needs_boxes_that_are_not_cut_already() -> None:
     params = changed("frpt.variants", ["box", "FRPT"])
     check(params)

@@ -12,21 +12,23 @@ from support import restarted
 pytestmark = pytest.mark.slow
 
 
-def launch(folder: Path, processes: int, kill: str) -> list[dict[str, Any]]:
+def launch(folder: Path, processes: int, kill: str, *more: str) -> list[dict[str, Any]]:
     """Run the program under torchrun; return what each process wrote."""
     folder.mkdir()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--max-restarts=1"]
     command += [f"--nproc-per-node={processes}", str(restarted.__file__), str(folder), str(processes), kill]
+    command += more
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=480)
     assert done.returncode == 0, done.stderr[-4000:]
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(processes)]
 
 
-@pytest.fixture(scope="module", params=[2, 3])
+@pytest.fixture(scope="module", params=[(2,), (3,), (2, "shard")])
 def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
     """What the processes of an uninterrupted run wrote, and those of one that was killed in the middle."""
     folder = tmp_path_factory.mktemp("runs")
-    return [launch(folder / kill, request.param, kill) for kill in ("whole", "kill")]
+    processes, *more = request.param
+    return [launch(folder / kill, processes, kill, *more) for kill in ("whole", "kill")]
 
 
 @pytest.fixture(scope="module")

@@ -26,15 +26,18 @@ def changes(block: Mapping[str, Any]) -> dict[str, Any]:
     return {"train": SGD, **{name: value for name, value in WHOLE.items() if name in block}}
 
 
-def train_all(folder: Path, processes: int) -> None:
-    """Train everything; the first process writes each final state, and the curve's last point, to `folder`."""
+def train_all(folder: Path, processes: int, shard: bool = False) -> None:
+    """Train everything; the first process writes each final state, and the curve's last point, to `folder`.
+
+    With `shard` each process has its part of the weights.
+    """
     from fieldmark.engine import features
     from fieldmark.runtime.distributed import first_process
     from fieldmark.runtime.params import RuntimeParams
     from support.everything import IN_VIEWS, TRAINED, VIEWED, Everything, block_of
 
     features.INFERENCE_BATCH = PART  # so that a store has a part for each process
-    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000)
+    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000, shard=shard)
     scratch = folder / ("first" if first_process() else "second")
     everything = Everything(scratch / "data")
     for name in [*TRAINED, *VIEWED]:
@@ -49,4 +52,4 @@ def train_all(folder: Path, processes: int) -> None:
 if __name__ == "__main__":
     tests = Path(__file__).parents[1]
     sys.path[:0] = [str(tests), str(tests.parent / "src")]
-    train_all(Path(sys.argv[1]), int(sys.argv[2]))
+    train_all(Path(sys.argv[1]), int(sys.argv[2]), shard="shard" in sys.argv[3:])

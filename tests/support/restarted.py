@@ -16,8 +16,11 @@ STEPS, KILLED_AT = 40, 23  # a state is saved every ten steps
 BATCH = 5  # of inference: 18 pictures are batches of 5, 5, 5 and 3
 
 
-def main(folder: Path, processes: int, kill: bool) -> None:
-    """Write what each process has: all rows of inference, batches computed, states saved, and the final weights."""
+def main(folder: Path, processes: int, kill: bool, shard: bool) -> None:
+    """Write what each process has: all rows of inference, batches computed, states saved, and the final weights.
+
+    With `shard` each process has its part of the weights while it trains.
+    """
     from fieldmark.datasets.data.batches.transforms import ImageParams
     from fieldmark.engine.checkpoint import CheckpointFolder, StateKey
     from fieldmark.engine.params import TrainRecipe
@@ -31,7 +34,7 @@ def main(folder: Path, processes: int, kill: bool) -> None:
     from fieldmark.vision.backbones import save_backbone
     from support.tiny import SIDE, make_task, tiny_resnet
 
-    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=0)
+    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=0, shard=shard)
     start_processes(runtime)
     rank, again = process_rank(), os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     task = make_task(folder / f"task-{rank}-{again}")
@@ -84,4 +87,4 @@ def first_test(task: "Task", count: int) -> "Subset":
 if __name__ == "__main__":
     tests = Path(__file__).parents[1]
     sys.path[:0] = [str(tests), str(tests.parent / "src")]
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "kill")
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "kill", "shard" in sys.argv[4:])

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 
-def train(folder: Path, processes: int) -> None:
-    """Train; the first process writes the final state to `folder`."""
+def train(folder: Path, processes: int, shard: bool) -> None:
+    """Train; the first process writes the final state to `folder`. With `shard` each has its part of the weights."""
     from fieldmark.base.blocks import parse
     from fieldmark.contract.variants import train_method
     from fieldmark.methods.irt.model.method import Irt
@@ -18,7 +18,7 @@ def train(folder: Path, processes: int) -> None:
     from support.landmarks import tuples_task
     from support.tiny import SIDE
 
-    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000)
+    runtime = RuntimeParams(device="cpu", devices=processes, workers=0, checkpoint_seconds=1000, shard=shard)
     block = {
         "images": {"side": SIDE, "crop": "centre", "flip": False},
         "memory": {"fraction": 0.0},
@@ -38,4 +38,4 @@ def train(folder: Path, processes: int) -> None:
 if __name__ == "__main__":
     tests = Path(__file__).parents[1]
     sys.path[:0] = [str(tests), str(tests.parent / "src")]
-    train(Path(sys.argv[1]), int(sys.argv[2]))
+    train(Path(sys.argv[1]), int(sys.argv[2]), "shard" in sys.argv[3:])

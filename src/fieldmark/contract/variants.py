@@ -99,7 +99,9 @@ def _snapshots(method: AnyMethod, folder: Path) -> Callable[[int], None]:
 
     def keep(done: int) -> None:
         if done in method.snapshot_steps:
-            save_model(method, folder / f"{done:06d}")
+            with method.whole():
+                if first_process():
+                    save_model(method, folder / f"{done:06d}")
 
     return keep
 

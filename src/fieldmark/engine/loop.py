@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from fieldmark.base.errors import UserError
@@ -26,8 +27,19 @@ from fieldmark.engine.stopping import between_steps
 from fieldmark.engine.trainable import Losses, Trainable
 from fieldmark.runtime.batchnorm import synchronise_batchnorm
 from fieldmark.runtime.device import pick_device
+from fieldmark.runtime.distributed import from_first
 from fieldmark.runtime.params import RuntimeParams
 from fieldmark.runtime.processes import start_processes
+from fieldmark.runtime.sharding import (
+    Sharding,
+    average_gradients,
+    clip_gradients,
+    cut_as,
+    cut_optimiser,
+    explained,
+    gathered,
+    step_one_by_one,
+)
 from fieldmark.runtime.speed import compiled, is_fused, tf32, to_channels_last
 from fieldmark.runtime.workers import loader_workers
 from fieldmark.vision.backbones import freeze_batchnorm
@@ -54,10 +66,14 @@ class Run:
     history: list[Point]
     seconds: float = 0.0  # of training, over all calls that a killed run took
     pending: Pending = field(default_factory=list)
+    sharded: bool = False  # whether this process has a part of the weights
 
     def state(self) -> dict[str, Any]:
-        """Return the state to save: model with its buffers, optimiser, ema, step, curve."""
-        return {
+        """Return the state to save: model with its buffers, optimiser, ema, step, curve.
+
+        Where weights are sharded every process must call this, and the first one gets the same state as without.
+        """
+        state = {
             "method": self.method.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": self.ema.state_dict() if self.ema else {},
@@ -66,9 +82,17 @@ class Run:
             "seconds": self.seconds,
             "pending": self.pending,
         }
+        return gathered(state) if self.sharded else state
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a saved state."""
+        """Continue from a saved state, whether weights were sharded when it was saved or not."""
+        if self.sharded:
+            state = {
+                **state,
+                "method": cut_as(state["method"], self.method.state_dict()),
+                "optimizer": cut_optimiser(state["optimizer"], self.optimizer),
+                "ema": cut_as(state["ema"], self.ema.state_dict() if self.ema else {}),
+            }
         self.method.load_state_dict(state["method"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.ema:
@@ -85,18 +109,34 @@ class Stepper:
     """A trainable with its optimiser on its device(s): makes one optimiser step at a time."""
 
     def __init__(self, method: Trainable, params: TrainParams, runtime: RuntimeParams) -> None:
-        self.params, self.fabric = params, make_fabric(params, runtime)
-        self.fabric.to_device(method)
-        if params.channels_last:
-            to_channels_last(method)
-        self.optimizer = _optimizer(method, params, self.fabric.device)
-        module = compiled(method) if params.compile else method
-        self._model, self._optimizer = self.fabric.setup(module, self.optimizer, move_to_device=False)
+        self.params, self.fabric, self.sharded = params, make_fabric(params, runtime), runtime.sharded
+        if self.sharded:
+            self._set_up_sharded(method)
+        else:
+            self._set_up(method)
         method.train()
         if self.fabric.world_size > 1:
             synchronise_batchnorm(method)
         if params.freeze_batchnorm:
             freeze_batchnorm(method)
+
+    def _set_up(self, method: Trainable) -> None:
+        self.fabric.to_device(method)
+        if self.params.channels_last:
+            to_channels_last(method)
+        self.optimizer = _optimizer(method, self.params, self.fabric.device)
+        module = compiled(method) if self.params.compile else method
+        self._model, self._optimizer = self.fabric.setup(module, self.optimizer, move_to_device=False)
+
+    def _set_up_sharded(self, method: Trainable) -> None:
+        """Cut the weights, then make the optimiser of the parts; no device ever has all weights."""
+        if self.params.compile:
+            raise UserError("train.compile does not go with runtime.shard: set one of them to false")
+        method.sharding = Sharding(method)
+        self._model = self.fabric.setup_module(method, move_to_device=False)
+        self.optimizer = _optimizer(method, self.params, self.fabric.device)
+        step_one_by_one(self.optimizer)
+        self._optimizer = self.fabric.setup_optimizers(self.optimizer)
 
     def set_rate(self, step: int) -> float:
         """Set the learning rate of step `step`; return it."""
@@ -111,17 +151,44 @@ class Stepper:
         for micro in range(self.params.accumulate):
             batch = augmented(self.fabric.to_device(next(batches)))
             with self.fabric.no_backward_sync(self._model, enabled=micro < self.params.accumulate - 1):
-                losses: Losses = self._model(batch)
+                losses: Losses = self._losses(batch)
                 self.fabric.backward(losses["loss"] / self.params.accumulate)
             for name, value in losses.items():
                 total[name] = total.get(name, 0.0) + value.detach() / self.params.accumulate
+        if self.sharded:
+            average_gradients(self._weights())
         if self.params.clip_norm:
-            self.fabric.clip_gradients(
-                self._model, self._optimizer, max_norm=self.params.clip_norm, error_if_nonfinite=False
-            )
+            self._clip(self.params.clip_norm)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return total
+
+    def _losses(self, batch: Batch) -> Losses:
+        with explained() if self.sharded else nullcontext():
+            losses: Losses = self._model(batch)
+        return losses
+
+    def _clip(self, norm: float) -> None:
+        if self.sharded:
+            clip_gradients(self._weights(), norm)
+        else:
+            self.fabric.clip_gradients(self._model, self._optimizer, max_norm=norm, error_if_nonfinite=False)
+
+    def _weights(self) -> list[nn.Parameter]:
+        return [weight for group in self.optimizer.param_groups for weight in group["params"]]
+
+    def save(self, state: Run, checkpoints: CheckpointFolder) -> None:
+        """Save the state on the first process; the others give what they have of it."""
+        if self.sharded or self.fabric.is_global_zero:
+            content = state.state()
+            if self.fabric.is_global_zero:
+                checkpoints.save(content)
+
+    def agreed(self, due: bool) -> bool:
+        """Return what the first process decides where all have to act together; else what this one does."""
+        if not self.sharded:
+            return due
+        return bool(from_first(torch.tensor(int(due), device=self.fabric.device)))
 
 
 def train(
@@ -137,14 +204,15 @@ def train(
     """Train `method` in place, resuming where a killed run stopped; return the training curve.
 
     `run` names the training, such as "irt/R", for the progress bar and for `live/`. `keep` is called on the first
-    process with the number of steps done. On Ctrl-C or SIGTERM the state is saved after the step at hand. Raises
-    UserError when a loss turns NaN or explodes.
+    process with the number of steps done, and on all of them where weights are sharded. On Ctrl-C or SIGTERM the state
+    is saved after the step at hand. Raises UserError when a loss turns NaN or explodes.
     """
     stepper = Stepper(method, params, runtime)
-    state = Run(method, stepper.optimizer, EmaWeights(method, params.ema) if params.ema else None, 0, [])
+    ema = EmaWeights(method, params.ema) if params.ema else None
+    state = Run(method, stepper.optimizer, ema, 0, [], sharded=stepper.sharded)
     if saved := checkpoints.load():
         state.restore(saved)
-    batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step)
+    batches = _batches(stepper.fabric, dataset, sampler, params, runtime, state.step, method.whole)
     with (
         between_steps(stepper.fabric.world_size == 1) as stopping,
         tf32(params.tf32, stepper.fabric.device),
@@ -162,7 +230,7 @@ def train(
             method.after_step(state.step)
             state.step += 1
             bar.update(params.batch_size)
-            if stepper.fabric.is_global_zero:
+            if stepper.sharded or stepper.fabric.is_global_zero:
                 keep(state.step)
             if stopping.asked is not None:
                 checkpoints.save(state.state())
@@ -173,12 +241,14 @@ def train(
             state.seconds, last_read = state.seconds + time.monotonic() - last_read, time.monotonic()
             curve.add({**point, "seconds": state.seconds})
             bar.set_postfix_str(f"loss {point['loss']:.4g}", refresh=False)
-            if state.step == params.steps or time.monotonic() - last_save > runtime.checkpoint_seconds:
-                if stepper.fabric.is_global_zero:
-                    checkpoints.save(state.state())
+            if state.step == params.steps or stepper.agreed(
+                time.monotonic() - last_save > runtime.checkpoint_seconds
+            ):
+                stepper.save(state, checkpoints)
                 last_save = time.monotonic()
     if state.ema:
         state.ema.copy_to_module()
+    method.put_together()
     return state.history
 
 
@@ -225,6 +295,7 @@ def _batches(
     params: TrainParams,
     runtime: RuntimeParams,
     start: int,
+    whole: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[Batch]:
     def load(first: int, last: int) -> Iterator[Batch]:
         try:
@@ -238,18 +309,26 @@ def _batches(
         return loader(dataset, slices, loader_workers(runtime), pin=fabric.device.type == "cuda")
 
     if isinstance(sampler, RoundSampler):
-        return _in_rounds(sampler, start, params.steps, load)
+        return _in_rounds(sampler, start, params.steps, load, whole)
     return load(start, params.steps)
 
 
 def _in_rounds(
-    sampler: RoundSampler, start: int, stop: int, load: Callable[[int, int], Iterator[Batch]]
+    sampler: RoundSampler,
+    start: int,
+    stop: int,
+    load: Callable[[int, int], Iterator[Batch]],
+    whole: Callable[[], AbstractContextManager[None]],
 ) -> Iterator[Batch]:
-    """Yield the batches of the steps from `start` up to `stop`; the batches of a round are chosen when it begins."""
+    """Yield the batches of the steps from `start` up to `stop`; the batches of a round are chosen when it begins.
+
+    They may be chosen by the weights as they are then: `whole` makes these an ordinary network's.
+    """
     while start < stop:
         last = min(stop, (start // sampler.round_steps + 1) * sampler.round_steps)
         with torch.random.fork_rng(devices=[]):  # a resumed training draws no other random numbers
-            sampler.renew(start)
+            with whole():
+                sampler.renew(start)
             batches = load(start, last)
         yield from batches
         start = last

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fieldmark.base.errors import UserError
 from fieldmark.base.files import atomic_folder
+from fieldmark.runtime.sharding import own_part
 
 WINDOW = 10  # steps per point of the training curve
 EXPLOSION = 1e3  # a loss this many times its first value has exploded
@@ -59,7 +60,7 @@ class LossMonitor:
 
     def _first_bad_weight(self) -> str:
         for name, parameter in self.module.named_parameters():
-            if not bool(torch.isfinite(parameter).all()):
+            if not bool(torch.isfinite(own_part(parameter)).all()):
                 return f" and weight {name} is no longer finite"
         return ""
 

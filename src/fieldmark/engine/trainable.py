@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -11,6 +12,7 @@ from fieldmark.datasets.data.batches.loading import Batch
 from fieldmark.datasets.data.batches.samplers import Sampler
 from fieldmark.engine.params import TrainParams
 from fieldmark.engine.task import Task
+from fieldmark.runtime.sharding import Sharding
 from fieldmark.vision.backbones import Backbone
 from fieldmark.vision.libraries import Features
 
@@ -30,6 +32,8 @@ class ParameterGroup:
 
 class Trainable(nn.Module, ABC):
     """All that the loop knows of a model: its losses, its parameter groups and two hooks."""
+
+    sharding: Sharding | None = None  # while it is trained with its weights cut over the processes
 
     @abstractmethod
     def forward(self, batch: dict[str, Tensor]) -> Losses:
@@ -73,6 +77,16 @@ class Trainable(nn.Module, ABC):
         for module in self.frozen():
             module.eval()
         return self
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Have all weights whole meanwhile, to be read; where they are cut, every process must call this."""
+        return self.sharding.whole() if self.sharding else nullcontext()
+
+    def put_together(self) -> None:
+        """Have all weights whole from now on; where they are cut, every process must call this."""
+        if self.sharding:
+            self.sharding.undo()
+            self.sharding = None
 
     def before_step(self, step: int) -> None:
         """Act before optimiser step `step`, counted from 0."""

@@ -62,6 +62,7 @@ def check_params(configuration: Configuration) -> None:
     for name in configuration.section("transfer"):
         _check_transfer(configuration, name)
     _check_names(configuration.content)
+    _check_sharding(configuration)
 
 
 def _check_sections(configuration: Configuration) -> None:
@@ -278,16 +279,24 @@ def _kind(configuration: Configuration, split: str) -> str:
 
 def _check_names(content: Any) -> None:
     """Raise UserError for a key, in free options too, whose changed value DVC would not notice."""
-    for dotted, key in _keys(content):
+    for dotted, key, _ in _keys(content):
         if key in UNSEEN_BY_DVC:
             raise UserError(now_called(dotted, UNSEEN_BY_DVC[key]))
 
 
-def _keys(content: Any, above: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted path, key) of every key at any depth."""
+def _check_sharding(configuration: Configuration) -> None:
+    """Raise UserError for a training that cannot have its weights cut over the processes."""
+    if configuration.block("runtime", RuntimeParams).sharded:
+        for dotted, key, value in _keys(configuration.content):
+            if key == "compile" and value is True:
+                raise UserError(f"{dotted} does not go with runtime.shard: set one of them to false")
+
+
+def _keys(content: Any, above: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield (dotted path, key, value) of every key at any depth."""
     if isinstance(content, dict):
         for key, value in content.items():
-            yield f"{above}{key}", str(key)
+            yield f"{above}{key}", str(key), value
             yield from _keys(value, f"{above}{key}.")
     elif isinstance(content, list):
         for value in content:

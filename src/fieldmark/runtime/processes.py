@@ -9,9 +9,11 @@ from torch.distributed.rendezvous import rendezvous
 
 from fieldmark.runtime.device import pick_device
 from fieldmark.runtime.params import RuntimeParams
+from fieldmark.runtime.sharding import shard
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.strategies.strategy import Strategy
 
 RESTARTS = "TORCHELASTIC_RESTART_COUNT"  # variable of torchrun: how often it has started all processes again
 PATIENCE = timedelta(minutes=30)  # of a process that waits for the others, as PyTorch's is by itself
@@ -26,18 +28,28 @@ def start_processes(
     """
     from lightning_fabric import Fabric  # takes a second: who reads a trained model does not wait for it
 
-    several, device = runtime.devices * runtime.nodes > 1, pick_device(runtime)
-    if several and int(os.environ.get(RESTARTS, "0")):
+    device = pick_device(runtime)
+    if runtime.several and int(os.environ.get(RESTARTS, "0")):
         _meet_again("nccl" if device == "cuda" else "gloo")
     fabric = Fabric(
         accelerator=device,
         devices=runtime.devices,
         num_nodes=runtime.nodes,
-        strategy="ddp" if several else "auto",
+        strategy=_strategy(runtime),
         precision=precision,
     )
     fabric.launch()
     return fabric
+
+
+def _strategy(runtime: RuntimeParams) -> "str | Strategy":
+    """Return how processes train one module: with a copy each, or with a part of it each."""
+    if not runtime.sharded:
+        return "ddp" if runtime.several else "auto"
+    from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
+
+    count = runtime.devices * runtime.nodes
+    return ModelParallelStrategy(shard, data_parallel_size=count, tensor_parallel_size=1)
 
 
 def _meet_again(backend: str) -> None:
@@ -54,5 +66,5 @@ def _meet_again(backend: str) -> None:
 
 def start_scoring(runtime: RuntimeParams) -> None:
     """Start the processes that share the pictures of what is scored; one alone starts nothing."""
-    if runtime.devices * runtime.nodes > 1:
+    if runtime.several:
         start_processes(runtime)

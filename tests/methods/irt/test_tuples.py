@@ -270,18 +270,24 @@ def test_pairs_with_a_picture_that_the_split_left_out_are_passed_over(task: Task
 
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both mine the same tuples, and each has the loss and the neighbours of the whole batch."""
+    """Both mine the same tuples, and each has the loss and the neighbours of the whole batch.
+
+    So do two that have half of the weights each.
+    """
     monkeypatch.chdir(tmp_path)
     states = []
-    for count in (1, 2):
-        (tmp_path / str(count)).mkdir()
-        command = [sys.executable, str(tuples_in_parts.__file__), str(tmp_path / str(count)), str(count)]
+    for count, way in (("1", "copies"), ("2", "copies"), ("2", "shard")):
+        folder = tmp_path / count / way
+        folder.mkdir(parents=True)
+        command = [sys.executable, str(tuples_in_parts.__file__), str(folder), count, way]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=480)
         assert done.returncode == 0, done.stderr[-4000:]
-        states.append(torch.load(tmp_path / str(count) / "state.pt", weights_only=True))
-    one, two = (state["state"] for state in states)
-    assert torch.equal(one["tuples.indices"], two["tuples.indices"])
-    for name, weight in one.items():
-        if isinstance(weight, torch.Tensor):
-            torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
-    assert states[1]["point"]["loss"] == pytest.approx(states[0]["point"]["loss"], rel=1e-4)
+        states.append(torch.load(folder / "state.pt", weights_only=True))
+    one = states[0]["state"]
+    for other in states[1:]:
+        two = other["state"]
+        assert torch.equal(one["tuples.indices"], two["tuples.indices"])
+        for name, weight in one.items():
+            if isinstance(weight, torch.Tensor):
+                torch.testing.assert_close(two[name], weight, atol=2e-5, rtol=1e-4)
+        assert other["point"]["loss"] == pytest.approx(states[0]["point"]["loss"], rel=1e-4)

@@ -8,6 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from fieldmark.base.errors import UserError
 from fieldmark.methods.loca.model.params import FIXED_OPTIONS, LocaParams
+from fieldmark.runtime.sharding import call_within
 from fieldmark.vision.backbones import Backbone, BackboneSpec, backbone_from_spec
 from fieldmark.vision.libraries import IMAGENET
 from fieldmark.vision.positions import position_table
@@ -92,9 +93,8 @@ def encode(
     if kept is not None:
         tokens = tokens[:, kept]
     for number, block in enumerate(network.blocks):
-        attended = block.ls1(_attend(block.attn, block.norm1(tokens), context))
-        tokens = tokens + _scaled(attended, branches, number, 0)
-        tokens = tokens + _scaled(block.ls2(block.mlp(block.norm2(tokens))), branches, number, 1)
+        factors = None if branches is None else branches[:, number]
+        tokens = call_within(block, _layer, tokens, factors, context)
     normed: Tensor = network.norm(tokens)
     return normed
 
@@ -122,8 +122,15 @@ def kept_branches(uniform: Tensor, rate: float) -> Tensor:
     return (uniform >= rates).to(uniform.dtype) / (1 - rates)
 
 
-def _scaled(branch: Tensor, branches: Tensor | None, layer: int, part: int) -> Tensor:
-    return branch if branches is None else branch * branches[:, layer, part, None, None].to(branch.dtype)
+def _layer(block: Any, tokens: Tensor, factors: Tensor | None, context: Tensor | None) -> Tensor:
+    """Tokens (B, N, dim) through one layer of the transformer; `factors` (B, 2) are those of its branches."""
+    attended = block.ls1(_attend(block.attn, block.norm1(tokens), context))
+    tokens = tokens + _scaled(attended, factors, 0)
+    return tokens + _scaled(block.ls2(block.mlp(block.norm2(tokens))), factors, 1)
+
+
+def _scaled(branch: Tensor, factors: Tensor | None, part: int) -> Tensor:
+    return branch if factors is None else branch * factors[:, part, None, None].to(branch.dtype)
 
 
 def _attend(attention: Any, tokens: Tensor, context: Tensor | None) -> Tensor:
