@@ -14,9 +14,10 @@ from dvc.fs import LocalFileSystem
 from dvc.repo import Repo
 from support.pipeline import ROOT
 
-from fieldmark.running import dvc_process
+from fieldmark.running.graph import read_pipeline
 from fieldmark.running.orphans import LOCK, wait_for_orphans
 from fieldmark.running.pipeline import DVC, reproduce
+from fieldmark.running.whole_files import whole_files
 
 PIPELINE = "stages: {one: {cmd: 'CMD', params: [salt], outs: [one]}}\n"
 SLEEPS = "cp params.yaml one; echo $$ > begun; exec sleep 60"
@@ -39,14 +40,15 @@ def test_what_is_not_written_to_its_end_leaves_the_old_file(
     path.write_text("old")
     with (
         pytest.raises(type(error)),
-        dvc_process.open_whole(LocalFileSystem(), str(path), mode, encoding="utf-8") as stream,
+        whole_files(),
+        LocalFileSystem().open(str(path), mode, encoding="utf-8") as stream,
     ):
         stream.write("half")
         raise error
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("dvc.lock", "old")]
-    with dvc_process.open_whole(LocalFileSystem(), str(path), mode, encoding="utf-8") as stream:
+    with whole_files(), LocalFileSystem().open(str(path), mode, encoding="utf-8") as stream:
         stream.write("né")
-    with dvc_process.open_whole(LocalFileSystem(), str(path), encoding="utf-8") as stream:
+    with whole_files(), LocalFileSystem().open(str(path), encoding="utf-8") as stream:
         assert stream.read() == "né"
 
 
@@ -59,6 +61,17 @@ def test_dvc_replaces_its_lock_and_never_writes_into_it(project: Path) -> None:
     assert reproduce(project) == 0
     assert "salt: 2" in (project / "dvc.lock").read_text()
     assert (project / "kept").read_text() == text
+
+
+def test_a_look_at_the_pipeline_replaces_what_dvc_notes_of_it(project: Path) -> None:
+    """DVC notes even who reads; a run that is killed while it plans leaves no half of that."""
+    assert reproduce(project) == 0
+    note, kept = project / ".dvc/tmp/rwlock", project / "kept"
+    text = note.read_text()
+    kept.hardlink_to(note)
+    assert read_pipeline(project) is not None
+    assert kept.read_text() == text
+    assert not note.samefile(kept)
 
 
 def test_what_a_killed_run_has_left_is_stopped_and_the_next_run_waits_for_its_end(project: Path) -> None:

@@ -22,8 +22,10 @@ def read_pipeline(folder: Path) -> Pipeline | None:
     from dvc.exceptions import DvcException  # a second to import: a run of one `dvc repro` does without
     from dvc.repo import Repo
 
+    from fieldmark.running.whole_files import whole_files
+
     try:
-        with Repo(str(folder)) as repo, repo.lock:
+        with whole_files(), Repo(str(folder)) as repo, repo.lock:
             graph = repo.index.graph
             stages = {stage.name: stage for stage in repo.index.stages}
             needs = _sorted({name: [need.name for need in graph[stage]] for name, stage in stages.items()})
