@@ -20,8 +20,7 @@ from fieldmark.evaluation.nearest import Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, owners
 from fieldmark.evaluation.share import ALONE, Share
 from fieldmark.evaluation.shortlist import ShortCounter
-from fieldmark.evaluation.threads import in_threads
-from fieldmark.evaluation.tiles import Pair, Tile, plain_products
+from fieldmark.evaluation.tiles import Pair, plain_products
 
 
 @dataclass(frozen=True)
@@ -167,17 +166,13 @@ class _Columns:
     def fill(self, pair: Pair, part: slice, share: Share) -> None:
         """Measure the queries of a part."""
         counter, nearest = NegativeCounter(pair, part), Nearest(pair, part, self._kept)
-        tiles = share.mine(pair.tiles(part) if counter.wanted or self._kept else ())
-
-        def multiplied(tile: Tile) -> tuple[Tile, Tensor]:
-            return tile, pair.product(tile)
-
-        for (rows, others, mirrored), similarity in in_threads(multiplied, tiles, pair.codes.device):
-            counter.add(similarity, rows, others)
-            nearest.add(similarity, rows, others)
-            if mirrored:
-                counter.add(similarity.T, others, rows)
-                nearest.add(similarity.T, others, rows)
+        for tile in share.mine(pair.tiles(part) if counter.wanted or self._kept else ()):
+            similarity = pair.product(tile)
+            counter.add(similarity, tile.rows, tile.columns)
+            nearest.add(similarity, tile.rows, tile.columns)
+            if tile.mirrored:
+                counter.add(similarity.T, tile.columns, tile.rows)
+                nearest.add(similarity.T, tile.columns, tile.rows)
         counter.beaten = share.total(counter.beaten)
         nearest.unite(share)
         self._take_measures(counter)

@@ -16,13 +16,15 @@ def in_threads(
 ) -> Iterator[Result]:
     """Yield `function(job)` for each job, in order; on a CPU as many side by side as torch uses threads.
 
-    What is yielded is taken by the calling thread, while the others go on.
+    What is yielded is taken by the calling thread, in which torch uses one thread meanwhile: threads of its own would
+    wait for cores.
     """
     count = torch.get_num_threads()
     if device.type != "cpu" or count == 1:
         yield from map(function, jobs)
         return
     waiting: deque[Future[Result]] = deque()
+    torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for job in jobs:
@@ -32,4 +34,4 @@ def in_threads(
             while waiting:
                 yield waiting.popleft().result()
     finally:
-        torch.set_num_threads(count)  # what threads that start later use
+        torch.set_num_threads(count)
