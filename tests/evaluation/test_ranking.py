@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from fieldmark.evaluation import nearest, positives, ranking, shortlist, tiles
+from fieldmark.evaluation import nearest, ranking, shortlist, tiles
 from fieldmark.evaluation.arrays import Rows
-from fieldmark.evaluation.positives import TIE
+from fieldmark.evaluation.ranking import TIE
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
 from fieldmark.evaluation.shortlist import ShortCounter, may_reach
 from fieldmark.evaluation.tiles import Pair, error_bound
@@ -79,7 +79,7 @@ FORCED = [
 def test_ranks_are_those_of_float64(monkeypatch, kind, alone, limits):
     monkeypatch.setattr(tiles, "TILE", 13)
     for name, value in limits.items():
-        for module in (tiles, positives, ranking, nearest):
+        for module in (tiles, ranking, nearest):
             if name in vars(module):
                 monkeypatch.setattr(module, name, value)
     given, expected = ranked_slowly(kind, alone, classes=6)

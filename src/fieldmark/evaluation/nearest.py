@@ -3,9 +3,8 @@
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.positives import TIE
-from fieldmark.evaluation.share import Share
-from fieldmark.evaluation.tiles import PAIRS, Pair, error_bound
+from fieldmark.evaluation.ranking import TIE
+from fieldmark.evaluation.tiles import PAIRS, Pair, Share, error_bound
 
 GRAIN = TIE / 16  # keys that differ by less are equal but for rounding
 SPARE = 8  # rows that are gathered beyond those asked for, since float32 may put near ones in another order

@@ -18,9 +18,8 @@ from torch import Tensor
 from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, owners
-from fieldmark.evaluation.share import ALONE, Share
 from fieldmark.evaluation.shortlist import ShortCounter
-from fieldmark.evaluation.tiles import Pair, plain_products
+from fieldmark.evaluation.tiles import ALONE, Pair, Share, plain_products
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,20 @@ Tiles are looked through in several threads, by what is known when they begin; o
 is not yet known makes them find more than need be, never less.
 """
 
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Rows
 from fieldmark.evaluation.ranking import NegativeCounter, owners
-from fieldmark.evaluation.share import Share
-from fieldmark.evaluation.threads import in_threads
-from fieldmark.evaluation.tiles import Pair, Tile, error_bound
+from fieldmark.evaluation.tiles import Pair, Share, Tile, error_bound
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 CROWDED = 64  # above one candidate in so many, a tile is multiplied again in float32 as a whole
 REFRESH = 8  # floors are raised when there are new candidates for one positive in so many
 
@@ -133,3 +136,29 @@ def bfloat16_is_faster(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     own = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return device.type == "cpu" and bool(own)
+
+
+def in_threads(
+    function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device
+) -> Iterator[Result]:
+    """Yield `function(job)` for each job, in order; on a CPU as many side by side as torch uses threads.
+
+    What is yielded is taken by the calling thread, in which torch uses one thread meanwhile: threads of its own would
+    wait for cores.
+    """
+    count = torch.get_num_threads()
+    if device.type != "cpu" or count == 1:
+        yield from map(function, jobs)
+        return
+    waiting: deque[Future[Result]] = deque()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for job in jobs:
+                waiting.append(pool.submit(function, job))
+                if len(waiting) > count:  # few results may wait: each holds a tile
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(count)

@@ -1,16 +1,20 @@
-"""Queries and a gallery, and the products of their rows in tiles that stay in the cache of a processor."""
+"""Products of the rows of queries and a gallery, in tiles that stay in the cache of a processor.
 
-from collections.abc import Callable, Iterator
+Several processes may have a share of the tiles each.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import CHECKED, Rows
 
+Job = TypeVar("Job")
 TILE = 1024  # queries and gallery rows of a tile: its similarities stay in the cache of a processor
 GPU_TILE = 8192
 GROWTH = (
@@ -113,6 +117,41 @@ class Pair:
         """Return the similarities (K, A, M) in float64 of groups of queries (K, A) to gallery rows (K, M)."""
         left = self.queries.exact(queries.flatten()).view(*queries.shape, -1)
         return left @ self.gallery.exact(others.flatten()).view(*others.shape, -1).mT
+
+
+class Share(Protocol):
+    """The part of one process; all of them must call the same methods in the same order, with the same shapes."""
+
+    def mine(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Yield the jobs of this process; each job is that of one."""
+        ...
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum of the values of all processes."""
+        ...
+
+    def stacked(self, values: Tensor) -> Tensor:
+        """Return the values (...) of all P processes, (P, ...)."""
+        ...
+
+
+class Everything:
+    """The part of a process that is alone."""
+
+    def mine(self, jobs: Iterable[Job]) -> Iterator[Job]:
+        """Yield all jobs."""
+        yield from jobs
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+    def stacked(self, values: Tensor) -> Tensor:
+        """Return the values, (1, ...)."""
+        return values[None]
+
+
+ALONE: Share = Everything()
 
 
 def cut(whole: slice, side: int) -> list[slice]:

@@ -28,7 +28,7 @@ def gather(rows: Tensor) -> Tensor:
 
 
 class ProcessShare:
-    """The part of this process in what all of them compute together; see `fieldmark.evaluation.share`."""
+    """The part of this process in what all of them compute together; see `Share` of `fieldmark.evaluation.tiles`."""
 
     def mine(self, jobs: Iterable[Job]) -> Iterator[Job]:
         """Yield every n-th job of n processes."""
