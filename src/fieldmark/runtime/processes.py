@@ -44,8 +44,12 @@ def start_processes(
 
 def _strategy(runtime: RuntimeParams) -> "str | Strategy":
     """Return how processes train one module: with a copy each, or with a part of it each."""
+    if not runtime.several:
+        return "auto"
     if not runtime.sharded:
-        return "ddp" if runtime.several else "auto"
+        # Without this DDP puts gradients into another order after its first step. Three processes or more would then
+        # add those of the first step after a restart in another order than a run that was never stopped.
+        return "ddp_find_unused_parameters_true"
     from lightning_fabric.strategies.model_parallel import ModelParallelStrategy
 
     count = runtime.devices * runtime.nodes
