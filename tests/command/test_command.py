@@ -121,6 +121,7 @@ def test_mistakes_are_one_line(place, capsys):
     assert "must end with" in refused("embed describing/R photos -o v.txt", capsys)
     assert "no file or folder" in refused("embed describing/R absent -o v.npz", capsys)
     assert "is no index" in refused("search photos photos/notes.txt", capsys)
+    assert "the index comes first" in refused("search photos/notes.txt photos", capsys)
     assert "is no index" in refused("index describing/R photos -o photos", capsys)
     assert "must end with" in refused("export describing/R -o m.txt", capsys)
     main(["index", "describing/R", "photos"])

@@ -71,6 +71,10 @@ class PictureIndex:
     @classmethod
     def read(cls, folder: Path) -> "PictureIndex":
         """Read what `write` wrote. Raises UserError when there is no index, or when a file of it is damaged."""
+        if folder.is_file():
+            raise UserError(
+                f"{folder} is a file and no index; the index comes first: fieldmark search INDEX PHOTO"
+            )
         if not (folder / ABOUT).is_file():
             raise UserError(f"{folder} is no index; `fieldmark index MODEL PICTURES -o {folder}` makes one")
         about = parse(About, read_json(folder / ABOUT), str(folder / ABOUT))
