@@ -573,7 +573,7 @@ def test_frpts_recipe_is_exact_whatever_was_set_before(name, pictures):
     assert (frpt.prompt_lr, frpt.backbone_lr) == (1, 1)
     params = parsed(text)
     [item] = params.section("datasets").values()
-    squares = name == "frpt-cars196"  # box, of CUB, cuts original pictures
+    squares = name != "frpt-cub200"  # box, of CUB, cuts original pictures
     assert (item["side"], item["encoding"]) == ((256, "raw") if squares else (None, "jpeg"))
     archs = {item: raw["arch"] for item, raw in params.section("backbones").items()}
     assert archs == {"resnet50": "resnet50.tv_in1k", "resnet101": "resnet101.tv_in1k"}
@@ -874,7 +874,7 @@ def test_data_sets_of_which_a_preset_keeps_squares_say_everywhere_how_they_are_k
     """So that the one of two presets that is laid last decides alone."""
     items = [item for path in PRESETS.glob("*.yaml") for item in read_yaml(path).get("datasets", {}).items()]
     squares = {name for name, item in items if item.get("shape") == "square"}
-    assert squares == {"cub200", "cars196", "sop", "inshop"}
+    assert squares == {"aircraft", "cub200", "cars196", "sop", "inshop"}
     for name, item in items:
         assert name not in squares or {"side", "shape", "encoding"} <= {*item}, name
 
