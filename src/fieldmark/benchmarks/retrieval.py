@@ -44,7 +44,7 @@ def run(rows: int, folder: Path) -> str:
             memory[name].append(held)
     compared = table(f"Retrieval measures, {rows} x {DIM}", seconds, rows, "query")
     lines = [f"  {name:34s} peak {max(held):6.0f} MB beyond the embeddings" for name, held in memory.items()]
-    return "\n".join([compared, *lines, "", _mapped(folder / "gallery.npy")])
+    return "\n".join([compared, *lines, f"  {_kernels()}", "", _mapped(folder / "gallery.npy")])
 
 
 def _assert_equal(rows: int) -> None:
@@ -86,6 +86,19 @@ def _theirs(embeddings: Array, labels: Array) -> Measures:
     calculator = AccuracyCalculator(include=measures, k="max_bin_count", device=torch.device("cpu"))
     found: Measures = calculator.get_accuracy(torch.from_numpy(embeddings), torch.from_numpy(labels))
     return found
+
+
+def _kernels() -> str:
+    """Say for which processors faiss's products are written: on one that its OpenBLAS does not know they are slow."""
+    import faiss  # noqa: F401  # it loads the library that is asked for
+    from threadpoolctl import threadpool_info
+
+    known = {
+        library["architecture"]
+        for library in threadpool_info()
+        if library["internal_api"] == "openblas" and "faiss" in library["filepath"]
+    }
+    return f"faiss multiplies as on {', '.join(sorted(known)) or 'no OpenBLAS'} (OPENBLAS_CORETYPE names another)"
 
 
 def _mapped(file: Path) -> str:
