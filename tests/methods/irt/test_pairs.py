@@ -22,12 +22,15 @@ def tiles(kind: None, request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 
 def example(seed: int, classes: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return a batch of 6 and 17 others; the first 5 of the batch are among the others, one in another place."""
+    """Return a batch of 6 and 17 others; the first 5 of the batch are among the others, the last is near one of them.
+
+    Not the same as one: whether 1 less the similarity of a picture with itself is above 0 is for the processor to say.
+    """
     generator = torch.Generator().manual_seed(seed)
     rows = normalize(torch.randn(17, 3, generator=generator, dtype=torch.float64), dim=1)
     labels = torch.randint(0, classes, (17,), generator=generator)
     place = torch.tensor([4, 1, 2, 3, 16])
-    batch = torch.cat([rows[place], rows[:1]])
+    batch = torch.cat([rows[place], normalize(rows[:1] + 0.1, dim=1)])
     return batch, torch.cat([labels[place], labels[:1]]), rows, labels, torch.cat([place, torch.tensor([-1])])
 
 
