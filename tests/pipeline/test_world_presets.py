@@ -4,6 +4,7 @@ What a preset asks for stays: its data sets, splits, methods, variants, arms and
 all of it is comes from the preset `quick`.
 """
 
+import copy
 import json
 import sys
 from collections.abc import Mapping
@@ -14,7 +15,6 @@ import pytest
 from ruamel.yaml import YAML
 from support.clone import RUNNING, clone, command
 from support.pipeline import ROOT
-from support.wired import merged
 
 from fieldmark.base.blocks import read_yaml
 from fieldmark.preflight.presets import with_presets
@@ -28,14 +28,7 @@ WORLDS: Mapping[str, Mapping[str, int]] = {
     "scenes": {"classes": 12, "genera": 3, "photographs": 40},
     "base_scenes": {"classes": 24, "genera": 3, "photographs": 12},
 }
-ASKED_FOR = (
-    "variants",
-    "seeds",
-    "students",
-    "stages",
-    "backbone_lr",
-    "views",
-)  # of a block, whatever its size
+ASKED_FOR = ("variants", "seeds", "students", "stages")  # of a block, whatever its size
 FINE_TUNING = {"steps": 3, "batch_size": 8, "lr": 1e-3}
 NAMES = ("world-gpu", "world-scratch", "world-pretrain")
 
@@ -77,7 +70,7 @@ def _where(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _small(block: dict[str, Any], quick: Mapping[str, Any]) -> dict[str, Any]:
     sizes = {key: value for key, value in quick.items() if key not in ASKED_FOR}
-    return {**block, **merged({}, sizes), "seeds": block.get("seeds", [0])[:2]}
+    return {**block, **copy.deepcopy(sizes), "seeds": block.get("seeds", [0])[:2]}
 
 
 @pytest.mark.slow
