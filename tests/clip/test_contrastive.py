@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.clips import tiny_clip
+from support.clips import SIDE, timm_config, tiny_clip
 from torch.nn.functional import normalize
 
 from fieldmark.clip.contrastive import MAX_LOG_SCALE, ContrastiveClip, contrastive_loss
+from fieldmark.engine.params import TrainParams
+from fieldmark.towers.clip import create_clip
 
 
 def slow_loss(images, texts, scale):
@@ -77,3 +79,42 @@ def test_the_temperature_has_a_floor():
     model.clip.logit_scale.data.fill_(9.0)
     model.after_step(0)
     assert float(model.clip.logit_scale) == pytest.approx(MAX_LOG_SCALE)
+
+
+def timm_clip():
+    torch.manual_seed(0)
+    return create_clip(None, timm_config(), None, size=SIDE, squash=True)
+
+
+def one_step(image_lr):
+    """Return a CLIP of a timm tower before and after one step of plain gradient descent, and its groups."""
+    clip = timm_clip()
+    model = ContrastiveClip(clip, [["red"], ["green bird"]], seed=0, image_lr=image_lr).train()
+    before = {name: value.clone() for name, value in clip.state_dict().items()}
+    groups = model.parameter_groups(TrainParams(steps=1, batch_size=2, lr=1.0, weight_decay=0.1))
+    pictures = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.manual_seed(1))
+    model({"images": pictures, "indices": torch.arange(2)})["loss"].backward()
+    torch.optim.SGD([{"params": group.params, "lr": group.lr_scale} for group in groups]).step()
+    moved = {name for name, value in clip.state_dict().items() if not torch.equal(value, before[name])}
+    return clip, groups, moved
+
+
+def test_a_locked_image_network_stays_as_it_is_and_its_pooling_learns():
+    _, _, moved = one_step(image_lr=0.0)
+    assert not [
+        name for name in moved if "visual.trunk." in name
+    ]  # its BatchNorms' statistics are among them
+    assert [name for name in moved if "visual.head.pool" in name]
+    assert "network.token_embedding.weight" in moved
+
+
+def test_the_image_network_learns_at_its_own_rate():
+    clip, groups, moved = one_step(image_lr=0.25)
+    theirs = set(clip.image_network.parameters())
+    for group in groups:
+        assert {weight in theirs for weight in group.params} == {group.lr_scale == 0.25}
+    every = [weight for group in groups for weight in group.params]
+    assert len(every) == len(set(every)) == len(list(clip.parameters()))
+    assert [name for name in moved if "visual.trunk." in name]
+    positions = clip.network.visual.head.pool.pos_embed
+    assert [group.weight_decay for group in groups if any(w is positions for w in group.params)] == [0.0]

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.clips import SIDE, tiny_clip
+from safetensors.torch import save_file
+from support.clips import SIDE, timm_config, tiny_clip
 from support.colours import clip_params, colour_task, silent
 
 from fieldmark.base.errors import UserError
 from fieldmark.clip.training import make_clip, sentences_of
 from fieldmark.engine.task import Task
+from fieldmark.towers.clip import create_clip
+from fieldmark.towers.templates import spaced
+from fieldmark.vision.backbones import contiguous
 
 
 @pytest.fixture
@@ -34,6 +38,20 @@ def test_sentences_hold_where_the_annotations_have_all_that_they_name(task: Task
         assert sentences == [f"a {name} picture", f"it is {name}", f"a dark {name} {name}"]
 
 
+def test_each_label_of_a_picture_with_several_has_its_sentence(task: Task) -> None:
+    train = task.subset("train")
+    labels = [["red car", "green_tree"] if place % 2 else [] for place in range(len(task.manifest))]
+    several = task.manifest.assign(labels=labels)
+    told = sentences_of(several, train, ["a photo of a {label}.", "a {label} in {colour}"])
+    for name, of_picture, sentences in zip(
+        train.frame["class_name"], several.set_index("id").loc[train.frame["id"], "labels"], told, strict=True
+    ):
+        wanted = [f"a photo of a {spaced(label)}." for label in of_picture]
+        wanted += [f"a {spaced(label)} in {name}" for label in of_picture]
+        assert sentences[2:] == wanted
+    assert any(of_picture for of_picture in labels)
+
+
 def test_a_clip_with_weights_is_not_trained_and_needs_no_captions(task: Task, tmp_path: Path) -> None:
     torch.save(tiny_clip().network.state_dict(), tmp_path / "w.pt")
     params = clip_params(train=None, pretrained=str(tmp_path / "w.pt"))
@@ -44,9 +62,30 @@ def test_a_clip_with_weights_is_not_trained_and_needs_no_captions(task: Task, tm
         make_clip(clip_params(), silent(task), "c")
 
 
+def test_an_image_tower_starts_from_the_weights_of_its_network(task: Task, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = create_clip(None, timm_config(), None, size=SIDE, squash=True).image_network
+    save_file(contiguous(network.state_dict()), tmp_path / "w.safetensors")
+    recipe = {"steps": 1, "batch_size": 4, "lr": 1e-3}
+    weights = str(tmp_path / "w.safetensors")
+    params = clip_params(config=timm_config(), image_weights=weights, image_lr=0.0, train=recipe)
+    clip, _ = make_clip(params, task, "clip-locked")
+    for name, value in network.state_dict().items():
+        assert torch.equal(clip.image_network.state_dict()[name], value), name
+    save_file({"conv1.0.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(UserError, match=r"w\.safetensors lacks \d+ of the network's"):
+        make_clip(params, task, "clip-wrong")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"image_weights": "w.safetensors"}, "name their network in config.vision_cfg.timm_model_name"),
+        (
+            {"train": None, "pretrained": "w.pt", "image_lr": 0.5},
+            "image_weights and image_lr are for training",
+        ),
+        ({"image_lr": -1.0}, "image_lr"),
         ({"arch": "RN50"}, "either an arch"),
         ({"config": None}, "either an arch"),
         ({"pretrained": "openai"}, "either pretrained weights or a train block"),

@@ -333,6 +333,15 @@ def test_squares_that_are_kept_are_read_as_squares_no_larger(
         check(params)
 
 
+def test_squares_may_be_enlarged_where_the_block_says_so() -> None:
+    params = squares()
+    params["irt"]["images"] = {"side": 192, "enlarge": True}
+    check(params)
+    params["irt"]["images"]["shape"] = "shorter_side"  # a square stays one, whatever its size
+    with pytest.raises(UserError, match=r"^irt\.images asks for pictures resized to 192 px \(shorter"):
+        check(params)
+
+
 def test_squares_are_fine_enough_for_students_clips_and_models_trained_elsewhere() -> None:
     default, params = read_yaml(PARAMS), squares()
     params["methods"]["pma"], params["distill"] = default["methods"]["pma"], default["distill"]

@@ -18,3 +18,11 @@ def tiny_clip(seed: int = 0) -> Clip:
     """Return a random CLIP for pictures of 32 px, always the same, frozen."""
     torch.manual_seed(seed)
     return create_clip(None, CONFIG, None, size=SIDE, squash=True).eval().requires_grad_(False)
+
+
+def timm_config(pool: str = "abs_attn") -> dict[str, Any]:
+    """Return the configuration of a CLIP whose image tower is the narrow network of timm, pooled by open_clip."""
+    return {
+        **CONFIG,
+        "vision_cfg": {"timm_model_name": "resnet10t_narrow", "timm_pool": pool, "timm_proj": ""},
+    }

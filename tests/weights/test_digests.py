@@ -57,3 +57,16 @@ def test_vectors_are_known_by_their_two_files(tmp_path):
     vectors.unlink()
     with pytest.raises(UserError, match=r"^prompts\.given\.vectors\.file: file .*v\.npy does not exist"):
         write_digests(Configuration({"prompts": prompts}), tmp_path / "weights")
+
+
+def test_a_clip_is_known_by_the_weights_that_its_image_tower_starts_from(tmp_path):
+    file = tmp_path / "resnet.safetensors"
+    file.write_bytes(b"first")
+    write_digests(Configuration({"clip_models": {"lit": {"image_weights": str(file)}}}), tmp_path / "weights")
+    told = json.loads((tmp_path / "weights/clip_models/lit.json").read_text())
+    assert told == {"image_weights": str(file), "sha256": sha256_file(file)}
+    file.unlink()
+    with pytest.raises(UserError, match=r"clip_models\.lit\.image_weights: file .* does not exist"):
+        write_digests(
+            Configuration({"clip_models": {"lit": {"image_weights": str(file)}}}), tmp_path / "weights"
+        )

@@ -1,11 +1,11 @@
 """Training a CLIP: pictures against their captions, across all processes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from fieldmark.datasets.data.batches.loading import mix
@@ -33,25 +33,43 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor) -> Tensor:
 class ContrastiveClip(Trainable):
     """A CLIP with the captions of its training pictures; each step draws one caption per picture.
 
-    `captions` has one list per training picture, in the order of the batch's `indices`; none may be empty.
+    `captions` has one list per training picture, in the order of the batch's `indices`; none may be empty. `image_lr`
+    is the multiple of the learning rate for the network of the image tower; 0 locks it, its BatchNorms too.
     """
 
     tokens: Tensor
     first: Tensor
     counts: Tensor
 
-    def __init__(self, clip: Clip, captions: Sequence[Sequence[str]], seed: int) -> None:
+    def __init__(
+        self, clip: Clip, captions: Sequence[Sequence[str]], seed: int, image_lr: float = 1.0
+    ) -> None:
         super().__init__()
         if not captions or not all(captions):
             raise ValueError("every training picture needs a caption")
         counts = [len(sentences) for sentences in captions]
-        self.clip, self.seed, self.step = clip, seed, 0
+        self.clip, self.seed, self.step, self.image_lr = clip, seed, 0, image_lr
+        clip.image_network.requires_grad_(image_lr > 0.0)
         for name, table in {
             "tokens": clip.tokenize(list(chain.from_iterable(captions))),
             "first": torch.tensor(list(accumulate(counts, initial=0))[:-1]),
             "counts": torch.tensor(counts),
         }.items():
             self.register_buffer(name, table, persistent=False)
+
+    def rates(self) -> Iterable[tuple[nn.Module, float]]:
+        """Return the network of the image tower with its own multiple, and all else with 1."""
+        theirs = set(self.clip.image_network.parameters())
+        rest = {
+            name.replace(".", "_"): weight
+            for name, weight in self.clip.named_parameters()
+            if weight not in theirs
+        }
+        return [(self.clip.image_network, self.image_lr), (nn.ParameterDict(rest), 1.0)]
+
+    def frozen(self) -> Iterable[nn.Module]:
+        """Return a locked image network."""
+        return [] if self.image_lr else [self.clip.image_network]
 
     def before_step(self, step: int) -> None:
         """Remember the step, because the drawn captions depend on it."""

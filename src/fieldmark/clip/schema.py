@@ -15,6 +15,11 @@ class ClipParams(Block):
 
     It is trained on the captions of the split's "train" pictures and on `sentences`: templates for the annotations of
     a picture such as "a {back_colour} {shape}", which are used where the picture has all annotations that they name.
+    `{label}` stands for each label of a picture with several: captions tell of a picture as a whole, and a CLIP that
+    has read nothing else ranks pictures poorly by the name of one thing in them.
+
+    With `image_lr` 0 the network of the image tower is locked: the texts learn to read what it already sees, and of the
+    image tower only what timm's network is pooled by is trained (X. Zhai et al. 2022, LiT, arXiv 2111.07991).
     """
 
     dataset: str  # the split's
@@ -24,6 +29,8 @@ class ClipParams(Block):
     pretrained: str | None = None  # a tag of open_clip, which is downloaded, or a file of weights
     mean: tuple[float, float, float] | None = None  # what the weights were trained with; None: open_clip's
     std: tuple[float, float, float] | None = None
+    image_weights: str | None = None  # a file of weights to train the image tower on from, under timm's names
+    image_lr: float = Field(default=1.0, ge=0.0)  # multiple of train.lr for that network; 0 locks it
     templates: tuple[str, ...] = (PHOTO,)  # for class names in zero-shot classification
     sentences: tuple[str, ...] = ()
     images: ImageParams
@@ -48,6 +55,14 @@ class ClipParams(Block):
             raise ValueError("name either an arch of open_clip or a config")
         if (self.pretrained is None) == (self.train is None):
             raise ValueError("name either pretrained weights or a train block")
+        if self.pretrained is not None and (self.image_weights is not None or self.image_lr != 1.0):
+            raise ValueError(
+                "image_weights and image_lr are for training; pretrained weights are those of both towers"
+            )
+        if self.image_weights is not None and "timm_model_name" not in self.config.get("vision_cfg", {}):
+            raise ValueError(
+                "image_weights are weights of timm; name their network in config.vision_cfg.timm_model_name"
+            )
         if self.images.resize is not None:
             raise ValueError("a CLIP sees its pictures resized to images.side; leave images.resize out")
         return self

@@ -1,7 +1,8 @@
 """Where CLIPs come from: trained on pictures and their captions, or taken with their weights."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 import torch
@@ -13,13 +14,17 @@ from fieldmark.engine.monitor import Point
 from fieldmark.engine.task import Subset, Task
 from fieldmark.engine.training import train_on
 from fieldmark.towers.clip import Clip, create_clip
-from fieldmark.towers.templates import fill
+from fieldmark.towers.templates import fields, fill
+from fieldmark.vision.backbones import load_weights
+
+LABEL = "label"  # in a template: each label of a picture in its turn
 
 
 def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Point]]:
     """Return the CLIP and its training curve (empty with pretrained weights).
 
-    Raises UserError for a network that open_clip refuses and for training pictures without any caption.
+    Raises UserError for a network that open_clip refuses, for weights that do not fit it, and for
+    training pictures without any caption.
     """
     torch.manual_seed(params.train.seed if params.train else 0)
     images = params.images
@@ -33,6 +38,8 @@ def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Poin
         std=params.std,
     )
     curve = []
+    if params.image_weights:
+        load_weights(clip.image_network, Path(params.image_weights), {})
     if params.train:
         captions = sentences_of(task.manifest, task.subset("train"), params.sentences)
         if not all(captions):
@@ -40,21 +47,31 @@ def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Poin
             raise UserError(
                 f"{silent} training pictures of data set '{params.dataset}' have no caption to train a CLIP on"
             )
-        model = ContrastiveClip(clip, captions, params.train.seed)
+        model = ContrastiveClip(clip, captions, params.train.seed, params.image_lr)
         curve = train_on(model, images, params.train, task, run)
     clip.eval().requires_grad_(False)
     return clip, curve
 
 
 def sentences_of(manifest: pd.DataFrame, subset: Subset, templates: Sequence[str] = ()) -> list[list[str]]:
-    """Return, for each picture of `subset`, its captions and every template that its annotations can fill."""
+    """Return, for each picture of `subset`, its captions and every template that its annotations can fill.
+
+    A template that names `label` gives one sentence for each label of a picture that has several.
+    """
     rows = rows_of(manifest, subset)
     sentences = []
-    for captions, attributes in zip(rows["captions"], rows["attributes"], strict=True):
+    columns = (rows["captions"], rows["attributes"], rows["labels"])
+    for captions, attributes, labels in zip(*columns, strict=True):
         values = {key: str(value) for key, value in json.loads(attributes).items()} if templates else {}
-        filled = [fill(template, values) for template in templates]
-        sentences.append([*(captions or []), *(sentence for sentence in filled if sentence is not None)])
+        filled = [sentence for template in templates for sentence in _filled(template, values, labels)]
+        sentences.append([*(captions or []), *filled])
     return sentences
+
+
+def _filled(template: str, values: Mapping[str, str], labels: Sequence[str]) -> list[str]:
+    """Return the sentences that annotations make of a template: one, or one for each label, or none."""
+    told = [{**values, LABEL: label} for label in labels] if LABEL in fields(template) else [values]
+    return [sentence for known in told if (sentence := fill(template, known)) is not None]
 
 
 def rows_of(manifest: pd.DataFrame, subset: Subset) -> pd.DataFrame:

@@ -8,13 +8,16 @@ from fieldmark.datasets.data.batches.transforms import ImageParams
 
 
 def require_fine_enough(configuration: Configuration, dataset: str, block: Block, where: str) -> None:
-    """Raise UserError where a block at `where` asks for other pictures than squares no larger than those kept."""
+    """Raise UserError where a block at `where` asks for other pictures than squares no larger than those kept.
+
+    Larger ones are let pass where its `images.enlarge` says so.
+    """
     kept = _squares(configuration, dataset)
     for key, images in block:
         if kept is None or not isinstance(images, ImageParams):
             continue
         side = max(images.resize or images.side, images.side)
-        if images.shape != "square" or side > kept:
+        if images.shape != "square" or (side > kept and not images.enlarge):
             raise UserError(
                 f"{where}.{key} asks for pictures resized to {side} px ({images.shape}), but '{dataset}' keeps "
                 f"squares of {kept} px; {_originals(dataset)}"

@@ -66,6 +66,13 @@ class Clip(Normalising):
         return int(self.spec.model["embed_dim"])
 
     @property
+    def image_network(self) -> nn.Module:
+        """The image tower; of a tower that is a network of timm with a pooling of open_clip's, timm's alone."""
+        tower: nn.Module = self.network.visual  # type: ignore[assignment]
+        is_timm = "timm_model_name" in self.spec.model["vision_cfg"]
+        return tower.trunk if is_timm else tower  # type: ignore[return-value]
+
+    @property
     def logit_scale(self) -> Tensor:
         """The logarithm of the inverse temperature, a scalar parameter."""
         scale: Tensor = self.network.logit_scale  # type: ignore[assignment]
@@ -179,6 +186,8 @@ def _configuration(arch: str | None, config: dict[str, Any]) -> dict[str, Any]:
 def _build(model: dict[str, Any]) -> nn.Module:
     """Build the network of a configuration with random weights, as open_clip reads it."""
     import open_clip
+
+    import fieldmark.vision.narrow  # noqa: F401  # a name of timm's that a configuration may hold
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": model}), encoding="utf-8")

@@ -89,13 +89,39 @@ def create_backbone(params: NetworkParams, size: int) -> Backbone:
     if params.weights == PACKAGE_WEIGHTS:
         trunk.network.load_state_dict(packaged_tensors(params.arch, trunk.network.state_dict()))
     elif params.weights not in (None, LIBRARY_WEIGHTS):
-        normalisation = _load_weights(trunk, Path(str(params.weights)), params.options) or normalisation
+        normalisation = (
+            load_weights(trunk.network, Path(str(params.weights)), params.options) or normalisation
+        )
     dim, stride, tokens = _probe(trunk, params.arch, size)
     mean, std = params.mean or normalisation[0], params.std or normalisation[1]
     spec = BackboneSpec(
         params.library, params.arch, params.options, dim, stride, *tokens, tuple(mean), tuple(std)
     )
     return Backbone(trunk, spec)
+
+
+def load_weights(network: nn.Module, path: Path, options: Mapping[str, Any]) -> Normalisation | None:
+    """Load the weights of a file into a library's `network` that was built with `options`.
+
+    Return the mean and std of the pictures that they were trained with, where the file says. Raises UserError for a
+    file that is absent or does not fit.
+    """
+    needed = set(network.state_dict())
+    state, normalisation = _read_weights(path, network, options)
+    missing = sorted(needed - set(state) - _counters(needed))
+    if missing:
+        raise UserError(
+            f"{path} lacks {len(missing)} of the network's {len(needed)} tensors, first {missing[0]}"
+        )
+    wrong = [
+        name for name in sorted(needed & set(state)) if network.state_dict()[name].shape != state[name].shape
+    ]
+    if wrong:
+        raise UserError(
+            f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed"
+        )
+    network.load_state_dict({name: value for name, value in state.items() if name in needed}, strict=False)
+    return normalisation
 
 
 def require_size(backbone: Backbone, size: int) -> None:
@@ -161,27 +187,6 @@ def freeze_batchnorm(module: nn.Module) -> None:
 def contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copy a state dict to the CPU in a form safetensors accepts: contiguous, no shared memory."""
     return {name: value.detach().cpu().clone().contiguous() for name, value in state.items()}
-
-
-def _load_weights(trunk: nn.Module, path: Path, options: Mapping[str, Any]) -> Normalisation | None:
-    """Load the weights of a file; return the mean and std of pictures they were trained with, where the file says."""
-    network: nn.Module = trunk.network  # type: ignore[assignment]
-    needed = set(network.state_dict())
-    state, normalisation = _read_weights(path, network, options)
-    missing = sorted(needed - set(state) - _counters(needed))
-    if missing:
-        raise UserError(
-            f"{path} lacks {len(missing)} of the network's {len(needed)} tensors, first {missing[0]}"
-        )
-    wrong = [
-        name for name in sorted(needed & set(state)) if network.state_dict()[name].shape != state[name].shape
-    ]
-    if wrong:
-        raise UserError(
-            f"{path}: tensor {wrong[0]} has shape {tuple(state[wrong[0]].shape)}, another is needed"
-        )
-    network.load_state_dict({name: value for name, value in state.items() if name in needed}, strict=False)
-    return normalisation
 
 
 def _read_weights(

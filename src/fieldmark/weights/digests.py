@@ -8,8 +8,12 @@ from fieldmark.configuration.configuration import Configuration
 from fieldmark.vision.backbones import LIBRARY_WEIGHTS, PACKAGE_WEIGHTS
 from fieldmark.vision.packaged import packaged_file
 
-# By section of params.yaml. A value is a file, or a block of several.
-FILE_KEYS = {"backbones": "weights", "clip_models": "pretrained", "prompts": "vectors"}
+# By section of params.yaml; an item has at most one of them. A value is a file, or a block of several.
+FILE_KEYS = {
+    "backbones": ("weights",),
+    "clip_models": ("pretrained", "image_weights"),
+    "prompts": ("vectors",),
+}
 Digests = str | dict[str, str | None] | None
 
 
@@ -20,9 +24,10 @@ def write_digests(configuration: Configuration, folder: Path) -> None:
     for a package that is not installed.
     """
     with atomic_folder(folder) as temporary:
-        for section, key in FILE_KEYS.items():
+        for section, keys in FILE_KEYS.items():
             for name in configuration.section(section):
                 item = configuration.raw_item(section, name)
+                key = next((key for key in keys if item.get(key) is not None), keys[0])
                 named = item.get(key)
                 if section == "backbones" and named == PACKAGE_WEIGHTS:
                     digest: Digests = sha256_file(packaged_file(str(item.get("arch"))))

@@ -28,6 +28,7 @@ class ImageParams(Block):
     resize: int | None = Field(None, ge=16, le=4096)  # resized to this before cropping; None: to `side`
     # What `resize` does: it makes the picture square, or it brings the shorter side to that length.
     shape: Literal["square", "shorter_side"] = "square"
+    enlarge: bool = False  # true: a data set may keep smaller squares; it is no slip that these are enlarged
     # In training; in evaluation the centre is cropped.
     crop: Literal["random", "random_resized", "centre"] = "random_resized"
     scale: tuple[float, float] = (0.3, 1.0)  # area of the random resized crop, as a fraction
