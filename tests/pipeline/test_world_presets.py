@@ -48,7 +48,10 @@ def shrunken(name: str) -> dict[str, Any]:
         vit = {**small, "arch": item["arch"], "options": VIT, "pooling": item["pooling"]}
         item |= {**(vit if item["arch"].startswith("vit") else small), **_where(item)}
     for item in params["clip_models"].values():
-        item |= {**QUICK["clip_models"]["small"], **_where(item)}
+        quick, tower = copy.deepcopy(QUICK["clip_models"]["small"]), item["config"]["vision_cfg"]
+        if item.get("image_weights"):  # they are shipped, and of this tower
+            quick["config"]["vision_cfg"] = tower
+        item |= {**quick, **_where(item)}
     for method in params["methods"]:
         params[method] = _small(params[method], QUICK[method])
     for method, item in params["distill"].items():

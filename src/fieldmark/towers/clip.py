@@ -187,7 +187,7 @@ def _build(model: dict[str, Any]) -> nn.Module:
     """Build the network of a configuration with random weights, as open_clip reads it."""
     import open_clip
 
-    import fieldmark.vision.narrow  # noqa: F401  # a name of timm's that a configuration may hold
+    import fieldmark.towers.narrow  # noqa: F401  # a name of timm's that a configuration may hold
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         (Path(folder) / CONFIG).write_text(json.dumps({"model_cfg": model}), encoding="utf-8")

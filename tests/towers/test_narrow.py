@@ -5,7 +5,7 @@ import torch
 from support.pipeline import ROOT
 
 from fieldmark.base.blocks import read_yaml
-from fieldmark.vision import narrow
+from fieldmark.towers import narrow
 from fieldmark.vision.backbones import NetworkParams, create_backbone, load_weights
 
 WEIGHTS = ROOT / "data/pretrained/resnet.safetensors"
