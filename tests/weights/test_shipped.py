@@ -14,7 +14,8 @@ FOLDER = ROOT / "data/pretrained"
 PARAMS, PRESET = read_yaml(ROOT / "params.yaml"), read_yaml(ROOT / "presets/world-pretrain.yaml")
 NAMED = {
     name: (section, item[key])
-    for section, key in FILE_KEYS.items()
+    for section, keys in FILE_KEYS.items()
+    for key in keys
     for name, item in PARAMS[section].items()
     if item.get(key)
 }
