@@ -51,6 +51,7 @@ def shrunken(name: str) -> dict[str, Any]:
         quick, tower = copy.deepcopy(QUICK["clip_models"]["small"]), item["config"]["vision_cfg"]
         if item.get("image_weights"):  # they are shipped, and of this tower
             quick["config"]["vision_cfg"] = tower
+            item["image_weights"] = str(ROOT / item["image_weights"])
         item |= {**quick, **_where(item)}
     for method in params["methods"]:
         params[method] = _small(params[method], QUICK[method])
