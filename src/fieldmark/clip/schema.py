@@ -15,8 +15,8 @@ class ClipParams(Block):
 
     It is trained on the captions of the split's "train" pictures and on `sentences`: templates for the annotations of
     a picture such as "a {back_colour} {shape}", which are used where the picture has all annotations that they name.
-    `{label}` stands for each label of a picture with several: captions tell of a picture as a whole, and a CLIP that
-    has read nothing else ranks pictures poorly by the name of one thing in them.
+    `{label}` stands for each label of a picture, or for its class: captions tell of a picture as a whole, and a CLIP
+    that has read nothing else ranks pictures poorly by the name of one thing in them.
 
     With `image_lr` 0 the network of the image tower is locked: the texts learn to read what it already sees, and of the
     image tower only what timm's network is pooled by is trained (X. Zhai et al. 2022, LiT, arXiv 2111.07991).
@@ -62,6 +62,10 @@ class ClipParams(Block):
         if self.image_weights is not None and "timm_model_name" not in self.config.get("vision_cfg", {}):
             raise ValueError(
                 "image_weights are weights of timm; name their network in config.vision_cfg.timm_model_name"
+            )
+        if self.image_weights is not None and (self.mean is None or self.std is None):
+            raise ValueError(
+                "image_weights need mean and std, those of the pictures that they were trained with"
             )
         if self.images.resize is not None:
             raise ValueError("a CLIP sees its pictures resized to images.side; leave images.resize out")

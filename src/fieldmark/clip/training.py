@@ -17,7 +17,7 @@ from fieldmark.towers.clip import Clip, create_clip
 from fieldmark.towers.templates import fields, fill
 from fieldmark.vision.backbones import load_weights
 
-LABEL = "label"  # in a template: each label of a picture in its turn
+LABEL = "label"  # in a template: each label of a picture in its turn, or its class
 
 
 def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Point]]:
@@ -56,12 +56,13 @@ def make_clip(params: ClipParams, task: Task, run: str) -> tuple[Clip, list[Poin
 def sentences_of(manifest: pd.DataFrame, subset: Subset, templates: Sequence[str] = ()) -> list[list[str]]:
     """Return, for each picture of `subset`, its captions and every template that its annotations can fill.
 
-    A template that names `label` gives one sentence for each label of a picture that has several.
+    A template that names `label` gives one sentence for each label of a picture, or one for its class.
     """
     rows = rows_of(manifest, subset)
     sentences = []
-    columns = (rows["captions"], rows["attributes"], rows["labels"])
-    for captions, attributes, labels in zip(*columns, strict=True):
+    columns = (rows["captions"], rows["attributes"], rows["labels"], rows["class_name"])
+    for captions, attributes, several, name in zip(*columns, strict=True):
+        labels = several or ([name] if isinstance(name, str) else [])
         values = {key: str(value) for key, value in json.loads(attributes).items()} if templates else {}
         filled = [sentence for template in templates for sentence in _filled(template, values, labels)]
         sentences.append([*(captions or []), *filled])
