@@ -8,7 +8,7 @@ from fieldmark.evaluation import nearest, ranking, shortlist, tiles
 from fieldmark.evaluation.arrays import Rows
 from fieldmark.evaluation.ranking import TIE
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
-from fieldmark.evaluation.shortlist import ShortCounter, may_reach
+from fieldmark.evaluation.shortlist import ShortCounter, reaching
 from fieldmark.evaluation.tiles import Pair, error_bound
 
 
@@ -170,15 +170,25 @@ def test_a_fault_in_a_thread_is_raised(monkeypatch):
         torch.set_num_threads(before)
 
 
-def test_rows_that_may_reach_their_floor_are_all_those_that_do():
+@pytest.mark.parametrize("width", [1, 7, 64, 96])
+def test_all_that_reach_the_floor_of_their_row_are_found(width):
     """Above all where similarities and floors are negative, zero of either sign, or hidden."""
     few = torch.tensor([-torch.inf, -1.0, -0.25, -0.0, 0.0, 2.0**-130, 0.25, 1.0], dtype=torch.bfloat16)
-    similarity, floors = torch.cartesian_prod(few, few, few)[:, :2].contiguous(), few.repeat(64)
-    reach = (similarity >= floors[:, None]).any(dim=1)
-    for one in (similarity, similarity.T.contiguous().T, similarity.float()):
-        found = may_reach(one, floors.to(one.dtype))
-        assert (found | ~reach).all()
-        assert (found == reach)[floors > 0].all()
+    generator = torch.Generator().manual_seed(width)
+    similarity = few[torch.randint(8, (40, width), generator=generator)]
+    floors = few.repeat(5)
+    expected = similarity >= floors[:, None]
+    for one in (
+        similarity,
+        similarity.T.contiguous().T,
+        similarity.float(),
+        similarity.float().T.contiguous().T,
+    ):
+        found = torch.zeros_like(expected)
+        found[reaching(one, floors.to(one.dtype))] = True
+        assert (found | ~expected).all()
+        assert (found == expected)[floors > 0].all()
+        assert one.dtype == torch.bfloat16 or (found == expected).all()
 
 
 def test_tiles_hold_each_pair_once():

@@ -10,7 +10,7 @@ from torch import Tensor
 
 Array: TypeAlias = npt.NDArray[Any]
 NAMED_ROWS = 5  # how many wrong rows an error names
-CHECKED = 2**16  # rows that are looked at in one go
+CHECKED = 2**12  # rows that are looked at in one go: what is made of them stays in the cache of a processor
 HELD = 2**25  # up to so many numbers are held as unit rows
 
 

@@ -68,12 +68,12 @@ class Pair:
             yield slice(start, stop)
             start = stop
 
-    def tiles(self, part: slice) -> Iterator[Tile]:
-        """Yield the tiles of a part of the queries; the first have few gallery rows.
+    def tiles(self, part: slice, times: int = 1) -> Iterator[Tile]:
+        """Yield the tiles of a part of the queries, `times` TILE on a side; the first have few gallery rows.
 
         Where each query is searched among the others half of them are enough: each serves twice.
         """
-        side = GPU_TILE if self.codes.device.type == "cuda" else TILE
+        side = GPU_TILE if self.codes.device.type == "cuda" else TILE * times
         mirrored = self.alone and part == slice(0, len(self.queries))
         wholes = _growing(len(self.gallery), side)
         for number, columns in enumerate(wholes):
