@@ -6,9 +6,10 @@ import torch
 
 from fieldmark.evaluation import nearest, ranking, shortlist, tiles
 from fieldmark.evaluation.arrays import Rows
+from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import TIE
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
-from fieldmark.evaluation.shortlist import ShortCounter, reaching
+from fieldmark.evaluation.shortlist import ShortCounter
 from fieldmark.evaluation.tiles import Pair, error_bound
 
 
@@ -67,9 +68,9 @@ def agree(results: RetrievalResults, expected):
 FORCED = [
     {"DENSE": 10**9},
     {"DENSE": 1},
-    {"FEW": 0},
-    {"FEW": 0, "DENSE": 1},
-    {"FEW": 100, "MANY": 10**9, "DENSE": 0},
+    {"MANY": 10**9, "DENSE": 0},
+    {"MANY": 10**9, "DENSE": 10**9},
+    {"MANY": 0},
 ]
 
 
@@ -128,11 +129,11 @@ def test_few_candidates_are_left_once_the_first_are_known(monkeypatch):
     rng = np.random.default_rng(0)
     rows, labels = rng.normal(size=(2000, 64)), np.arange(2000) % 500
     compared = []
-    count = ShortCounter.count
+    reached = ShortCounter.reached
     monkeypatch.setattr(
         ShortCounter,
-        "count",
-        lambda self, query, *rest: (compared.append(len(query)), count(self, query, *rest)),
+        "reached",
+        lambda self, query, *rest: (compared.append(len(query)), reached(self, query, *rest))[1],
     )
     rank_queries(rows, labels, neighbours=0, depth=1)
     assert sum(compared) < 0.05 * 2000 * 2000

@@ -73,7 +73,10 @@ class Rows:
 
     def exact(self, index: Tensor | slice) -> Tensor:
         """Return rows of length one in float64; a zero row stays zero."""
-        return unit(self.source[index]) if self._held is None else self._held[0][index]
+        if self._held is None:
+            return unit(self.source[index])
+        rows = self._held[0]
+        return rows[index] if isinstance(index, slice) else rows.index_select(0, index)
 
     def low(self, part: slice) -> Tensor:
         """Return the same rows rounded to float32."""

@@ -1,13 +1,23 @@
 """The nearest gallery rows of each query, gathered tile by tile in float32 and put in order in float64."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import TIE
 from fieldmark.evaluation.tiles import PAIRS, Pair, Share, error_bound
 
 GRAIN = TIE / 16  # keys that differ by less are equal but for rounding
 SPARE = 8  # rows that are gathered beyond those asked for, since float32 may put near ones in another order
+
+
+class Found(NamedTuple):
+    """Similarities (B, W) in float32 and gallery rows (B, W) of B queries."""
+
+    values: Tensor
+    others: Tensor
 
 
 class Nearest:
@@ -23,18 +33,24 @@ class Nearest:
         self.values = torch.full(shape, -torch.inf, device=device)  # in float32
         self.index = torch.zeros(shape, dtype=torch.int64, device=device)
 
-    def add(self, similarity: Tensor, rows: slice, columns: slice) -> None:
-        """Look through the similarities (B, T) of queries `rows` and gallery rows `columns`."""
-        if not self.kept:
-            return
-        here = slice(rows.start - self.part.start, rows.stop - self.part.start)
-        row, column = (similarity > self.values[here, -1:]).nonzero(as_tuple=True)
+    def look(self, similarity: Tensor, rows: slice, columns: slice) -> Found:
+        """Return the largest similarities (B, T) of `rows` and `columns`; several threads may call this.
+
+        What is not yet known of other tiles makes them more than need be, never fewer.
+        """
+        floors = self.values[rows.start - self.part.start : rows.stop - self.part.start, -1]
+        row, column = reaching(similarity, floors)
         if len(row) > similarity.shape[0] * self.width:
             values, index = similarity.topk(min(self.width, similarity.shape[1]), dim=1)
         else:
             values, index = _best(row, similarity[row, column], column, len(similarity), self.width)
-        values, place = torch.cat([self.values[here], values], dim=1).topk(self.width, dim=1)
-        index = torch.cat([self.index[here], index + columns.start], dim=1)
+        return Found(values, index + columns.start)
+
+    def take(self, found: Found, rows: slice) -> None:
+        """Keep what is among the nearest of queries `rows`."""
+        here = slice(rows.start - self.part.start, rows.stop - self.part.start)
+        values, place = torch.cat([self.values[here], found.values], dim=1).topk(self.width, dim=1)
+        index = torch.cat([self.index[here], found.others], dim=1)
         self.values[here], self.index[here] = values, index.gather(1, place)
 
     def unite(self, share: Share) -> None:

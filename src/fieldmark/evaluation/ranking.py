@@ -9,16 +9,19 @@ those of float64, at the cost of float32.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.tiles import DENSE, PAIRS, TILE, Pair, error_bound
+from fieldmark.evaluation.blocks import reaching
+from fieldmark.evaluation.tiles import DENSE, PAIRS, TILE, Pair, error_bound, hide_self
 
 # More than the rounding errors of float64, far less than the differences that float32 can hold.
 TIE = 2.0**-40
-MANY = 16  # above one candidate in so many, all similarities of a tile are looked up together
-FEW = 24  # up to so many bars, to hold each against a tile is faster than bisection
+MANY = 64  # above one candidate in so many, all similarities of a tile are looked up together
+SAMPLE = 16  # one row in so many tells how many candidates there are
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,13 @@ class Positives:
         return above | below
 
 
+class Reached(NamedTuple):
+    """How many negatives (n,) reach a bar (n,), its place among all bars, and none above it."""
+
+    bar: Tensor
+    negatives: Tensor
+
+
 class NegativeCounter:
     """Counts, tile by tile, how many negatives reach how many of the bars of each query of a part."""
 
@@ -82,21 +92,27 @@ class NegativeCounter:
         """Whether there is a positive at all."""
         return len(self.beaten) > 0
 
-    def add(self, similarity: Tensor, rows: slice, columns: slice) -> None:
-        """Count the negatives among the similarities (B, T) of queries `rows` and gallery rows `columns`."""
+    def look(self, similarity: Tensor, rows: slice, columns: slice) -> Reached:
+        """Return what the negatives among the similarities (B, T) of `rows` and `columns` reach; several threads may.
+
+        Rows lie within the part, columns in the gallery.
+        """
         first = rows.start - self.part.start
-        candidates = similarity >= self.floors[first : first + len(similarity), None]
-        if int(candidates.sum()) * MANY > similarity.numel():
-            self._add_all(similarity.contiguous(), rows, columns)
-            return
-        row, column = candidates.nonzero(as_tuple=True)
+        floors = self.floors[first : first + len(similarity)]
+        if int((similarity[::SAMPLE] >= floors[::SAMPLE, None]).sum()) * SAMPLE * MANY > similarity.numel():
+            return self._look_at_all(similarity, rows, columns)
+        row, column = reaching(similarity, floors)
         negative = self.pair.codes[row + rows.start] != self.pair.gallery_codes[column + columns.start]
         row, column = row[negative], column[negative]
 
         def exact(some: Tensor) -> Tensor:
             return self.pair.exact(row[some], column[some], rows, columns)
 
-        self.count(row + first, similarity[row, column], exact)
+        return self.reached(row + first, similarity[row, column], exact)
+
+    def take(self, found: Reached) -> None:
+        """Add up what was found."""
+        self.beaten.index_add_(0, found.bar, found.negatives)
 
     def floors_from(self, skipped: Tensor) -> Tensor:
         """Return the similarities (N,) in float32 below which a negative reaches none of the bars of its query.
@@ -109,8 +125,8 @@ class NegativeCounter:
         floors[left] = (self.positives.bars[lowest[left]] - 2 * self.error).float()
         return floors
 
-    def count(self, query: Tensor, similarity: Tensor, exact: Callable[[Tensor], Tensor]) -> None:
-        """Count negatives (n,) of queries (n,) within the part, by their similarities (n,).
+    def reached(self, query: Tensor, similarity: Tensor, exact: Callable[[Tensor], Tensor]) -> Reached:
+        """Return what negatives (n,) of queries (n,) within the part reach, by their similarities (n,).
 
         Those in float64 are exact; for those in float32 `exact` returns the similarities of some of them in float64.
         """
@@ -122,51 +138,46 @@ class NegativeCounter:
             if len(unsure):
                 reached[unsure] = self.positives.reached(query[unsure], exact(unsure))
         query, reached = query[reached > 0], reached[reached > 0]
-        self.beaten.scatter_add_(0, self.positives.start[query] + reached - 1, torch.ones_like(reached))
+        return Reached(self.positives.start[query] + reached - 1, torch.ones_like(reached))
 
-    def _add_all(self, similarity: Tensor, rows: slice, columns: slice) -> None:
-        """Do the same where most pairs are candidates: each bar is held against the tile as a whole."""
-        first = rows.start - self.part.start
-        bars, real = self.positives.padded(slice(first, first + len(similarity)))
-        above = self._above(similarity, bars, rows, columns) if bars.shape[1] <= FEW else None
-        if above is None:
-            beaten = self._looked_up(similarity, bars, rows, columns)
+    def _look_at_all(self, similarity: Tensor, rows: slice, columns: slice) -> Reached:
+        """Do the same where most pairs are candidates: the similarities of each row are put in order."""
+        part = slice(rows.start - self.part.start, rows.stop - self.part.start)
+        bars, real = self.positives.padded(part)
+        same = equal_pairs(self.pair.codes[rows], self.pair.gallery_codes[columns])
+        similarity = _hidden(similarity, same)
+        ordered = _rising(similarity)
+        above = _at_or_above(ordered, (bars + self.error).float())
+        unsure = _at_or_above(ordered, (bars - self.error).float()) - above
+        if int(unsure.sum()) * DENSE > similarity.numel():
+            whole = self.pair.queries.exact(rows) @ self.pair.gallery.exact(columns).T
+            if self.pair.alone:
+                hide_self(whole, rows, columns)
+            above = _at_or_above(_rising(_hidden(whole, same)), bars)
         else:
-            beaten = above - torch.nn.functional.pad(above[:, 1:], (0, 1))
-        span = self.positives.start[[first, first + len(similarity)]].tolist()
-        self.beaten[slice(*span)] += beaten[real]
+            self._decide(above, unsure, bars, similarity, rows, columns)
+        beaten = above - torch.nn.functional.pad(above[:, 1:], (0, 1))
+        span = self.positives.start[[part.start, part.stop]].tolist()
+        return Reached(torch.arange(*span, device=bars.device), beaten[real])
 
-    def _above(self, similarity: Tensor, bars: Tensor, rows: slice, columns: slice) -> Tensor | None:
-        """Count the negatives at or above each bar, (B, R); None where many pairs must be computed again."""
-        certain, possible = (bars + self.error).float(), (bars - self.error).float()
-        same = self.pair.codes[rows, None] == self.pair.gallery_codes[columns]
-        similarity = similarity.masked_fill(same, -torch.inf)
-        above = _at_or_above(similarity, certain)
-        doubtful = _at_or_above(similarity, possible) - above
-        if int(doubtful.sum()) * DENSE > similarity.numel():
-            return None
-        row, bar = doubtful.nonzero(as_tuple=True)
+    def _decide(
+        self, above: Tensor, unsure: Tensor, bars: Tensor, similarity: Tensor, rows: slice, columns: slice
+    ) -> None:
+        """Add to `above` (B, R) those of the `unsure` (B, R) negatives of each bar that reach it in float64."""
+        row, bar = unsure.nonzero(as_tuple=True)
         for few, its in zip(row.split(TILE), bar.split(TILE), strict=True):
-            values = similarity[few]
-            near = (values >= possible[few, its, None]) & (values < certain[few, its, None])
-            place, column = near.nonzero(as_tuple=True)
+            line = bars[few, its]
+            # Some more than are unsure, for these numbers are rounded once more.
+            apart = similarity.index_select(0, few).sub_(line.float()[:, None]).abs_().neg_()
+            place, column = reaching(apart, torch.full(few.shape, -2 * self.error, device=line.device))
+            value = similarity[few[place], column]
+            near = (value >= (line - self.error).float()[place]) & (
+                value < (line + self.error).float()[place]
+            )
+            place, column = place[near], column[near]
             if len(place):
-                reached = self.pair.exact(few[place], column, rows, columns) >= bars[few, its][place]
+                reached = self.pair.exact(few[place], column, rows, columns) >= line[place]
                 above.index_put_((few[place], its[place]), reached.long(), accumulate=True)
-        return above
-
-    def _looked_up(self, similarity: Tensor, bars: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Count the negatives between each bar and the next, (B, R), by bisection."""
-        first = rows.start - self.part.start
-        reached = torch.searchsorted((bars + self.error).float(), similarity, right=True)
-        most = torch.searchsorted((bars - self.error).float(), similarity, right=True)
-        row, column = (reached != most).nonzero(as_tuple=True)
-        if len(row):
-            exact = self.pair.exact(row, column, rows, columns)
-            reached[row, column] = self.positives.reached(row + first, exact)
-        reached[self.pair.codes[rows, None] == self.pair.gallery_codes[columns]] = 0
-        beaten = torch.zeros(len(bars), bars.shape[1] + 1, dtype=torch.int64, device=bars.device)
-        return beaten.scatter_add_(1, reached, torch.ones_like(reached))[:, 1:]
 
     def ranks(self) -> Tensor:
         """Return the ranks (P,) of the positives of the queries, nearest first, from 1."""
@@ -184,11 +195,34 @@ def owners(counts: Tensor) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
 
-def _at_or_above(similarity: Tensor, bars: Tensor) -> Tensor:
-    """Count the similarities (B, T) of each row that lie at or above each of its bars (B, R): (B, R) int64."""
-    held = torch.empty_like(similarity)
-    counts = [torch.ge(similarity, bar[:, None], out=held).sum(dim=1) for bar in bars.unbind(1)]
-    return torch.stack(counts, dim=1).long()  # sums of ones are exact in float32 up to 2**24
+def equal_pairs(codes: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the places (n,) in codes (B,) and in others (T,) of all pairs that are equal."""
+    ordered, order = others.sort(stable=True)
+    first = torch.searchsorted(ordered, codes)
+    counts = torch.searchsorted(ordered, codes, right=True) - first
+    row = owners(counts)
+    rank = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
+    return row, order[first[row] + rank]
+
+
+def _hidden(similarity: Tensor, pairs: tuple[Tensor, Tensor]) -> Tensor:
+    """Return a copy of similarities (B, T), row by row in memory, those of some pairs being -inf."""
+    rows = similarity.clone(memory_format=torch.contiguous_format)
+    rows[pairs] = -torch.inf
+    return rows
+
+
+def _rising(similarity: Tensor) -> Tensor:
+    """Return the similarities (B, T) of each row in rising order."""
+    if similarity.device.type != "cpu":
+        return similarity.sort(dim=1).values
+    # By vector instructions, where torch has none: it takes ten times as long.
+    return torch.from_numpy(np.sort(similarity.numpy(), axis=1))
+
+
+def _at_or_above(ordered: Tensor, bars: Tensor) -> Tensor:
+    """Count the similarities of each row (B, T), in rising order, at or above each of its bars (B, R): (B, R) int64."""
+    return ordered.shape[1] - torch.searchsorted(ordered, bars)
 
 
 def measure_positives(pair: Pair, part: slice) -> Positives:

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Array, Rows, label_array
-from fieldmark.evaluation.nearest import Nearest
-from fieldmark.evaluation.ranking import NegativeCounter, owners
+from fieldmark.evaluation.nearest import Found, Nearest
+from fieldmark.evaluation.ranking import NegativeCounter, Reached, owners
 from fieldmark.evaluation.shortlist import ShortCounter
-from fieldmark.evaluation.tiles import ALONE, Pair, Share, plain_products
+from fieldmark.evaluation.threads import in_threads
+from fieldmark.evaluation.tiles import ALONE, Pair, Share, Tile, plain_products
 
 
 @dataclass(frozen=True)
@@ -165,13 +166,23 @@ class _Columns:
     def fill(self, pair: Pair, part: slice, share: Share) -> None:
         """Measure the queries of a part."""
         counter, nearest = NegativeCounter(pair, part), Nearest(pair, part, self._kept)
-        for tile in share.mine(pair.tiles(part) if counter.wanted or self._kept else ()):
-            similarity = pair.product(tile)
-            counter.add(similarity, tile.rows, tile.columns)
-            nearest.add(similarity, tile.rows, tile.columns)
-            if tile.mirrored:
-                counter.add(similarity.T, tile.columns, tile.rows)
-                nearest.add(similarity.T, tile.columns, tile.rows)
+
+        def look(tile: Tile) -> list[tuple[slice, Reached, Found | None]]:
+            return [
+                (
+                    rows,
+                    counter.look(some, rows, columns),
+                    nearest.look(some, rows, columns) if self._kept else None,
+                )
+                for some, rows, columns in pair.sides(tile)
+            ]
+
+        tiles = share.mine(pair.tiles(part) if counter.wanted or self._kept else ())
+        for found in in_threads(look, tiles, pair.codes.device):
+            for rows, reached, near in found:
+                counter.take(reached)
+                if near:
+                    nearest.take(near, rows)
         counter.beaten = share.total(counter.beaten)
         nearest.unite(share)
         self._take_measures(counter)

@@ -10,20 +10,19 @@ Tiles are looked through in several threads, by what is known when they begin; o
 is not yet known makes them find more than need be, never less.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Rows
+from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import NegativeCounter, owners
 from fieldmark.evaluation.threads import in_threads
 from fieldmark.evaluation.tiles import Pair, Share, Tile, error_bound
 
 CROWDED = 64  # above one candidate in so many, a tile is multiplied again in float32 as a whole
 WIDER = 2  # times the side of a tile in float32, for half as many bytes a number and less to do for each
-BLOCK = 32  # similarities of which the largest is taken before each of them is looked at
 REFRESH = 8  # floors are raised when there are new candidates for one positive in so many
 
 
@@ -45,10 +44,10 @@ class ShortCounter(NegativeCounter):
     def __init__(self, pair: Pair, part: slice, depth: int) -> None:
         super().__init__(pair, part)
         self.limit = self.positives.counts.clamp(min=depth)
-        self.take, self.off = Rows.low, error_bound(pair.queries.dim)
+        self.low, self.off = Rows.low, error_bound(pair.queries.dim)
         if bfloat16_is_faster(pair.queries.device):
             one, other = pair.queries.lost, pair.gallery.lost
-            self.take, self.off = Rows.rounded, self.off + one + other + one * other
+            self.low, self.off = Rows.rounded, self.off + one + other + one * other
 
     def run(self, share: Share) -> None:
         """Count in all tiles, of which this process has a share.
@@ -58,7 +57,7 @@ class ShortCounter(NegativeCounter):
         tiles = share.mine(self.pair.tiles(self.part, WIDER))
         waiting: list[Found] = []
         pairs = 0
-        for found in in_threads(self.look, tiles, self.beaten.device):
+        for found in in_threads(self.find, tiles, self.beaten.device):
             waiting += found
             pairs += sum(len(each.query) for each in found)
             if pairs * REFRESH >= len(self.beaten):
@@ -72,14 +71,11 @@ class ShortCounter(NegativeCounter):
         """Return the ranks (P,) of the positives of the queries, nearest first, from 1."""
         return torch.minimum(super().ranks(), self.limit[owners(self.positives.counts)] + 1)
 
-    def look(self, tile: Tile) -> list[Found]:
+    def find(self, tile: Tile) -> list[Found]:
         """Return the negatives of a tile that may reach a positive that matters."""
-        rows, columns, mirrored = tile
-        similarity = self.pair.product(tile, self.take)
-        found = [self._look_at(similarity, rows, columns)]
-        return [*found, self._look_at(similarity.T, columns, rows)] if mirrored else found
+        return [self._find(*side) for side in self.pair.sides(tile, self.low)]
 
-    def _look_at(self, similarity: Tensor, rows: slice, columns: slice) -> Found:
+    def _find(self, similarity: Tensor, rows: slice, columns: slice) -> Found:
         floors = self.floors[rows.start - self.part.start : rows.stop - self.part.start]
         # What is at most `off` below a floor is at least that floor rounded, too: rounding keeps the order.
         row, column = reaching(similarity, (floors - self.off).to(similarity.dtype))
@@ -107,7 +103,7 @@ class ShortCounter(NegativeCounter):
         def exact(some: Tensor) -> Tensor:
             return self.pair.dots(query[some], other[some, None])[:, 0]
 
-        self.count(query - self.part.start, value, exact)
+        self.take(self.reached(query - self.part.start, value, exact))
 
     def _raise_floors(self) -> None:
         """Raise the floor of each query to its lowest positive that can still be among the first."""
@@ -115,40 +111,6 @@ class ShortCounter(NegativeCounter):
         query = owners(counts)
         lost = query[self.ranks() > self.limit[query]]
         self.floors = self.floors_from(torch.bincount(lost, minlength=len(counts)))
-
-
-def reaching(similarity: Tensor, floors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return rows and columns (n,) of similarities (B, T): all that are at least the floor (B,) of their row.
-
-    Few others are among them. Only blocks whose largest similarity is enough are looked through. A mirrored tile is
-    seen from its other side, so that numbers that lie side by side in memory are compared together there, too.
-    """
-    side = 1 if similarity.is_contiguous() else 0
-    tile, floors = _ordered(similarity if side else similarity.T, floors)
-    size = math.gcd(BLOCK, tile.shape[side])
-    blocks = tile.unflatten(side, (size, -1))  # (B, S, W), or (S, W, B) of a mirrored tile
-    first, last = _true(blocks.amax(dim=side) >= (floors[:, None] if side else floors))
-    row, block = (first, last) if side else (last, first)
-    inside = blocks[row, :, block] if side else blocks[:, block, row].T
-    some, place = _true(inside >= floors[row, None])
-    return row[some], place * (tile.shape[side] // size) + block[some]
-
-
-def _ordered(similarity: Tensor, floors: Tensor) -> tuple[Tensor, Tensor]:
-    """Return numbers in the same order that are compared faster; a floor up to 0 becomes the least of all.
-
-    Numbers of bfloat16 from 0 on are ordered as their bits are, read as integers; those of negative ones are negative.
-    """
-    if similarity.dtype != torch.bfloat16:
-        return similarity, floors
-    least = torch.iinfo(torch.int16).min
-    return similarity.view(torch.int16), floors.view(torch.int16).masked_fill(floors <= 0, least)
-
-
-def _true(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rows and columns (n,) where a matrix is true, as `nonzero` does in twice the time."""
-    flat = matrix.reshape(-1).nonzero().flatten()
-    return flat // matrix.shape[1], flat % matrix.shape[1]
 
 
 def bfloat16_is_faster(device: torch.device) -> bool:

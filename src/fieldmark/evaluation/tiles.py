@@ -87,9 +87,18 @@ class Pair:
         """
         rows, columns, _ = tile
         similarity = take(self.queries, rows) @ take(self.gallery, columns).T
-        if self.alone and rows.start < columns.stop and columns.start < rows.stop:
-            _hide_self(similarity, rows, columns)
+        if self.alone:
+            hide_self(similarity, rows, columns)
         return similarity
+
+    def sides(
+        self, tile: Tile, take: Callable[[Rows, slice], Tensor] = Rows.low
+    ) -> Iterator[tuple[Tensor, slice, slice]]:
+        """Yield the similarities (B, T) of a tile with its queries and gallery rows; a mirrored one has two sides."""
+        similarity = self.product(tile, take)
+        yield similarity, tile.rows, tile.columns
+        if tile.mirrored:
+            yield similarity.T, tile.columns, tile.rows
 
     def exact(self, row: Tensor, column: Tensor, rows: slice, columns: slice) -> Tensor:
         """Return the similarities (n,) in float64 of pairs within a tile."""
@@ -169,11 +178,10 @@ def _growing(length: int, side: int) -> list[slice]:
     return first + cut(slice(at, length), side)
 
 
-def _hide_self(similarity: Tensor, rows: slice, columns: slice) -> None:
+def hide_self(similarity: Tensor, rows: slice, columns: slice) -> None:
     """Set the similarity of each query to itself to -inf."""
-    both = torch.arange(
-        max(rows.start, columns.start), min(rows.stop, columns.stop), device=similarity.device
-    )
+    start, stop = max(rows.start, columns.start), min(rows.stop, columns.stop)
+    both = torch.arange(start, max(start, stop), device=similarity.device)
     similarity[both - rows.start, both - columns.start] = -torch.inf
 
 
