@@ -3,6 +3,7 @@
 Each contender runs in a process of its own, so that its peak memory is its own.
 """
 
+import os
 import resource
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,12 +24,14 @@ ROWS, CLASSES, DIM = 60502, 11316, 384  # test pictures and classes of Stanford 
 NOISE = 2.5  # of a row around its class: most nearest rows are of another class
 ALIKE = 4000  # rows on which the measures are compared before any time
 GALLERY, ASKED, NARROW = 1_000_000, 1000, 64
-FEW = 20_000  # up to so many rows, three rounds
+ROUNDS = 3
 Measures = dict[str, float]
+Result = TypeVar("Result")
 
 
 def run(rows: int, folder: Path) -> str:
     """Return the tables for `rows` embeddings in as many classes as such a part of Stanford Online Products has."""
+    kernels = _choose_kernels()
     _assert_equal(min(rows, ALIKE))
     contenders = {
         "AccuracyCalculator (faiss)": _theirs,
@@ -37,14 +40,16 @@ def run(rows: int, folder: Path) -> str:
     }
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     memory: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(3 if rows <= FEW else 1):
+    for _ in range(ROUNDS):
         for name, contender in contenders.items():
             took, held = _apart(contender, *_example(rows))
             seconds[name].append(took)
             memory[name].append(held)
     compared = table(f"Retrieval measures, {rows} x {DIM}", seconds, rows, "query")
     lines = [f"  {name:34s} peak {max(held):6.0f} MB beyond the embeddings" for name, held in memory.items()]
-    return "\n".join([compared, *lines, f"  {_kernels()}", "", _mapped(folder / "gallery.npy")])
+    return "\n".join(
+        [compared, *lines, f"  faiss multiplies as on {kernels}", "", _mapped(folder / "gallery.npy")]
+    )
 
 
 def _assert_equal(rows: int) -> None:
@@ -88,17 +93,29 @@ def _theirs(embeddings: Array, labels: Array) -> Measures:
     return found
 
 
+def _choose_kernels() -> str:
+    """Let faiss multiply by the best kernels for this processor, in all processes to come; return their name.
+
+    Its OpenBLAS falls to the slowest on a processor that it does not know.
+    """
+    chosen = _alone(_kernels)
+    if chosen == "Prescott" and torch.cpu._is_avx2_supported():
+        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX" if torch.cpu._is_avx512_supported() else "Haswell"
+        chosen = f"{_alone(_kernels)} (by OPENBLAS_CORETYPE, on Prescott without it)"
+    return chosen
+
+
 def _kernels() -> str:
-    """Say for which processors faiss's products are written: on one that its OpenBLAS does not know they are slow."""
+    """Return the processor for which the products of faiss are written."""
     import faiss  # noqa: F401  # it loads the library that is asked for
     from threadpoolctl import threadpool_info
 
-    known = {
+    known = [
         library["architecture"]
         for library in threadpool_info()
         if library["internal_api"] == "openblas" and "faiss" in library["filepath"]
-    }
-    return f"faiss multiplies as on {', '.join(sorted(known)) or 'no OpenBLAS'} (OPENBLAS_CORETYPE names another)"
+    ]
+    return known[0] if known else "no OpenBLAS"
 
 
 def _mapped(file: Path) -> str:
@@ -125,8 +142,13 @@ def _in_file(file: Path) -> Measures:
 
 def _apart(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
     """Run an action in a process of its own; return its seconds and the megabytes by which its peak has grown."""
+    return _alone(_measured, action, *arguments)
+
+
+def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function in a process of its own, with the environment of now."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_measured, action, *arguments).result()
+        return pool.submit(function, *arguments).result()
 
 
 def _measured(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
