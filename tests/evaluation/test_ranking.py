@@ -6,11 +6,10 @@ import torch
 
 from fieldmark.evaluation import nearest, ranking, shortlist, tiles
 from fieldmark.evaluation.arrays import Rows
-from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import TIE
 from fieldmark.evaluation.retrieval import RetrievalResults, rank_queries, retrieval_metrics
 from fieldmark.evaluation.shortlist import ShortCounter
-from fieldmark.evaluation.tiles import Pair, error_bound
+from fieldmark.evaluation.tiles import Pair, error_bound, reaching
 
 
 def slow_ranking(queries, labels, gallery, gallery_labels, alone):
@@ -71,6 +70,7 @@ FORCED = [
     {"MANY": 10**9, "DENSE": 0},
     {"MANY": 10**9, "DENSE": 10**9},
     {"MANY": 0},
+    {"MANY": 10**9, "PAIRS": 20},
 ]
 
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import TIE
-from fieldmark.evaluation.tiles import PAIRS, Pair, Share, error_bound
+from fieldmark.evaluation.tiles import PAIRS, Pair, Share, error_bound, reaching
 
 GRAIN = TIE / 16  # keys that differ by less are equal but for rounding
 SPARE = 8  # rows that are gathered beyond those asked for, since float32 may put near ones in another order

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fieldmark.evaluation.blocks import reaching
-from fieldmark.evaluation.tiles import DENSE, PAIRS, TILE, Pair, error_bound, hide_self
+from fieldmark.evaluation.tiles import DENSE, PAIRS, TILE, Pair, cut, error_bound, reaching
 
 # More than the rounding errors of float64, far less than the differences that float32 can hold.
 TIE = 2.0**-40
@@ -100,7 +99,10 @@ class NegativeCounter:
         first = rows.start - self.part.start
         floors = self.floors[first : first + len(similarity)]
         if int((similarity[::SAMPLE] >= floors[::SAMPLE, None]).sum()) * SAMPLE * MANY > similarity.numel():
-            return self._look_at_all(similarity, rows, columns)
+            most = int(self.positives.counts[first : first + len(similarity)].max())
+            some = cut(slice(0, len(similarity)), max(PAIRS // most, 1))
+            found = [self._look_at_all(similarity[few], _within(rows, few), columns) for few in some]
+            return Reached(*(torch.cat(each) for each in zip(*found, strict=True)))
         row, column = reaching(similarity, floors)
         negative = self.pair.codes[row + rows.start] != self.pair.gallery_codes[column + columns.start]
         row, column = row[negative], column[negative]
@@ -151,8 +153,6 @@ class NegativeCounter:
         unsure = _at_or_above(ordered, (bars - self.error).float()) - above
         if int(unsure.sum()) * DENSE > similarity.numel():
             whole = self.pair.queries.exact(rows) @ self.pair.gallery.exact(columns).T
-            if self.pair.alone:
-                hide_self(whole, rows, columns)
             above = _at_or_above(_rising(_hidden(whole, same)), bars)
         else:
             self._decide(above, unsure, bars, similarity, rows, columns)
@@ -188,6 +188,11 @@ class NegativeCounter:
         sums = torch.cat([self.beaten.new_zeros(1), self.beaten.cumsum(0)])
         ranks: Tensor = order + 1 + sums[start[query + 1]] - sums[start[query + 1] - 1 - order]
         return ranks
+
+
+def _within(whole: slice, some: slice) -> slice:
+    """Return a slice of a slice."""
+    return slice(whole.start + some.start, whole.start + some.stop)
 
 
 def owners(counts: Tensor) -> Tensor:

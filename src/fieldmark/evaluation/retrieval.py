@@ -19,8 +19,7 @@ from fieldmark.evaluation.arrays import Array, Rows, label_array
 from fieldmark.evaluation.nearest import Found, Nearest
 from fieldmark.evaluation.ranking import NegativeCounter, Reached, owners
 from fieldmark.evaluation.shortlist import ShortCounter
-from fieldmark.evaluation.threads import in_threads
-from fieldmark.evaluation.tiles import ALONE, Pair, Share, Tile, plain_products
+from fieldmark.evaluation.tiles import ALONE, Pair, Share, Tile, in_threads, plain_products
 
 
 @dataclass(frozen=True)

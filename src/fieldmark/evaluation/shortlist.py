@@ -16,10 +16,8 @@ import torch
 from torch import Tensor
 
 from fieldmark.evaluation.arrays import Rows
-from fieldmark.evaluation.blocks import reaching
 from fieldmark.evaluation.ranking import NegativeCounter, owners
-from fieldmark.evaluation.threads import in_threads
-from fieldmark.evaluation.tiles import Pair, Share, Tile, error_bound
+from fieldmark.evaluation.tiles import Pair, Share, Tile, error_bound, in_threads, reaching
 
 CROWDED = 64  # above one candidate in so many, a tile is multiplied again in float32 as a whole
 WIDER = 2  # times the side of a tile in float32, for half as many bytes a number and less to do for each

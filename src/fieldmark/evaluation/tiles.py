@@ -1,9 +1,12 @@
 """Products of the rows of queries and a gallery, in tiles that stay in the cache of a processor.
 
-Several processes may have a share of the tiles each.
+Several processes may have a share of the tiles each, and several threads of a process may look through them.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,13 +18,13 @@ from torch import Tensor
 from fieldmark.evaluation.arrays import CHECKED, Rows
 
 Job = TypeVar("Job")
+Result = TypeVar("Result")
 TILE = 1024  # queries and gallery rows of a tile: its similarities stay in the cache of a processor
 GPU_TILE = 8192
-GROWTH = (
-    16  # the first tiles have so much fewer gallery rows: what they tell spares work in those that follow
-)
+GROWTH = 16  # the first tiles have so much fewer gallery rows: what they tell spares work in later ones
 POSITIVES = 2**23  # positives whose similarities are held at once
 PAIRS = 2**22  # numbers that a product of rows may hold at once
+BLOCK = 32  # similarities of which the largest is taken before each of them is looked at
 DENSE = 64  # above one unsure pair in so many, a tile is computed again as a whole
 
 
@@ -88,7 +91,7 @@ class Pair:
         rows, columns, _ = tile
         similarity = take(self.queries, rows) @ take(self.gallery, columns).T
         if self.alone:
-            hide_self(similarity, rows, columns)
+            _hide_self(similarity, rows, columns)
         return similarity
 
     def sides(
@@ -178,11 +181,71 @@ def _growing(length: int, side: int) -> list[slice]:
     return first + cut(slice(at, length), side)
 
 
-def hide_self(similarity: Tensor, rows: slice, columns: slice) -> None:
+def _hide_self(similarity: Tensor, rows: slice, columns: slice) -> None:
     """Set the similarity of each query to itself to -inf."""
     start, stop = max(rows.start, columns.start), min(rows.stop, columns.stop)
     both = torch.arange(start, max(start, stop), device=similarity.device)
     similarity[both - rows.start, both - columns.start] = -torch.inf
+
+
+def reaching(similarity: Tensor, floors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows and columns (n,) of similarities (B, T): all that are at least the floor (B,) of their row.
+
+    Few others are among them. Only blocks whose largest similarity is enough are looked through. A mirrored tile is
+    seen from its other side, so that numbers that lie side by side in memory are compared together there, too.
+    """
+    side = 1 if similarity.is_contiguous() else 0
+    tile, floors = _ordered(similarity if side else similarity.T, floors)
+    size = math.gcd(BLOCK, tile.shape[side])
+    blocks = tile.unflatten(side, (size, -1))  # (B, S, W), or (S, W, B) of a mirrored tile
+    first, last = _true(blocks.amax(dim=side) >= (floors[:, None] if side else floors))
+    row, block = (first, last) if side else (last, first)
+    inside = blocks[row, :, block] if side else blocks[:, block, row].T
+    some, place = _true(inside >= floors[row, None])
+    return row[some], place * (tile.shape[side] // size) + block[some]
+
+
+def _ordered(similarity: Tensor, floors: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers in the same order that are compared faster; a floor up to 0 becomes the least of all.
+
+    Numbers of bfloat16 from 0 on are ordered as their bits are, read as integers; those of negative ones are negative.
+    """
+    if similarity.dtype != torch.bfloat16:
+        return similarity, floors
+    least = torch.iinfo(torch.int16).min
+    return similarity.view(torch.int16), floors.view(torch.int16).masked_fill(floors <= 0, least)
+
+
+def _true(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the rows and columns (n,) where a matrix is true, as `nonzero` does in twice the time."""
+    flat = matrix.reshape(-1).nonzero().flatten()
+    return flat // matrix.shape[1], flat % matrix.shape[1]
+
+
+def in_threads(
+    function: Callable[[Job], Result], jobs: Iterable[Job], device: torch.device
+) -> Iterator[Result]:
+    """Yield `function(job)` for each job, in order; on a CPU as many side by side as torch uses threads.
+
+    What is yielded is taken by the calling thread, in which torch uses one thread meanwhile: threads of its own would
+    wait for cores.
+    """
+    count = torch.get_num_threads()
+    if device.type != "cpu" or count == 1:
+        yield from map(function, jobs)
+        return
+    waiting: deque[Future[Result]] = deque()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for job in jobs:
+                waiting.append(pool.submit(function, job))
+                if len(waiting) > count:  # few results may wait: each holds a tile
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    finally:
+        torch.set_num_threads(count)
 
 
 @contextmanager
