@@ -1,9 +1,10 @@
-"""How many negatives lie above each positive of a query, counted in tiles, without sorting any ranking.
+"""How many negatives lie above each positive of a query, counted in tiles, without any whole ranking.
 
 The similarities of positives are computed in float64; they are few. All similarities are computed once in float32,
-tile by tile. The error of such a similarity is bounded (`error_bound`), so that most negatives are known to lie above
-or below a positive. Only the pairs within that bound are computed again in float64. The counts are therefore exactly
-those of float64, at the cost of float32.
+tile by tile. Where few of a tile lie above a positive these are looked at one by one; else each row of the tile is put
+in order, so that a search for each positive counts what lies above it. The error of a similarity is bounded
+(`error_bound`), so that most negatives are known to lie above or below a positive. Only the pairs within that bound
+are computed again in float64. The counts are therefore exactly those of float64, at the cost of float32.
 """
 
 from collections.abc import Callable, Iterator
