@@ -4,6 +4,7 @@ Each contender runs in a process of its own, so that its peak memory is its own.
 """
 
 import os
+import re
 import resource
 import sys
 import time
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fieldmark.benchmarks.timing import table
 from fieldmark.evaluation.arrays import Array
@@ -42,7 +44,7 @@ def run(rows: int, folder: Path) -> str:
     memory: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, contender in contenders.items():
-            took, held = _apart(contender, *_example(rows))
+            took, held = _apart(contender, _example, rows)
             seconds[name].append(took)
             memory[name].append(held)
     compared = table(f"Retrieval measures, {rows} x {DIM}", seconds, rows, "query")
@@ -127,22 +129,30 @@ def _mapped(file: Path) -> str:
         part[:] = generator.standard_normal(part.shape, np.float32)
     whole.flush()
     del whole
-    took, held = _apart(_in_file, file)
+    took, held = _apart(_in_file, _gallery, file)
     title = f"Retrieval in a mapped gallery, {ASKED} queries, {GALLERY} x {NARROW}"
     line = f"  {'':34s} peak {held:6.0f} MB, pages of the file ({GALLERY * NARROW * 4 / 2**20:.0f} MB) among them"
     return "\n".join([table(title, {"retrieval_metrics": [took]}, ASKED, "query"), line])
 
 
-def _in_file(file: Path) -> Measures:
+def _gallery(file: Path) -> tuple[Tensor]:
+    return (torch.from_numpy(np.load(file, mmap_mode="c")),)
+
+
+def _in_file(gallery: Tensor) -> Measures:
     """Search for rows near the first of the gallery, which has ten rows of each label."""
-    gallery = torch.from_numpy(np.load(file, mmap_mode="c"))
     labels = np.arange(GALLERY) % (GALLERY // 10)
     return retrieval_metrics(gallery[:ASKED] + 0.1, labels[:ASKED], gallery, labels)
 
 
-def _apart(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
-    """Run an action in a process of its own; return its seconds and the megabytes by which its peak has grown."""
-    return _alone(_measured, action, *arguments)
+def _apart(
+    action: Callable[..., Measures], prepare: Callable[..., tuple[Any, ...]], about: Any
+) -> tuple[float, float]:
+    """Run an action on what `prepare(about)` gives in a process of its own.
+
+    Return its seconds and the megabytes by which its peak has grown.
+    """
+    return _alone(_measured, action, prepare, about)
 
 
 def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
@@ -151,9 +161,12 @@ def _alone(function: Callable[..., Result], *arguments: Any) -> Result:
         return pool.submit(function, *arguments).result()
 
 
-def _measured(action: Callable[..., Measures], *arguments: Any) -> tuple[float, float]:
+def _measured(
+    action: Callable[..., Measures], prepare: Callable[..., tuple[Any, ...]], about: Any
+) -> tuple[float, float]:
     few = _example(500)
     _ours(*few), _first(*few), _theirs(*few)  # what the libraries take is no part of it
+    arguments = prepare(about)
     _forget_peak()
     before, start = _peak(), time.perf_counter()
     action(*arguments)
@@ -161,7 +174,7 @@ def _measured(action: Callable[..., Measures], *arguments: Any) -> tuple[float, 
 
 
 def _forget_peak() -> None:
-    """Let the peak begin anew, where the system can: to receive the embeddings took more than to hold them."""
+    """Let the peak begin anew, where the system can: to make the embeddings took more than to hold them."""
     file = Path("/proc/self/clear_refs")
     if file.exists():
         file.write_text("5")
@@ -169,5 +182,8 @@ def _forget_peak() -> None:
 
 def _peak() -> float:
     """Return the peak memory of this process in megabytes."""
+    status = Path("/proc/self/status")
+    if status.exists():  # `getrusage` has the peak of the process that started this one, too
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
